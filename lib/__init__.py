@@ -1,0 +1,1 @@
+"""Projections, regularisers and the training loop of *Project and Regularize*."""

@@ -1,0 +1,69 @@
+"""Where a run takes place: device, precision, and the rule that makes it repeatable."""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the processor multiplies bfloat16 in hardware; emulation is far slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device.type == "cpu" and any(getattr(torch.cpu, probe, bool)() for probe in probes)
+
+
+class Local:
+    """This process alone, on one device. It offers the names that `fit` uses of `accelerate.Accelerator`.
+
+    Args:
+        device: "cpu", "cuda", ...; the first GPU where there is one, if not given.
+        bf16: run matrix products in bfloat16 over float32 weights; where the processor has it, if not given.
+    """
+
+    process_index, num_processes, is_main_process = 0, 1, True
+
+    def __init__(self, device: str | None = None, *, bf16: bool | None = None) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.bf16 = has_bf16(self.device) if bf16 is None else bf16
+
+    def prepare(self, model: nn.Module, optimizer: Any) -> tuple[nn.Module, Any]:
+        return model.to(self.device), optimizer
+
+    def unwrap_model(self, model: nn.Module) -> nn.Module:
+        return model
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
+
+
+def seed_step(*key: int) -> None:
+    """Point torch's generators, on CPU and GPU, at the stream that `key` names, e.g. (seed, step, rank)."""
+    torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Only kernels whose result does not depend on the order in which threads finish; the caller's settings come back.
+
+    Torch would also fill fresh memory to expose reads of it; that costs a pass over each tensor and is left off.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.utils.deterministic.fill_uninitialized_memory = fill

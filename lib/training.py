@@ -1,0 +1,259 @@
+"""One loop for every method in the book.
+
+What varies is passed in as four plain values and nothing else:
+
+    model      altered beforehand (LoRA, thin layers, mixout, a projection in the head, another dropout rate)
+    objective  (model, batch) -> Loss; composes by wrapping (R-Drop, SMART, L2-SP, smoothing)
+    optimizer  anything with torch's `step(closure)` contract (AdamW, SGD, SAM(AdamW))
+    stop       (history) -> bool, a pure function of the record so far
+
+Randomness is a function, not a state: step t of seed s always draws the same numbers. A checkpoint therefore holds no
+generator state, a resumed run ends with the bits of an uninterrupted one, and evaluation cannot disturb training.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lib.checkpoint import describe, load_checkpoint, save_checkpoint
+from lib.host import Local, deterministic, seed_step
+from lib.loss import Batch, Loss, Objective
+from lib.progress import progress
+
+Record = dict[str, float]  # a step's "step", "lr", "loss", "grad_norm", parts of the loss, and evaluations where due
+History = list[Record]
+Stop = Callable[[Sequence[Record]], bool]
+
+
+class Data(Protocol):
+    """What `fit` needs of a data set; `lib.data.Dataset` is one."""
+
+    def __len__(self) -> int: ...
+    def batches(self, size: int, key: tuple[int, ...]) -> list[list[int]]: ...
+    def in_length_order(self, size: int) -> list[list[int]]: ...
+    def collate(self, rows: list[int]) -> Batch: ...
+    def fingerprint(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The numbers that define a run.
+
+    Args:
+        epochs: passes over the data.
+        batch_size: examples a step, over all processes together.
+        lr: peak learning rate.
+        warmup: fraction of all steps over which the rate rises to its peak; it then falls linearly to zero.
+        clip: largest L2 norm of the whole gradient; `inf` switches clipping off.
+        eval_every: steps between evaluations. The last step is always evaluated.
+        seed: chooses batch order and every random draw of training.
+
+    Raises:
+        ValueError: a number outside its range.
+    """
+
+    epochs: int = 3
+    batch_size: int = 16
+    lr: float = 5e-5
+    warmup: float = 0.1
+    clip: float = 1.0
+    eval_every: int = 50
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low in (("epochs", 1), ("batch_size", 1), ("eval_every", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < low:
+                raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
+        for name in ("lr", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup must be at least 0 and below 1, got {self.warmup!r}")
+
+
+def warmup_linear(t: float, warmup: float) -> float:
+    """Learning-rate factor at progress t in (0, 1): up to 1 over the first `warmup`, then down to 0."""
+    return t / warmup if t < warmup else (1.0 - t) / (1.0 - warmup)
+
+
+def never(history: Sequence[Record]) -> bool:
+    """Stop rule that does not stop."""
+    return False
+
+
+def patience(metric: str, evaluations: int) -> Stop:
+    """Stop once `metric`, where higher is better, has not improved for `evaluations` evaluations in a row.
+
+    Source: Prechelt 1998, "Early stopping - but when?", class UP with a strip of one evaluation.
+
+    Raises:
+        ValueError: `evaluations` below 1.
+    """
+    if evaluations < 1:
+        raise ValueError(f"evaluations must be at least 1, got {evaluations}")
+
+    def stop(history: Sequence[Record]) -> bool:
+        seen = [record[metric] for record in history if metric in record]
+        return len(seen) > evaluations and max(seen[-evaluations:]) <= max(seen[:-evaluations])
+
+    return stop
+
+
+def predict_logits(model: nn.Module, data: Data, *, batch_size: int = 64, host: Any = None) -> Tensor:
+    """What the model says of every row of `data`, in order, in evaluation mode: (rows, classes), float32 on the CPU."""
+    device, training = next(model.parameters()).device, model.training
+    host = host or Local(device.type)
+    model.eval()
+    try:
+        with torch.inference_mode(), host.autocast():
+            order = data.in_length_order(batch_size)
+            parts = [model(**to(device, inputs(data.collate(rows)))).float().cpu() for rows in order]
+    finally:
+        model.train(training)
+    logits = torch.cat(parts)
+    return torch.empty_like(logits).index_copy_(0, torch.tensor([i for rows in order for i in rows]), logits)
+
+
+def evaluator(data: Data, *, batch_size: int = 64, host: Any = None) -> Callable[[nn.Module], Record]:
+    """Function from a model to its "accuracy" and mean negative log-likelihood "nll", nats, on hard-labelled `data`."""
+
+    def evaluate(model: nn.Module) -> Record:
+        logits = predict_logits(model, data, batch_size=batch_size, host=host)
+        labels = data.collate(list(range(len(data))))["labels"]
+        if logits.shape[1] == 1:  # one Bernoulli logit z is the pair (0, z)
+            logits = torch.cat([torch.zeros_like(logits), logits], 1)
+        nll = nn.functional.cross_entropy(logits, labels)
+        return {"accuracy": (logits.argmax(1) == labels).double().mean().item(), "nll": nll.item()}
+
+    return evaluate
+
+
+@deterministic()
+def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan: Plan, *,
+        evaluate: Callable[[nn.Module], Record] | None = None, metric: str | None = "accuracy", stop: Stop = never,
+        checkpoint: str | Path | None = None, host: Any = None, show: bool = True) -> History:
+    """Train `model` in place and return one record a step.
+
+    The model is left with the weights of the evaluation where `metric` was highest (the first of equals), or with the
+    last weights where `metric` is None or nothing is evaluated. How often one evaluates changes which weights can be
+    kept, never the path of the weights: it draws no random number that training sees.
+
+    Args:
+        model: returns logits from the batch without its "labels".
+        optimizer: over the model's parameters; its rate is set from `plan`, times a group's "lr_scale" if it has one.
+        objective: (model, batch) -> Loss.
+        data: batches and their content.
+        plan: the numbers of the run.
+        evaluate: model in evaluation mode -> named numbers, called every `plan.eval_every` steps and at the end.
+        metric: which of these numbers chooses the weights to keep; higher is better.
+        stop: pure function of the history, asked before each step.
+        checkpoint: file to write at each evaluation and to resume from. A kill at any moment leaves a whole file.
+        host: `Local()` or an `accelerate.Accelerator`.
+        show: whether to show progress.
+
+    Raises:
+        ValueError: empty data, fewer examples in a batch than processes, an unknown metric, a checkpoint that is
+            damaged or of another run.
+        FloatingPointError: a loss or gradient that is not finite; names the step and the part, keeps the checkpoint.
+    """
+    host = host or Local()
+    model, optimizer = host.prepare(model, optimizer)
+    core = host.unwrap_model(model)
+    trained = [p for p in core.parameters() if p.requires_grad]
+    if not len(data):
+        raise ValueError("data must hold at least one example, got none")
+    if not trained:
+        raise ValueError("model must have a parameter that requires a gradient, got none")
+    batches = [rows for epoch in range(plan.epochs) for rows in data.batches(plan.batch_size, (plan.seed, epoch))]
+    if min(map(len, batches)) < host.num_processes:
+        raise ValueError(f"each batch must hold an example for each of {host.num_processes} processes, "
+                         f"got one of {min(map(len, batches))}; change batch_size or drop the last rows")
+
+    history: History = []
+    best: dict[str, Tensor] = {}
+    run = {"plan": asdict(plan), "steps": len(batches), "data": data.fingerprint(), "objective": describe(objective),
+           "optimizer": describe(optimizer), "metric": metric, "stop": describe(stop),
+           "trained": [name for name, p in core.named_parameters() if p.requires_grad],
+           "threads": torch.get_num_threads(), "processes": host.num_processes, "torch": str(torch.__version__)}
+    if checkpoint is not None and Path(checkpoint).exists():
+        state = load_checkpoint(Path(checkpoint), run)
+        core.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        history, best = state["history"], state["best"]
+
+    done, show = len(history), show and host.is_main_process
+    for step in progress(range(done, len(batches)), label="fit", total=len(batches), initial=done, show=show):
+        if stop(history):
+            break
+        lr = plan.lr * warmup_linear((step + 1) / (len(batches) + 1), plan.warmup)
+        for group in optimizer.param_groups:
+            group["lr"] = lr * group.get("lr_scale", 1.0)
+        batch = to(host.device, data.collate(batches[step][host.process_index::host.num_processes]))
+        model.train()
+        record = update(model, optimizer, objective, batch, trained, plan, step, host) | {"lr": lr}
+        due = (step + 1) % plan.eval_every == 0 or step + 1 == len(batches)
+        if due and evaluate is not None:
+            core.eval()
+            record |= evaluate(core)
+            if metric is not None:
+                if metric not in record:
+                    raise ValueError(f"metric must be one of {sorted(record)}, got {metric!r}")
+                if record[metric] > max((r[metric] for r in history if metric in r), default=-np.inf):
+                    best = {name: value.detach().cpu().clone() for name, value in core.state_dict().items()}
+        history.append(record)
+        if due and checkpoint is not None and host.is_main_process:
+            save_checkpoint(Path(checkpoint), {"run": run, "history": history, "best": best, "model": core.state_dict(),
+                                               "optimizer": optimizer.state_dict()})
+    if best:
+        core.load_state_dict(best)
+    return history
+
+
+def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch, trained: list[nn.Parameter],
+           plan: Plan, step: int, host: Any) -> Record:
+    """One optimizer step; the record of its first pass.
+
+    Raises:
+        FloatingPointError: a loss or gradient that is not finite, before it reaches the weights.
+    """
+    passes: list[tuple[Loss, Tensor]] = []
+
+    def closure() -> Tensor:
+        """Zero, forward, backward, clip. SAM calls it twice: one seed gives both passes the same dropout mask."""
+        seed_step(plan.seed, step, host.process_index)
+        optimizer.zero_grad()
+        with host.autocast():
+            loss = objective(model, batch)
+        parts = {name: part.item() for name, part in loss.parts.items()}
+        if not torch.isfinite(loss.total):
+            raise FloatingPointError(f"the loss is {loss.total.item()} at step {step}, its parts are {parts}; "
+                                     "lower lr or a strength")
+        host.backward(loss.total)
+        norm = nn.utils.clip_grad_norm_(trained, plan.clip)
+        if not torch.isfinite(norm):
+            raise FloatingPointError(f"the gradient norm is {norm.item()} at step {step}, the parts of the loss are "
+                                     f"{parts}; lower lr or a strength")
+        passes.append((loss, norm))
+        return loss.total.detach()
+
+    optimizer.step(closure)
+    loss, norm = passes[0]
+    return {"step": step, "loss": loss.total.item(), "grad_norm": norm.item(),
+            **{name: part.item() for name, part in loss.parts.items()}}
+
+
+def inputs(batch: Batch) -> Batch:
+    """The batch without its labels: the model's keyword arguments."""
+    return {name: value for name, value in batch.items() if name != "labels"}
+
+
+def to(device: torch.device, batch: Batch) -> Batch:
+    """The batch on `device`."""
+    return {name: value.to(device) for name, value in batch.items()}
