@@ -1,0 +1,248 @@
+"""Labels, splits that do not leak, and batches of similar length, for the sentences of `lib.source`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from lib.source import DOMAINS, Sentence, load_domain, load_hub
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = [
+    "DOMAINS", "Dataset", "Sentence", "Split", "encode", "index_labels", "label", "load_domain", "load_hub",
+    "soft_label", "split", "without_neutral",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three lists that share no unit: see `split`."""
+
+    train: list[Sentence]
+    dev: list[Sentence]
+    test: list[Sentence]
+
+
+def label(sentence: Sentence) -> int:
+    """Class of a sentence: 1 if the mean rating is above 0, else 0; in a hub set the class it came with."""
+    return int(sentence.rating > 0) if sentence.category is None else sentence.category
+
+
+def soft_label(sentence: Sentence) -> float:
+    """Share of raters above 0, raters at 0 counted half: an estimate of P(class 1) in [0, 1]."""
+    if not sentence.ratings:
+        raise ValueError(f"sentence must have ratings for a soft label, got none for {sentence.text!r}")
+    return sum((r > 0) + (r == 0) / 2 for r in sentence.ratings) / len(sentence.ratings)
+
+
+def without_neutral(sentences: Iterable[Sentence], band: float = 0.5) -> list[Sentence]:
+    """The sentences with |rating| >= band, `band` in rating points; classes of a hub set are never neutral."""
+    if not 0 <= band <= 4:
+        raise ValueError(f"band must be between 0 and 4, got {band}")
+    return [s for s in sentences if s.category is not None or abs(s.rating) >= band]
+
+
+def split(sentences: Sequence[Sentence], *, dev: float = 0.1, test: float = 0.3, salt: str = "v1") -> Split:
+    """Train, dev and test parts that share no unit; the part is a hash of the unit, the same on every machine.
+
+    A unit is a group (a review, an article), or a text where there is no group; units that share a text, whatever its
+    case and punctuation, are one. The order of the sentences does not matter. Split first and filter afterwards: a
+    filter can remove the text that joins two groups.
+
+    Args:
+        dev, test: expected shares of the units, each at least 0, together below 1. The rest is for training.
+        salt: another text gives another split.
+    """
+    if not (dev >= 0 and test >= 0 and dev + test < 1):
+        raise ValueError(f"dev and test must be at least 0 and together below 1, got {dev} and {test}")
+    if not sentences:
+        raise ValueError("sentences must not be empty")
+    parts = Split([], [], [])
+    for sentence, unit in zip(sentences, _units(sentences), strict=True):
+        u = int.from_bytes(hashlib.sha256(f"{salt}\n{unit}".encode()).digest()[:8]) / 2**64  # uniform on [0, 1)
+        (parts.test if u < test else parts.dev if u < test + dev else parts.train).append(sentence)
+    return parts
+
+
+def _units(sentences: Sequence[Sentence]) -> list[str]:
+    """Name of each sentence's unit, by union-find over groups and texts; the smallest name stands for all."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            parent[name] = parent[parent[name]]  # halves the path, so that chains stay short
+            name = parent[name]
+        return name
+
+    names = []
+    for s in sentences:
+        text = "text " + (re.sub(r"[\W_]+", " ", s.text.casefold()).strip() or s.text)
+        names.append(f"group {s.domain} {s.group}" if s.group else text)
+        ends = root(text), root(names[-1])
+        parent[max(ends)] = min(ends)
+    return [root(name) for name in names]
+
+
+def index_labels(labels: Iterable[str | int]) -> tuple[list[str | int], list[int]]:
+    """The distinct classes, sorted, and each label as an index into them.
+
+    Raises:
+        TypeError: a label is neither text nor a whole number.
+        ValueError: there are fewer than two classes.
+    """
+    labels = [v.item() if isinstance(v, np.generic | torch.Tensor) else v for v in labels]
+    for i, value in enumerate(labels):
+        if not isinstance(value, str | int):
+            raise TypeError(f"labels must be text or whole numbers, got {value!r} at {i}")
+    classes = sorted(set(labels), key=lambda c: (isinstance(c, str), c))
+    if len(classes) < 2:
+        raise ValueError(f"labels must hold at least two classes, got {classes}")
+    index = {c: i for i, c in enumerate(classes)}
+    return classes, [index[value] for value in labels]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Token ids and labels, cut into batches of similar length.
+
+    Args:
+        ids: one list of token ids a text, none empty.
+        labels: (n,) classes from 0; or (n,) P(class 1); or (n, classes) one distribution a text.
+        pad: token id that fills a row up to the width of its batch.
+        cut: rows whose text was longer than allowed and lost its end.
+    """
+
+    ids: list[list[int]]
+    labels: Sequence[int] | Sequence[float] | Sequence[Sequence[float]]
+    pad: int = 0
+    cut: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not all(self.ids):
+            raise ValueError(
+                f"every row of ids must hold a token, got none in row {[*map(bool, self.ids)].index(False)}"
+            )
+        if len(self.ids) != len(self.labels):
+            raise ValueError(f"ids and labels must have one length, got {len(self.ids)} and {len(self.labels)}")
+        try:
+            values = np.asarray(self.labels)
+        except ValueError:
+            raise ValueError("labels must be numbers, or rows of numbers of one length") from None
+        if values.dtype.kind not in "iuf" or values.ndim > 2 or any(isinstance(x, bool) for x in self.labels):
+            raise ValueError(f"labels must be whole numbers or probabilities, got {self.labels[0]!r}")
+        if values.ndim == 2:
+            values = values.astype(float)
+            good = (values >= 0).all(1) & (np.abs(values.sum(1) - 1) < 1e-4)
+        else:
+            good = (values >= 0) & ((values <= 1) | (values.dtype.kind != "f"))
+        if not good.all():
+            i = int(np.argmin(good))
+            raise ValueError(f"labels must be classes from 0, or probabilities, got {self.labels[i]} at {i}")
+        object.__setattr__(self, "labels", values.tolist())  # one type throughout, so one dtype in every batch
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def batches(self, size: int, key: int | tuple[int, ...], pool: int = 50) -> list[list[int]]:
+        """A partition of the rows into batches, a pure function of the rows' lengths and the arguments.
+
+        Shuffle, sort by length inside pools of `pool` batches, cut, and shuffle the batches: rows in a batch have
+        similar lengths, and the batches come in random order.
+
+        Args:
+            size: rows in a batch; the last batch of a pool may be smaller.
+            key: whole numbers from 0, such as (seed, epoch), that decide the shuffle.
+            pool: batches in a pool; a larger pool pads less and mixes less.
+        """
+        if size < 1 or pool < 1:
+            raise ValueError(f"size and pool must be at least 1, got {size} and {pool}")
+        rng = np.random.default_rng(key)
+        order = rng.permutation(len(self))
+        pools = (order[start : start + pool * size] for start in range(0, len(order), pool * size))
+        batches = [batch for rows in pools for batch in self._cut(rows, size)]
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    def in_length_order(self, size: int) -> list[list[int]]:
+        """All rows, shortest first, in batches of `size`: the least padding, for use without training."""
+        if size < 1:
+            raise ValueError(f"size must be at least 1, got {size}")
+        return self._cut(np.arange(len(self)), size)
+
+    def _cut(self, rows: np.ndarray, size: int) -> list[list[int]]:
+        lengths = [len(self.ids[i]) for i in rows]
+        rows = rows[np.argsort(lengths, kind="stable")]
+        return [rows[i : i + size].tolist() for i in range(0, len(rows), size)]
+
+    def collate(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
+        """One batch: input_ids and attention_mask (batch, width), int64, and labels (batch,) or (batch, classes).
+
+        The width is rounded up to a multiple of 8, because processors build kernels for each shape. Labels are int64
+        if they are classes and float32 if they are probabilities.
+        """
+        if len(rows) == 0:
+            raise ValueError("rows must not be empty")
+        lengths = np.array([[len(self.ids[i])] for i in rows])
+        mask = np.arange(-(-lengths.max() // 8) * 8) < lengths  # not `ids != pad`: a text may hold the pad token
+        ids = np.full(mask.shape, self.pad, dtype=np.int64)
+        ids[mask] = [token for i in rows for token in self.ids[i]]
+        labels = torch.tensor([self.labels[i] for i in rows], dtype=torch.float64)
+        return {
+            "input_ids": torch.from_numpy(ids),
+            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+            "labels": labels.to(torch.int64 if isinstance(self.labels[0], int) else torch.float32),
+        }
+
+    def subset(self, rows: Sequence[int]) -> Dataset:
+        """The rows asked for, in that order."""
+        lost = set(self.cut)
+        return Dataset(
+            [self.ids[i] for i in rows],
+            np.asarray(self.labels)[list(rows)].tolist(),
+            pad=self.pad,
+            cut=tuple(new for new, old in enumerate(rows) if old in lost),
+        )
+
+    def fingerprint(self) -> str:
+        """sha256, in hexadecimal, of everything that training sees."""
+        return hashlib.sha256(json.dumps([self.ids, self.labels, self.pad]).encode()).hexdigest()
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    labels: Sequence[int] | Sequence[float] | Sequence[Sequence[float]],
+    *,
+    max_length: int = 128,
+) -> Dataset:
+    """Texts and labels as a `Dataset`; texts longer than `max_length` lose their end, which is reported.
+
+    Args:
+        texts: not blank.
+        labels: one a text: classes from 0, P(class 1), or a distribution over classes.
+        max_length: tokens, the special ones included; at least 8, at most 512 and what the tokenizer allows.
+    """
+    most = min(512, tokenizer.model_max_length // 8 * 8)  # batches are rounded up to a multiple of 8
+    if not 8 <= max_length <= most:
+        raise ValueError(f"max_length must be between 8 and {most}, got {max_length}")
+    if isinstance(texts, str) or not len(texts):
+        raise ValueError(f"texts must be a list of at least one text, got {texts!r}")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"texts must not be blank, got {text!r} at {i}")
+    ids = tokenizer(list(texts), padding=False, truncation=False, verbose=False)["input_ids"]
+    cut = tuple(i for i, row in enumerate(ids) if len(row) > max_length)
+    if cut:
+        short = tokenizer([texts[i] for i in cut], truncation=True, max_length=max_length)["input_ids"]
+        for i, row in zip(cut, short, strict=True):
+            ids[i] = row
+        print(f"{len(cut)} of {len(ids)} texts were cut to {max_length} tokens")
+    return Dataset(ids, labels, pad=tokenizer.pad_token_id or 0, cut=cut)
