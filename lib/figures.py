@@ -22,7 +22,7 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 INK = "#010203"  # stands for the page's text colour until the figure is shown
-COLOURS = ("#2e86c8", "#d9720d", "#1f9d73", "#b565b5", "#8a8f98", "#c2493d")  # at least 3:1 on white and on black
+COLOURS = ("#2a6fe0", "#cf7a10", "#2a9f6a", "#a44fb2", "#77757c", "#d23b3f")  # at least 3:1 on white and on black
 
 STYLE: Any = {
     "figure.figsize": (5.0, 2.9),
@@ -90,8 +90,8 @@ def _svg(fig: Figure, alt: str) -> str:
     opening = re.match(r'<svg[^>]*(viewBox="[^"]+")[^>]*>', svg)
     assert opening, "matplotlib writes a view box"
     return (
-        f'<svg class="par-svg" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {opening[1]} '
-        f'role="img" aria-label="{html.escape(alt)}" stroke-linejoin="round" style="display:block;width:100%;'
+        f'<svg class="par-svg" role="img" aria-label="{html.escape(alt)}" {opening[1]} stroke-linejoin="round" '
+        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" style="display:block;width:100%;'
         f'max-width:40rem;height:auto;font-family:Inter,system-ui,sans-serif">{svg[opening.end():]}'
     )
 

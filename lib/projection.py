@@ -72,8 +72,8 @@ def tail_penalty(where: Where, rank: int, strength: float, start: Mapping[str, T
 
         strength/2 * sum_W |D - D_r|_F^2,   D = W, or W - W0 where `start` is given;   gradient: strength * (D - D_r)
 
-    Source: Eckart and Young 1936, and Danskin 1967: D_r is held constant. By the envelope theorem the gradient is exact where s_r > s_{r+1}, and it never meets the
-    derivative of a decomposition, which divides by gaps between singular values.
+    Source: Eckart and Young 1936 for the value, Danskin 1967 for the gradient: D_r is held constant, which is exact
+    where s_r > s_{r+1} and never meets the derivative of a decomposition, which divides by gaps of singular values.
 
     Args:
         where: names of the `nn.Linear` modules whose weights, maps included, are charged.
@@ -107,7 +107,7 @@ def tail_prox(W: Tensor, rank: int, step: float, strength: float) -> Tensor:
 
         argmin_X |X - W|_F^2 / (2 step) + strength/2 sum_{i>r} s_i(X)^2 = W_r + (W - W_r) / (1 + step * strength)
 
-    Source: `truncate` and a scalar minimisation for each singular value; any step and strength contract the tail.
+    Source: Parikh and Boyd 2014, section 6.7, on spectral functions. It contracts the tail whatever step and strength.
 
     Args:
         W: (m, n).

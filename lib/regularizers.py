@@ -190,9 +190,14 @@ def smart(base: Objective, weight: float, radius: float = 1e-3, init: float = 1e
 
 
 def penalized(base: Objective, penalty: Penalty, name: str) -> Objective:
-    """An objective plus a penalty, which then stands in the history as `name`: base + penalty(model).
+    """An objective plus a penalty, which then stands in the history as `name`.
 
-    Source: the Lagrangian form of any constraint on the weights; put it outside R-Drop, so that it is computed once.
+        L(theta) + penalty(theta)        Tikhonov 1963
+
+    Put it outside R-Drop, so that it is computed once.
+
+    Args:
+        name: not the name of a part that `base` has.
 
     Raises:
         ValueError: when called: `base` has a part of that name already.
