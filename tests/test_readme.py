@@ -1,0 +1,73 @@
+"""The README's recipe and commands do what they say."""
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+RECIPE = re.search(r"```python\n(.*?)```", README, re.S)[1]
+TOPICS = {
+    "sport": ["the match went to extra time", "she won the race by a second", "the coach praised the goalkeeper",
+              "a penalty decided the final", "the team trains twice a day"],
+    "food": ["stir the soup and add salt", "the bread rose in the warm oven", "fry the onions until golden",
+             "this cheese tastes of nuts", "we ate rice with beans"],
+    "weather": ["rain is expected in the north", "the storm reached the coast", "a cold front brings snow",
+                "it will be sunny and dry", "fog lies over the valley"],
+}
+
+
+def run_recipe(folder: Path, texts: list[str], labels: list[str], recipe: str = RECIPE) -> subprocess.CompletedProcess[str]:
+    code = f"texts, labels = {texts!r}, {labels!r}\n{recipe}"
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)})
+
+
+def test_the_recipe_learns_three_topics_from_the_readers_lists(tmp_path: Path) -> None:
+    texts = [text for row in zip(*TOPICS.values(), strict=True) for text in row] * 2
+    labels = list(TOPICS) * 10
+    done = run_recipe(tmp_path, texts, labels)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(labels[:3])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["my-model"]
+
+
+def test_the_recipe_needs_training(tmp_path: Path) -> None:
+    """Negative control: without `fit` the head knows nothing of the labels."""
+    texts = [text for row in zip(*TOPICS.values(), strict=True) for text in row]
+    recipe = re.sub(r"(?m)^fit\(.*\n", "", RECIPE).replace("texts[:3]", "texts")
+    done = run_recipe(tmp_path, texts, list(TOPICS) * 5, recipe)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] != str(list(TOPICS) * 5)
+
+
+def test_one_class_only_is_named(tmp_path: Path) -> None:
+    done = run_recipe(tmp_path, ["a", "b"], ["same", "same"])
+    assert done.returncode == 1 and "ValueError" in done.stderr and "same" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_recipe_is_about_ten_lines() -> None:
+    steps = [line for line in RECIPE.splitlines() if line and not re.match(r"(from|import) ", line)]
+    assert len(steps) <= 10
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"make (\w+)", README))))
+def test_each_make_target_of_the_readme_exists(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
+
+
+def test_the_papermill_line_names_a_chapter_and_its_parameters() -> None:
+    notebook, parameter = re.search(r"papermill (\S+) out.ipynb -p (\w+) \d+", README).groups()
+    assert (ROOT / notebook).exists()
+    assert f'"{parameter} = ' in (ROOT / notebook).read_text().replace("\\n", '"')
+
+
+def test_each_room_exists() -> None:
+    for room in re.findall(r"^\| `(\w+)/` \|", README, re.M):
+        assert (ROOT / room).is_dir()
