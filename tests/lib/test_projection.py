@@ -1,0 +1,622 @@
+"""Oracles: scipy, scikit-learn, peft, finite differences, theorems. float64 where mathematics is tested.
+
+Tolerances: 1e-10 for float64 algebra (condition numbers up to 1e3 times 1e-16, with room); 1e-12 of the largest value
+for forward and gradient against peft in float64, which adds in another order; 1e-6 for PiSSA, where peft wants float32.
+"""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.decomposition import TruncatedSVD
+from torch import nn
+from torch.nn import functional as F
+
+from lib.projection import (
+    DoRA,
+    LoRA,
+    PiSSA,
+    RandomSubspace,
+    Thin,
+    attach,
+    detach,
+    ends_in,
+    factorize,
+    merge,
+    project_ball,
+    tail_energy,
+    tail_penalty,
+    tail_prox,
+    truncate,
+)
+from lib.regularizers import SAM, Mixout, nuclear_factors, snapshot
+from tests.lib.tiny import TinyBert, bert_batch
+
+torch.set_num_threads(1)
+QV = ends_in("query", "value")
+few = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+@st.composite
+def matrices(draw) -> tuple[torch.Tensor, int]:
+    """A float64 matrix, often rank-deficient, sometimes zero, and a rank it allows."""
+    m, n = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    inner = draw(st.integers(0, min(m, n)))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    W = torch.randn(m, inner, generator=generator).double() @ torch.randn(inner, n, generator=generator).double()
+    return W, draw(st.integers(0, min(m, n)))
+
+
+def close(a, b, tolerance: float = 1e-10) -> None:
+    torch.testing.assert_close(torch.as_tensor(a), torch.as_tensor(b), rtol=tolerance, atol=tolerance)
+
+
+def linear(m: int = 6, n: int = 4, seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(n, m), nn.Tanh(), nn.Linear(m, 2)).double()
+
+
+def inputs() -> dict[str, torch.Tensor]:
+    return {name: value for name, value in bert_batch().items() if name != "labels"}
+
+
+# Names
+
+
+@pytest.mark.parametrize("name, hit", [
+    ("self.query", True), ("query", True), ("subquery", False), ("query.bias", False), ("output.dense", True),
+    ("dense", False), ("attention.output.dense", True)])
+def test_ends_in_matches_whole_components(name, hit):
+    assert ends_in("query", "output.dense")(name) is hit
+
+
+# Truncation
+
+
+@given(matrices())
+@few
+def test_truncation_is_the_projection_of_the_theorem(case):
+    W, rank = case
+    W_r = truncate(W, rank)
+    singular = torch.from_numpy(scipy.linalg.svdvals(W.numpy()))
+    close((W - W_r).square().sum(), singular[rank:].square().sum())
+    close(tail_energy(W, rank), singular[rank:].square().sum())
+    close(truncate(W_r, rank), W_r)  # idempotent
+    assert torch.linalg.matrix_rank(W_r, atol=1e-9) <= rank
+    assert W_r.norm() <= W.norm() + 1e-10
+    P = W_r @ torch.linalg.pinv(W_r, atol=1e-9)  # projector onto the kept directions
+    close(P @ P, P, 1e-8)
+    close(P, P.T, 1e-8)
+    close(P.trace(), torch.linalg.matrix_rank(W_r, atol=1e-9).double(), 1e-8)
+    close(P @ W, W_r, 1e-8)
+    assert (P @ W).norm(dim=0).le(W.norm(dim=0) + 1e-10).all()  # non-expansive
+
+
+@given(matrices(), st.integers(0, 2**31))
+@few
+def test_no_random_matrix_of_that_rank_is_nearer(case, seed):
+    W, rank = case
+    generator = torch.Generator().manual_seed(seed)
+    U = torch.randn(W.shape[0], rank, generator=generator).double()
+    if rank:  # the best partner of a random U, which is harder to beat than a random one
+        U = torch.linalg.qr(U).Q
+    assert (W - truncate(W, rank)).norm() <= (W - U @ (U.T @ W)).norm() + 1e-10
+
+
+def test_truncation_is_sklearns():
+    W = torch.randn(30, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    svd = TruncatedSVD(4, algorithm="arpack", random_state=0).fit(W.numpy())
+    close(truncate(W, 4), torch.from_numpy(svd.inverse_transform(svd.transform(W.numpy()))))
+
+
+def test_truncation_keeps_the_type_and_needs_no_svd_in_half_precision():
+    W = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    assert truncate(W.bfloat16(), 2).dtype == torch.bfloat16
+    with torch.autocast("cpu", torch.bfloat16):
+        close(truncate(W, 4), W, 1e-5)  # in bfloat16 the product would be wrong by 1e-2
+
+
+# The tail penalty
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5)])
+@pytest.mark.parametrize("rank", [0, 1, 3])
+def test_tail_penalty_is_the_theorems_value_and_gradient(shape, rank):
+    layer = nn.Linear(shape[1], shape[0]).double()
+    penalty = tail_penalty(lambda name: True, rank, 0.7)
+    singular = scipy.linalg.svdvals(layer.weight.detach().numpy())
+    value = penalty(layer)
+    close(value.detach(), 0.35 * (singular[rank:] ** 2).sum())
+    (gradient,) = torch.autograd.grad(value, layer.weight)
+    close(gradient, 0.7 * (layer.weight - truncate(layer.weight, rank)).detach())
+
+    def numeric(W: np.ndarray) -> float:
+        return 0.35 * (scipy.linalg.svdvals(W)[rank:] ** 2).sum()
+
+    W, h = layer.weight.detach().numpy(), 1e-5
+    for i, j in [(0, 0), (1, 2), (3, 3)]:
+        E = np.zeros_like(W)
+        E[i, j] = h
+        slope = (numeric(W + E) - numeric(W - E)) / (2 * h)
+        assert gradient[i, j].item() == pytest.approx(slope, abs=1e-8)  # rounding 1e-16 / h, and h^2
+
+
+@pytest.mark.parametrize("start", [False, True])
+def test_tail_penalty_gradcheck(start):
+    W0 = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+
+    class Weight(nn.Module):
+        def __init__(self, W):
+            super().__init__()
+            self.layer = nn.Linear(4, 5).double()
+            del self.layer.weight
+            self.layer.weight = W
+
+    penalty = tail_penalty(ends_in("layer"), 2, 0.3, {"layer.weight": W0} if start else None)
+    W = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(6), requires_grad=True)
+    assert torch.autograd.gradcheck(lambda W: penalty(Weight(W)), W)
+
+
+def test_tail_penalty_on_the_change_charges_a_correction_only_beyond_its_rank():
+    model = linear()
+    start = {name: p.detach().clone() for name, p in model.named_parameters()}
+    attach(model, ends_in("0"), lambda W: LoRA(W, 2, 4))
+    with torch.no_grad():
+        model[0].parametrizations.weight[0].B.normal_()
+    change = (model[0].weight - start["0.weight"]).detach()
+    assert tail_penalty(ends_in("0"), 2, 1.0, start)(model).item() < 1e-20
+    close(tail_penalty(ends_in("0"), 1, 1.0, start)(model).detach(), 0.5 * tail_energy(change, 1))
+    assert tail_penalty(ends_in("0"), 2, 1.0)(model) > 0.01  # on W itself the tail is long
+
+
+def test_tail_penalty_survives_repeated_singular_values():
+    layer = nn.Linear(4, 4, bias=False)
+    for W in (torch.eye(4), torch.zeros(4, 4)):
+        layer.weight.data = W.clone()
+        (gradient,) = torch.autograd.grad(tail_penalty(lambda name: True, 2, 1.0)(layer), layer.weight)
+        assert gradient.isfinite().all()
+    W = torch.eye(4, requires_grad=True)  # the control: through the SVD the gradient is not finite
+    U, S, Vh = torch.linalg.svd(W)
+    (bad,) = torch.autograd.grad((W - (U[:, :2] * S[:2]) @ Vh[:2]).square().sum(), W)
+    assert not bad.isfinite().all()
+
+
+def test_tail_penalty_is_accurate_in_float32_at_a_pretrained_weights_size():
+    W = torch.randn(384, 200, generator=torch.Generator().manual_seed(0)).double() @ torch.diag(
+        torch.logspace(1, -1.5, 200, dtype=torch.float64))
+    layer = nn.Linear(200, 384, bias=False)
+    layer.weight.data = W.float()
+    (gradient,) = torch.autograd.grad(tail_penalty(lambda name: True, 16, 1.0)(layer), layer.weight)
+    exact = W - truncate(W, 16)
+    assert ((gradient - exact).norm() / exact.norm()).item() < 1e-4  # float32 epsilon over the relative gap
+
+
+@given(matrices(), st.floats(0.01, 3), st.floats(0, 3))
+@few
+def test_tail_prox_solves_its_problem(case, step, strength):
+    W, rank = case
+    X = tail_prox(W, rank, step, strength)
+    close((X - W) / step + strength * (X - truncate(X, rank)), torch.zeros_like(W), 1e-8)  # stationary
+    singular = scipy.linalg.svdvals(W.numpy())
+    singular[rank:] /= 1 + step * strength  # argmin_x (x - s)^2 / (2 step) + strength x^2 / 2
+    close(torch.linalg.svdvals(X), torch.from_numpy(singular), 1e-9)
+
+    def cost(X):
+        return (X - W).square().sum() / (2 * step) + strength / 2 * tail_energy(X, rank)
+
+    generator = torch.Generator().manual_seed(0)
+    for scale in (1e-3, 0.1, 1.0):
+        assert cost(X) <= cost(X + scale * torch.randn(W.shape, generator=generator).double()) + 1e-9
+
+
+# Thin layers
+
+
+def test_factorize_computes_the_truncated_layer_and_merges_back():
+    model, x = linear(), torch.randn(3, 4, dtype=torch.float64)
+    before, bias = model[0].weight.detach().clone(), model[0].bias
+    assert factorize(model, ends_in("0"), 2) == ["0"]
+    assert isinstance(model[0], Thin) and model[0].bias is bias
+    close(model[0](x), F.linear(x, truncate(before, 2), bias))
+    close(model[0].A.norm(), model[0].B.norm())  # balanced
+    assert merge(model) == ["0"] and type(model[0]) is nn.Linear and model[0].bias is bias
+    close(model[0].weight.detach(), truncate(before, 2))
+
+
+def test_factorize_at_full_rank_changes_nothing_and_keeps_freezing():
+    model, x = linear(), torch.randn(3, 4, dtype=torch.float64)
+    before = model(x)
+    model[0].weight.requires_grad_(False)
+    factorize(model, lambda name: True, 2)
+    assert not torch.allclose(model(x), before)
+    model = linear()
+    model[0].weight.requires_grad_(False)
+    factorize(model, ends_in("0"), 4)
+    close(model(x), before)
+    assert not model[0].A.requires_grad and not model[0].B.requires_grad
+    assert [p.requires_grad for p in model[2].parameters()] == [True, True]
+
+
+def test_a_rank_too_large_for_one_layer_leaves_every_layer_alone():
+    model = linear()
+    with pytest.raises(ValueError, match="rank must be between 1 and 2, got 4"):
+        factorize(model, lambda name: True, 4)
+    assert type(model[0]) is nn.Linear
+    with pytest.raises(ValueError, match="rank must be between 1 and 2, got 4"):
+        attach(model, lambda name: True, lambda W: LoRA(W, 4, 1))
+    assert all(p.requires_grad for p in model.parameters()) and type(model[0]) is nn.Linear
+
+
+# Maps against peft
+
+
+def peft_pair(make, dtype=torch.float64, **config):
+    """Our TinyBert with our map, the same one with peft's, and peft's layers by our names."""
+    from peft import LoraConfig, get_peft_model
+
+    ours, theirs = TinyBert().to(dtype).eval(), TinyBert().to(dtype).eval()
+    names = attach(ours, QV, make)
+    config = LoraConfig(target_modules=["query", "value"], lora_dropout=0.0, **config)
+    wrapped = get_peft_model(theirs, config, autocast_adapter_dtype=False).eval()
+    return ours, wrapped, {name: wrapped.base_model.model.get_submodule(name) for name in names}
+
+
+def randomize(ours, layers):
+    """The same random A and B on both sides; peft keeps A and B as (r, n) and (m, r), as the paper does."""
+    torch.manual_seed(9)
+    for name, theirs in layers.items():
+        new = ours.get_submodule(name).parametrizations.weight[0]
+        with torch.no_grad():
+            theirs.lora_A["default"].weight.copy_(new.A.normal_())
+            theirs.lora_B["default"].weight.copy_(new.B.normal_())
+
+
+def agree(ours, wrapped, layers, tolerance: float = 1e-12) -> None:
+    """Same logits, and same gradients of A and B (and of DoRA's magnitude), relative to the largest value."""
+    pairs = [(ours(**inputs()), wrapped(**inputs()))]
+    for logits in pairs[0]:
+        logits.square().sum().backward()
+    for name, theirs in layers.items():
+        new = ours.get_submodule(name).parametrizations.weight[0]
+        pairs += [(getattr(new, x).grad, getattr(theirs, f"lora_{x}")["default"].weight.grad) for x in "AB"]
+        if theirs.lora_magnitude_vector:
+            pairs.append((new.M.grad, theirs.lora_magnitude_vector["default"].weight.grad))
+    worst = max(((a - b).abs().max() / b.abs().max()).item() for a, b in pairs)
+    print(f"largest relative difference from peft: {worst:.1e}")
+    assert worst < tolerance
+
+
+@pytest.mark.parametrize("rank, alpha", [(1, 1.0), (4, 16.0), (7, 3.0)])
+@pytest.mark.parametrize("stabilized", [False, True])
+def test_lora_is_pefts(rank, alpha, stabilized):
+    ours, wrapped, layers = peft_pair(lambda W: LoRA(W, rank, alpha, stabilized), r=rank, lora_alpha=alpha,
+                                      use_rslora=stabilized)
+    close(ours(**inputs()), wrapped(**inputs()))  # B = 0
+    randomize(ours, layers)
+    agree(ours, wrapped, layers)
+
+
+def test_dora_is_pefts_forward_and_gradient():
+    ours, wrapped, layers = peft_pair(lambda W: DoRA(W, 3, 6.0), r=3, lora_alpha=6.0, use_dora=True)
+    close(ours(**inputs()), wrapped(**inputs()))
+    randomize(ours, layers)
+    agree(ours, wrapped, layers)
+
+
+def test_pissa_is_pefts():
+    ours, wrapped, layers = peft_pair(lambda W: PiSSA(W, 3, 6.0), torch.float32, r=3, lora_alpha=6.0,
+                                      init_lora_weights="pissa")
+    plain = TinyBert().eval()
+    assert torch.equal(ours(**inputs()), plain(**inputs()))  # ours leaves every bit alone
+    close(ours(**inputs()), wrapped(**inputs()), 1e-6)
+    for name, theirs in layers.items():
+        new = ours.get_submodule(name).parametrizations.weight[0]
+        W = plain.get_submodule(name).weight.detach()
+        product = 2.0 * theirs.lora_B["default"].weight @ theirs.lora_A["default"].weight
+        close(new.scale * new.B @ new.A, product, 1e-6)
+        close(new.scale * new.B @ new.A, truncate(W, 3), 1e-6)
+        close(W - new.scale * new.B0 @ new.A0, theirs.get_base_layer().weight, 1e-6)
+    shake(ours)  # and away from the start
+    with torch.no_grad():
+        for name, theirs in layers.items():
+            new = ours.get_submodule(name).parametrizations.weight[0]
+            theirs.lora_A["default"].weight.copy_(new.A)
+            theirs.lora_B["default"].weight.copy_(new.B)
+    close(ours(**inputs()), wrapped(**inputs()), 1e-6)
+
+
+# Maps on bare matrices
+
+
+@pytest.mark.parametrize("make", [
+    lambda W: LoRA(W, 2, 4), lambda W: LoRA(W, 2, 4, stabilized=True), lambda W: PiSSA(W, 2, 4),
+    lambda W: Mixout(W, 0.5),
+    lambda W: RandomSubspace(W, nn.Parameter(torch.zeros(3, dtype=torch.float64)))])
+def test_a_fresh_map_returns_the_weight_bit_for_bit(make):
+    W = torch.randn(6, 4, dtype=torch.float64)
+    assert torch.equal(make(W)(W), W)
+
+
+def test_lora_scales_and_rank():
+    W = torch.randn(9, 8, dtype=torch.float64)
+    for stabilized, scale in ((False, 16 / 4), (True, 16 / 2)):
+        new = LoRA(W, 4, 16, stabilized)
+        nn.init.normal_(new.B)
+        assert new.scale == scale
+        close(new(W).detach() - W, scale * (new.B @ new.A).detach())
+        assert torch.linalg.matrix_rank(new(W) - W) == 4
+
+
+def test_lora_start_is_drawn_by_the_generator_and_has_the_authors_spread():
+    W = torch.zeros(50, 600)
+    a, b = (LoRA(W, 50, 1, generator=torch.Generator().manual_seed(7)).A for _ in range(2))
+    assert torch.equal(a, b) and not torch.equal(a, LoRA(W, 50, 1).A)
+    assert a.abs().max() <= 600**-0.5 and a.var().item() == pytest.approx(1 / 1800, rel=0.05)  # uniform, 3e4 draws
+
+
+def test_dora_gradient_holds_the_norm_constant():
+    W = torch.randn(6, 4, dtype=torch.float64)
+    new, G = DoRA(W, 2, 2.0).double(), torch.randn(6, 4, dtype=torch.float64)
+    nn.init.normal_(new.B)
+    close(new(W).norm(dim=1), new.M)  # each output's row has its learned length
+    (new(W) * G).sum().backward()
+    V = (W + new.scale * new.B @ new.A).detach()
+    dV = new.M.detach()[:, None] / V.norm(dim=1, keepdim=True) * G
+    close(new.A.grad, new.scale * new.B.detach().T @ dV)
+    close(new.M.grad, (G * V).sum(1) / V.norm(dim=1))
+    A = new.A.detach().requires_grad_()
+    free = W + new.scale * new.B.detach() @ A
+    unit = free / free.norm(dim=1, keepdim=True)
+    (true,) = torch.autograd.grad((new.M.detach()[:, None] * unit * G).sum(), A)
+    assert (true - new.A.grad).abs().max() > 0.1  # the control: the true derivative is another one
+
+
+def test_dora_leaves_a_row_of_zeros_finite():
+    W = torch.randn(3, 4)
+    W[1] = 0
+    new = DoRA(W, 1, 1.0)
+    new(W).sum().backward()
+    close(new(W).detach(), W, 1e-6)
+    assert all(p.grad.isfinite().all() for p in new.parameters())
+
+
+def test_random_subspace_is_theta0_plus_P_z():
+    W, z = torch.randn(40, 30, dtype=torch.float64), nn.Parameter(torch.zeros(8, dtype=torch.float64))
+    new = RandomSubspace(W, z, generator=torch.Generator().manual_seed(0))
+    P = torch.func.jacfwd(lambda v: torch.func.functional_call(new, {"z": v}, (W,)))(z.detach()).reshape(-1, 8)
+    assert ((P != 0).sum(1) == 1).all() and P.unique().numel() == 3  # one entry +-c in a row
+    gram = P.T @ P
+    close(gram, torch.diag(gram.diagonal()))
+    assert (gram.diagonal() - 1).abs().max() < 0.25  # |P z| = |z| up to the counts: 150 entries a column, 3 sd = 0.25
+    assert (P.sum(0).abs() < 5).all()  # signs balance
+    with torch.no_grad():
+        z.normal_()
+    close((new(W) - W).flatten(), P @ z)
+    G = torch.randn_like(W)
+    (gradient,) = torch.autograd.grad((new(W) * G).sum(), z)
+    close(gradient, P.T @ G.flatten())
+
+
+def test_one_z_moves_all_weights_and_is_all_that_trains():
+    model = TinyBert().eval()
+    z = nn.Parameter(torch.zeros(20))
+    names = attach(model, QV, lambda W: RandomSubspace(W, z, generator=torch.Generator().manual_seed(1)))
+    assert len(names) == 4
+    assert [p.shape for p in model.parameters() if p.requires_grad] == [(20,)]
+    before = model(**inputs())
+    with torch.no_grad():
+        z.normal_()
+    assert not torch.allclose(model(**inputs()), before)
+    for name in names:
+        layer = model.get_submodule(name)
+        moved = (layer.weight - layer.parametrizations.weight.original).norm()
+        assert moved.item() == pytest.approx(z.norm().item(), rel=0.3)
+
+
+# attach, merge, detach
+
+
+def test_attach_names_what_it_altered_and_freezes_the_rest():
+    model = TinyBert()
+    names = attach(model.encoder, QV, lambda W: LoRA(W, 2, 4))
+    assert names == [f"encoder.layer.{i}.attention.self.{x}" for i in (0, 1) for x in ("query", "value")]
+    trains = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert trains == {f"encoder.{name}.parametrizations.weight.0.{x}" for name in names for x in "AB"} | {
+        "head.weight", "head.bias"}
+
+
+def test_attach_can_leave_more_training_and_keeps_earlier_maps_training():
+    model = TinyBert()
+    attach(model, ends_in("query"), lambda W: LoRA(W, 2, 4))
+    attach(model, ends_in("value"), lambda W: DoRA(W, 2, 4), train=ends_in("head.weight", "head.bias"))
+    trains = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert len(trains) == 2 * 2 + 2 * 3 + 2 and {"head.weight", "head.bias"} <= set(trains)
+    assert not any(name.endswith("original") for name in trains)
+
+
+def test_mixout_freezes_nothing():
+    model = TinyBert()
+    attach(model, QV, lambda W: Mixout(W, 0.3))
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def attach_twice(model):
+    attach(model, QV, lambda W: LoRA(W, 2, 4))
+    attach(model, ends_in("query"), lambda W: LoRA(W, 2, 4))
+
+
+def mixout_on_frozen(model):
+    model.requires_grad_(False)
+    attach(model, QV, lambda W: Mixout(W, 0.3))
+
+
+@pytest.mark.parametrize("action, message", [
+    (lambda m: attach(m, ends_in("quer"), lambda W: LoRA(W, 2, 4)), r"where matches no nn\.Linear"),
+    (attach_twice, r"encoder\.encoder\.layer\.0\.attention\.self\.query already carries a map"),
+    (mixout_on_frozen, r"frozen weight, got encoder\.encoder\.layer\.0"),
+    (lambda m: attach(m, QV, lambda W: LoRA(W, 2, 4), train=ends_in("nothing")), "train must match a parameter"),
+    (lambda m: attach(m, QV, lambda W: Mixout(W, 0.3), train=ends_in("bias")), "must have parameters of its own"),
+    (lambda m: (attach(m, QV, lambda W: LoRA(W, 2, 4)), factorize(m, QV, 2)), "already carries a map"),
+    (lambda m: factorize(m, ends_in("nothing"), 2), r"where matches no nn\.Linear"),
+    (lambda m: tail_penalty(ends_in("nothing"), 2, 1.0)(m), r"where matches no nn\.Linear"),
+    (lambda m: tail_penalty(ends_in("head"), 2, 1.0)(m), "rank must be between 0 and 1 for head, got 2"),
+    (lambda m: tail_penalty(QV, 2, 1.0, {"x.weight": torch.zeros(1)})(m), r"start must hold encoder\..*query\.weight"),
+    (lambda m: merge(m), "no map and no thin layer to merge"),
+    (lambda m: detach(m), "no map to detach"),
+    (lambda m: project_ball(m, {}, 1.0), r"start must name parameters of the model, got \[\]"),
+    (lambda m: project_ball(m, {"strange": torch.zeros(2)}, 1.0), r"got \['strange'\]"),
+    (lambda m: project_ball(m, snapshot(m), -1.0), r"radius must be at least 0, got -1\.0"),
+])
+def test_what_means_nothing_is_refused_by_name(action, message):
+    with pytest.raises(ValueError, match=message):
+        action(TinyBert())
+
+
+W64 = torch.randn(6, 4)
+
+
+@pytest.mark.parametrize("action, message", [
+    (lambda: ends_in(), "suffixes must be one or more"),
+    (lambda: ends_in("query", ""), "suffixes must be one or more"),
+    (lambda: truncate(W64, 5), "rank must be between 0 and 4, got 5"),
+    (lambda: truncate(W64, -1), "rank must be between 0 and 4, got -1"),
+    (lambda: truncate(W64[0], 1), r"W must be a matrix, got shape \(4,\)"),
+    (lambda: tail_energy(W64, 5), "rank must be between 0 and 4, got 5"),
+    (lambda: tail_penalty(QV, 2, -0.1), r"strength must be at least 0, got -0\.1"),
+    (lambda: tail_prox(W64, 2, -1, 0.1), "step must be at least 0, got -1"),
+    (lambda: tail_prox(W64, 2, 1, math.nan), "strength must be at least 0, got nan"),
+    (lambda: tail_prox(W64, 5, 1, 1), "rank must be between 0 and 4, got 5"),
+    (lambda: Thin(nn.Linear(4, 6), 0), "rank must be between 1 and 4, got 0"),
+    (lambda: LoRA(W64, 0, 1), "rank must be between 1 and 4, got 0"),
+    (lambda: LoRA(W64, 5, 1), "rank must be between 1 and 4, got 5"),
+    (lambda: LoRA(W64, 2, 0), "alpha must be above 0, got 0"),
+    (lambda: DoRA(W64, 5, 1), "rank must be between 1 and 4, got 5"),
+    (lambda: PiSSA(W64, 5, 1), "rank must be between 1 and 4, got 5"),
+    (lambda: RandomSubspace(W64, nn.Parameter(torch.zeros(25))), r"vector of 1 to 24 numbers, got shape \(25,\)"),
+    (lambda: RandomSubspace(W64, nn.Parameter(torch.zeros(2, 2))), r"got shape \(2, 2\)"),
+])
+def test_a_number_out_of_range_is_named_with_its_range(action, message):
+    with pytest.raises(ValueError, match=message):
+        action()
+
+
+MAPS = {"lora": lambda W: LoRA(W, 2, 4), "dora": lambda W: DoRA(W, 2, 4), "pissa": lambda W: PiSSA(W, 2, 4),
+        "mixout": lambda W: Mixout(W, 0.5), "subspace": lambda W: RandomSubspace(W, nn.Parameter(torch.zeros(5)))}
+
+
+def shake(model) -> None:
+    """Stand in for training: move everything that trains."""
+    torch.manual_seed(11)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.requires_grad:
+                p.add_(0.1 * torch.randn_like(p))
+
+
+@pytest.mark.parametrize("kind", MAPS)
+def test_merging_saving_and_loading_gives_the_same_predictions(kind, tmp_path):
+    model = TinyBert()
+    names = attach(model, QV, MAPS[kind])
+    shake(model)
+    before = model.eval()(**inputs())
+    assert not torch.equal(before, TinyBert().eval()(**inputs()))
+    model.train()  # a map is merged as it acts in evaluation all the same
+    assert merge(model) == names
+    torch.save(model.state_dict(), tmp_path / "model.pt")
+    fresh = TinyBert()
+    assert all(type(fresh.get_submodule(n)) is type(model.get_submodule(n)) is nn.Linear for n in names)
+    fresh.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
+    assert torch.equal(fresh.eval()(**inputs()), before)
+    assert torch.equal(model.eval()(**inputs()), before) and model.get_submodule(names[0]).training is False
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MAPS if kind != "mixout"])
+def test_detaching_restores_the_original_bits(kind):
+    model = TinyBert()
+    names = attach(model.encoder, QV, MAPS[kind])
+    shake(model.encoder)
+    assert detach(model) == [f"encoder.{name}" for name in names]
+    state, original = model.state_dict(), TinyBert().state_dict()
+    assert state.keys() == original.keys() and all(torch.equal(state[name], original[name]) for name in state)
+
+
+def test_unmerged_maps_resume_from_their_state_dict():
+    for make in MAPS.values():
+        model, other = TinyBert(), TinyBert()
+        attach(model, QV, make)
+        shake(model)
+        torch.manual_seed(99)  # another start of A, another P
+        attach(other, QV, make)
+        other.load_state_dict(model.state_dict())
+        assert torch.equal(model.eval()(**inputs()), other.eval()(**inputs()))
+
+
+def test_nuclear_penalty_meets_thin_layers_too():
+    model = linear()
+    factorize(model, ends_in("0"), 3)
+    close(nuclear_factors(0.5)(model).detach(), 0.5 * torch.linalg.svdvals(model[0].weight.detach()).sum())
+
+
+# The ball
+
+
+@given(st.integers(0, 2**31), st.floats(0, 4))
+@few
+def test_ball_projection_is_a_projection(seed, radius):
+    generator = torch.Generator().manual_seed(seed)
+
+    def model(scale: float) -> nn.Linear:
+        layer = nn.Linear(3, 2).double()
+        with torch.no_grad():
+            for p in layer.parameters():
+                p.copy_(scale * torch.randn(p.shape, generator=generator).double())
+        return layer
+
+    def flat(layer: nn.Linear) -> torch.Tensor:
+        return torch.cat([p.detach().flatten() for p in layer.parameters()])
+
+    start, a, b = snapshot(model(1.0)), model(1.0), model(0.3)
+    before, theta0 = (flat(a), flat(b)), torch.cat([value.flatten() for value in start.values()])
+    for layer in (a, b):
+        project_ball(layer, start, radius)
+        assert (flat(layer) - theta0).norm() <= radius + 1e-12
+    assert (flat(a) - flat(b)).norm() <= (before[0] - before[1]).norm() + 1e-12  # non-expansive
+    once = flat(a)
+    project_ball(a, start, radius)
+    close(flat(a), once, 1e-12)  # idempotent up to the last bit of the norm
+    distance = (before[0] - theta0).norm()
+    close(once, before[0] if distance <= radius else theta0 + (before[0] - theta0) * radius / distance, 1e-12)
+
+
+def test_inside_the_ball_no_bit_moves():
+    model = TinyBert()
+    start = snapshot(model)
+    shake(model)
+    before = snapshot(model)
+    project_ball(model, start, 1e3)
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: inner, SAM])
+def test_the_ball_binds_after_every_step(wrap):
+    model = linear()
+    start = snapshot(model, ends_in("0.weight"))
+    optimizer = wrap(torch.optim.AdamW(model.parameters(), lr=0.1))
+    optimizer.register_step_post_hook(lambda *_: project_ball(model, start, 0.25))
+    x = torch.randn(8, 4, dtype=torch.float64)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (model(x) - 3).square().mean()
+        loss.backward()
+        return loss
+
+    for _ in range(6):
+        optimizer.step(closure)
+        assert (model[0].weight - start["0.weight"]).norm() <= 0.25 + 1e-12
+    assert (model[0].weight - start["0.weight"]).norm() > 0.249

@@ -1,0 +1,173 @@
+"""Result cards: what they accept, what they say, and what they leave for the gate."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bs4 import BeautifulSoup
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from lib import record
+from lib.record import MIME, interval, start
+
+Shown = list[dict[str, Any]]
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    """Everything displayed, newest last."""
+    displayed: Shown = []
+    monkeypatch.setattr(record, "display", lambda data, raw: displayed.append(data))
+    monkeypatch.setattr(record, "device", lambda: "cpu")
+    return displayed
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: Shown) -> record.Run:
+    """A run with one published band, 0.8 to 0.9 for `accuracy`."""
+    bands = {"chapters": {"05-case": {"accuracy": {"low": 0.8, "high": 0.9, "runs": [], "unit": "of sentences"}}}}
+    (tmp_path / "quick-cpu.json").write_text(json.dumps(bands), "utf-8")
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    return start("05-case", profile="quick", seed=0)
+
+
+@pytest.mark.parametrize(("value", "status"), [(0.8, "inside"), (0.9, "inside"), (0.79, "outside"), (0.91, "outside")])
+def test_a_published_band_gates_the_value(run: record.Run, shown: Shown, value: float, status: str) -> None:
+    run.record("accuracy", value, unit="of sentences")
+    assert shown[0][MIME]["status"] == status
+    assert shown[0][MIME]["band"] == [0.8, 0.9]
+
+
+@pytest.mark.parametrize(("bounds", "status"), [
+    ({"at_least": 0.5}, "holds"), ({"at_least": 0.6}, "broken"),
+    ({"at_most": 0.5}, "holds"), ({"at_most": 0.4}, "broken"),
+    ({"at_least": 0.4, "at_most": 0.6}, "holds"), ({"at_least": 0.0, "at_most": 0.0}, "broken"),
+])
+def test_hard_gates_come_before_the_band(run: record.Run, shown: Shown, bounds: dict[str, Any], status: str) -> None:
+    run.record("accuracy", 0.5, unit="of sentences", **bounds)
+    assert shown[0][MIME]["status"] == status
+
+
+def test_without_band_or_gate_nothing_is_claimed(run: record.Run, shown: Shown) -> None:
+    run.record("seconds", 2.0, unit="s")
+    assert shown[0][MIME]["status"] == "unpublished"
+    assert shown[0][MIME]["band"] is None
+    assert "no band published yet" in shown[0]["text/plain"]
+
+
+def test_other_profiles_and_chapters_have_other_bands(run: record.Run, shown: Shown) -> None:
+    for other in (start("05-case", profile="full", seed=0), start("06-case", profile="quick", seed=0)):
+        other.record("accuracy", 0.85, unit="of sentences")
+    assert [card[MIME]["status"] for card in shown] == ["unpublished"] * 2
+
+
+def test_seeds_become_a_mean_with_students_interval(run: record.Run, shown: Shown) -> None:
+    values = [0.81, 0.86, 0.79, 0.88, 0.84]
+    run.record("accuracy", values, unit="of sentences")
+    result = shown[0][MIME]
+    expected = student.interval(0.95, 4, loc=np.mean(values), scale=np.std(values, ddof=1) / math.sqrt(5))
+    assert result["interval"] == pytest.approx(expected, rel=1e-12)
+    assert result["value"] == pytest.approx(np.mean(values), rel=1e-12)
+    assert result["values"] == values
+    assert "5 seeds" in shown[0]["text/html"]
+
+
+def test_the_interval_covers_as_often_as_it_says() -> None:
+    draws = np.random.default_rng(0).normal(size=(2000, 4))
+    covered = np.mean([low <= 0 <= high for low, high in (interval(list(row)) or (1.0, 0.0) for row in draws)])
+    too_narrow = np.mean([abs(row.mean()) <= norm.ppf(0.975) * row.std(ddof=1) / 2 for row in draws])
+    assert covered == pytest.approx(0.95, abs=0.015), "three standard errors of 2000 draws"
+    assert too_narrow < 0.92, "a normal interval in place of Student's would be seen"
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.array(0.5), [np.float64(0.5)], (0.5,), np.int64(3), 3])
+def test_numbers_of_any_make_become_plain(run: record.Run, shown: Shown, value: Any) -> None:
+    run.record("anything", value, unit="1")
+    assert json.loads(json.dumps(shown[0][MIME]))["value"] in (0.5, 3)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, [0.5, math.nan], [], True])
+def test_what_is_no_finite_number_is_named(run: record.Run, value: Any) -> None:
+    with pytest.raises(ValueError, match="accuracy must be one or more finite numbers"):
+        run.record("accuracy", value, unit="of sentences")
+
+
+@pytest.mark.parametrize("name", ["Accuracy", "two words", "trailing_", "_leading", "a__b", "9lives", ""])
+def test_names_are_snake_case(run: record.Run, name: str) -> None:
+    with pytest.raises(ValueError, match="name must be snake_case"):
+        run.record(name, 1.0, unit="s")
+
+
+def test_units_and_digits_are_checked(run: record.Run) -> None:
+    with pytest.raises(ValueError, match="unit of seconds must say"):
+        run.record("seconds", 1.0, unit="")
+    with pytest.raises(ValueError, match="digits must be at least 1, got 0"):
+        run.record("seconds", 1.0, unit="s", digits=0)
+
+
+def test_a_name_is_recorded_once_but_a_cell_may_run_again(run: record.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Shell:
+        execution_count = 1
+
+    run.record("seconds", 1.0, unit="s")
+    with pytest.raises(ValueError, match="recorded once, got 'seconds' a second time"):
+        run.record("seconds", 1.0, unit="s")
+    monkeypatch.setattr(record, "get_ipython", Shell)
+    run.record("seconds", 1.0, unit="s")
+    with pytest.raises(ValueError, match="recorded once"):
+        run.record("seconds", 1.0, unit="s")
+    Shell.execution_count = 2
+    run.record("seconds", 1.0, unit="s")
+
+
+@pytest.mark.parametrize("profile", ["", "Quick", "slow"])
+def test_unknown_profiles_are_named(profile: str) -> None:
+    with pytest.raises(ValueError, match="profile must be one of quick, full, got"):
+        start("05-case", profile=profile, seed=0)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, True, "0"])
+def test_seeds_are_whole_numbers_from_zero(seed: Any) -> None:
+    with pytest.raises(ValueError, match="seed must be a whole number from 0 up, got"):
+        start("05-case", profile="quick", seed=seed)
+
+
+@pytest.mark.parametrize(("value", "digits", "text"), [
+    (0.82, 3, "0.820"), (0.000123, 3, "0.000123"), (12345.6, 3, "1.23\N{MULTIPLICATION SIGN}10\N{SUPERSCRIPT FOUR}"), (-0.5, 1, "\N{MINUS SIGN}0.5"),
+    (1234, 3, "1,234"), (100.0, 3, "100"),
+    (-3e-8, 2, "\N{MINUS SIGN}3.0\N{MULTIPLICATION SIGN}10\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT EIGHT}"),
+])
+def test_digits_are_significant(run: record.Run, shown: Shown, value: float, digits: int, text: str) -> None:
+    run.record("anything", value, unit="1", digits=digits)
+    assert f">{text}<" in shown[0]["text/html"]
+    assert shown[0]["text/plain"].startswith(f"anything = {text} ")
+
+
+def test_words_on_the_card_are_escaped(run: record.Run, shown: Shown) -> None:
+    run.record("seconds", 1.0, unit="<b>", note="a & b")
+    assert "&lt;b&gt;" in shown[0]["text/html"] and "a &amp; b" in shown[0]["text/html"]
+    assert "a & b" in shown[0]["text/plain"]
+
+
+def test_the_gauge_puts_the_value_where_it_is(run: record.Run, shown: Shown) -> None:
+    for value in (0.85, 0.95):
+        run.record("accuracy" if value == 0.85 else "other", value, unit="1", at_least=0.8, at_most=0.9)
+    drawings = [BeautifulSoup(card["text/html"], "html.parser") for card in shown]
+    centres = [float(str(drawing.select("circle")[-1]["cx"])) for drawing in drawings]
+    ends = [[float(str(bar["x"])), float(str(bar["x"])) + float(str(bar["width"]))]
+            for bar in (drawing.select("rect")[0] for drawing in drawings)]
+    assert ends[0][0] < centres[0] < ends[0][1]
+    assert centres[1] > ends[1][1]
+
+
+def test_importing_record_imports_no_torch() -> None:
+    code = "import sys, lib.record; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(record.__file__).parents[1]).returncode == 0

@@ -1,0 +1,219 @@
+"""The loop: repeatable, blind to evaluation, the same under Accelerate, and loud about bad input."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from lib.data import Dataset
+from lib.host import Local, seed_step
+from lib.loss import Loss
+from lib.regularizers import cross_entropy
+from lib.training import Plan, evaluator, fit, never, patience, predict_logits, warmup_linear
+from tests.lib.resume_run import Toy, toy_data
+
+CPU = Local("cpu")
+
+
+def train(plan: Plan, **settings: Any) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
+    seed_step(0, 1)
+    model = Toy()
+    optimizer = torch.optim.AdamW(model.parameters())
+    settings = {"objective": cross_entropy(), "data": toy_data(60), "host": CPU, "show": False} | settings
+    history = fit(model, optimizer, settings.pop("objective"), settings.pop("data"), plan, **settings)
+    return model.state_dict(), history
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_two_runs_have_the_same_bits_and_another_seed_has_not() -> None:
+    (a, history_a), (b, history_b), (c, _) = (train(Plan(epochs=1, batch_size=8, seed=s)) for s in (0, 0, 1))
+    assert same(a, b) and history_a == history_b
+    assert not same(a, c)
+
+
+def test_how_often_one_evaluates_does_not_change_the_weights() -> None:
+    evaluate = evaluator(toy_data(20), host=CPU)
+    ends = [train(Plan(epochs=2, batch_size=8, eval_every=every), evaluate=evaluate, metric=None)[0] for every in (1, 3, 99)]
+    assert same(ends[0], ends[1]) and same(ends[0], ends[2])
+
+
+def test_an_evaluation_that_draws_random_numbers_does_not_change_the_weights() -> None:
+    def noisy(model: nn.Module) -> dict[str, float]:
+        return {"accuracy": torch.rand(7).mean().item()}
+
+    plan = Plan(epochs=1, batch_size=8, eval_every=1)
+    assert same(train(plan, evaluate=noisy, metric=None)[0], train(plan)[0])
+
+
+def test_the_weights_of_the_best_evaluation_are_left() -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def second_is_best(model: nn.Module) -> dict[str, float]:
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return {"accuracy": float(len(seen) == 2)}
+
+    left, history = train(Plan(epochs=1, batch_size=8, eval_every=2), evaluate=second_is_best)
+    assert same(left, seen[1]) and not same(left, seen[-1])
+    assert [r["step"] for r in history if "accuracy" in r] == [1, 3, 5, 7]
+
+
+def test_eight_examples_are_learned_by_heart() -> None:
+    data = toy_data(8)
+    _, history = train(Plan(epochs=60, batch_size=8, lr=1e-2, eval_every=60), data=data, evaluate=evaluator(data, host=CPU))
+    assert history[0]["loss"] > 0.5 and history[-1]["accuracy"] == 1.0
+
+
+def test_gradient_is_clipped() -> None:
+    """After one plain SGD step the weights moved by exactly lr * clip where the gradient was longer."""
+    def moved(clip: float) -> float:
+        seed_step(0, 1)
+        model = Toy()
+        before = nn.utils.parameters_to_vector(model.parameters()).detach().clone()
+        fit(model, torch.optim.SGD(model.parameters(), lr=1.0), cross_entropy(), toy_data(8),
+            Plan(epochs=1, batch_size=8, lr=1.0, warmup=0.0, clip=clip), host=CPU, show=False)
+        return (nn.utils.parameters_to_vector(model.parameters()).detach() - before).norm().item()
+
+    rate = warmup_linear(1 / 2, 0.0)
+    assert moved(1e-3) == pytest.approx(rate * 1e-3, rel=1e-3)
+    assert moved(float("inf")) > 10 * rate * 1e-3
+
+
+@given(st.integers(1, 400), st.floats(0, 0.9))
+def test_learning_rate_rises_then_falls_and_is_never_zero(steps: int, warmup: float) -> None:
+    rates = [warmup_linear((step + 1) / (steps + 1), warmup) for step in range(steps)]
+    assert all(0 < rate <= 1 for rate in rates)
+    top = rates.index(max(rates))
+    assert rates[:top + 1] == sorted(rates[:top + 1]) and rates[top:] == sorted(rates[top:], reverse=True)
+
+
+HISTORIES = st.lists(st.fixed_dictionaries({}, optional={"accuracy": st.integers(0, 5)}), max_size=30)
+
+
+@given(HISTORIES, st.integers(1, 4))
+def test_patience_agrees_with_a_counter(history: list[dict[str, float]], evaluations: int) -> None:
+    best, waited = float("-inf"), 0
+    for record in history:
+        if "accuracy" in record:
+            best, waited = (record["accuracy"], 0) if record["accuracy"] > best else (best, waited + 1)
+    if patience("accuracy", evaluations)(history):
+        assert waited >= evaluations
+    elif history:
+        assert waited < evaluations
+
+
+@given(HISTORIES, st.integers(1, 4))
+def test_patience_does_not_take_back_a_stop_while_nothing_improves(history: list[dict[str, float]], k: int) -> None:
+    """Prefix property: a stop at some length holds as long as no later evaluation beats the best."""
+    stop = patience("accuracy", k)
+    if stop(history):
+        best = max(r["accuracy"] for r in history if "accuracy" in r)
+        assert stop([*history, {}]) and stop([*history, {"accuracy": best}])
+        assert not stop([*history, {"accuracy": best + 1}])
+
+
+def test_early_stopping_shortens_the_run_along_the_same_path() -> None:
+    def falling(model: nn.Module, seen: list[int] = []) -> dict[str, float]:  # noqa: B006 - counts its calls
+        seen.append(1)
+        return {"accuracy": -float(len(seen))}
+
+    plan = Plan(epochs=3, batch_size=8, eval_every=2)
+    _, stopped = train(plan, evaluate=falling, stop=patience("accuracy", 2))
+    _, whole = train(plan)
+    assert len(stopped) == 6 < len(whole)
+    assert [r["loss"] for r in stopped] == [r["loss"] for r in whole[:6]]
+
+
+def test_accelerate_on_one_process_gives_the_bits_of_local() -> None:
+    accelerate = pytest.importorskip("accelerate")
+    plan = Plan(epochs=1, batch_size=8)
+    host = accelerate.Accelerator(cpu=True, mixed_precision="no")
+    assert host.num_processes == 1
+    assert same(train(plan)[0], train(plan, host=host)[0])
+
+
+def test_logits_come_in_the_order_of_the_rows_and_do_not_depend_on_padding() -> None:
+    model, data = Toy(), toy_data(30)
+    together = predict_logits(model, data, batch_size=7, host=CPU)
+    alone = torch.cat([predict_logits(model, data.subset([i]), host=CPU) for i in range(30)])
+    torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)  # float32 sums in another order
+    assert not torch.allclose(together, alone.flip(0), atol=1e-3)
+
+
+def broken_at(step: int) -> Callable[..., Loss]:
+    """Objective whose part "broken" is NaN from its n-th call."""
+    base, calls = cross_entropy(), []
+
+    def objective(model: nn.Module, batch: dict[str, torch.Tensor]) -> Loss:
+        calls.append(1)
+        loss = base(model, batch)
+        bad = torch.tensor(float("nan") if len(calls) > step else 0.0)
+        return Loss(loss.total + bad, loss.logits, {**loss.parts, "broken": bad})
+
+    return objective
+
+
+def test_a_loss_that_is_not_a_number_stops_names_the_part_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    with pytest.raises(FloatingPointError, match=r"nan at step 5.*'broken': nan"):
+        train(Plan(epochs=2, batch_size=8, eval_every=2), objective=broken_at(5), checkpoint=path,
+              evaluate=evaluator(toy_data(20), host=CPU))
+    state = torch.load(path, weights_only=True)
+    assert len(state["history"]) == 4
+    assert all(torch.isfinite(value).all() for value in state["model"].values())
+
+
+def test_an_infinite_gradient_stops_before_it_reaches_the_weights() -> None:
+    def objective(model: nn.Module, batch: dict[str, torch.Tensor]) -> Loss:
+        loss = cross_entropy()(model, batch)
+        root = (model.head.weight * 0).sum().sqrt()  # finite value, infinite derivative
+        return Loss(loss.total + root, loss.logits, {"root": root.detach()})
+
+    with pytest.raises(FloatingPointError, match=r"gradient norm is (nan|inf) at step 0"):
+        train(Plan(epochs=1, batch_size=8), objective=objective)
+
+
+@pytest.mark.parametrize("name, value", [("epochs", 0), ("batch_size", 0), ("eval_every", -1), ("seed", -1), ("epochs", 1.5),
+                                         ("lr", 0.0), ("clip", -1.0), ("warmup", 1.0), ("lr", float("nan"))])
+def test_a_number_outside_its_range_is_named(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^{name} must be .*got {value}"):
+        Plan(**{name: value})
+
+
+def test_empty_data_is_named() -> None:
+    with pytest.raises(ValueError, match="at least one example"):
+        train(Plan(), data=Dataset([], []))
+
+
+def test_nothing_to_train_is_named() -> None:
+    model = Toy().requires_grad_(False)
+    with pytest.raises(ValueError, match="requires a gradient"):
+        fit(model, torch.optim.SGD(model.parameters(), lr=1.0), cross_entropy(), toy_data(8), Plan(), host=CPU, show=False)
+
+
+def test_an_unknown_metric_is_named() -> None:
+    with pytest.raises(ValueError, match="metric must be one of.*'f1'"):
+        train(Plan(epochs=1), evaluate=evaluator(toy_data(8), host=CPU), metric="f1")
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    path, evaluate = tmp_path / "c.pt", evaluator(toy_data(20), host=CPU)
+    train(Plan(epochs=1, batch_size=8), evaluate=evaluate, checkpoint=path)
+    for change in ({"plan": Plan(epochs=1, batch_size=8, lr=1.0)}, {"objective": cross_entropy(0.2)}, {"data": toy_data(61)}):
+        settings = {"plan": Plan(epochs=1, batch_size=8), "evaluate": evaluate, "checkpoint": path} | change
+        with pytest.raises(ValueError, match="of another run"):
+            train(settings.pop("plan"), **settings)
+
+
+def test_patience_below_one_is_named() -> None:
+    with pytest.raises(ValueError, match="evaluations must be at least 1, got 0"):
+        patience("accuracy", 0)
+    assert not never([{"accuracy": 0.0}] * 100)
