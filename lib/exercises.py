@@ -1,4 +1,5 @@
 """Checkers for exercises: they say what is wrong, never raise, and never stop a notebook."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +12,13 @@ from lib.figures import Verdict, verdict
 Answer = Callable[..., Any]
 
 
-def checker(cases: Sequence[tuple[tuple[Any, ...], Any]], mistakes: Mapping[str, Answer], *, praise: str,
-            tolerance: float = 1e-6) -> Callable[[Answer], Verdict]:
+def checker(
+    cases: Sequence[tuple[tuple[Any, ...], Any]],
+    mistakes: Mapping[str, Answer],
+    *,
+    praise: str,
+    tolerance: float = 1e-6,
+) -> Callable[[Answer], Verdict]:
     """A function that judges an answer by its results and names the mistake behind a wrong one.
 
     Args:
@@ -35,11 +41,16 @@ def checker(cases: Sequence[tuple[tuple[Any, ...], Any]], mistakes: Mapping[str,
         if all(right):
             return verdict(True, praise)
         for hint, mistake in mistakes.items():
-            if all(same(result, mistake(*arguments), tolerance) for result, (arguments, _) in zip(got, cases, strict=True)):
+            if all(
+                same(result, mistake(*arguments), tolerance) for result, (arguments, _) in zip(got, cases, strict=True)
+            ):
                 return verdict(False, hint)
         first = right.index(False)
-        return verdict(False, f"for {shown(cases[first][0])} your function gives `{shown(got[first])}`, "
-                              f"expected `{shown(cases[first][1])}`")
+        return verdict(
+            False,
+            f"for {shown(cases[first][0])} your function gives `{shown(got[first])}`, "
+            f"expected `{shown(cases[first][1])}`",
+        )
 
     return check
 

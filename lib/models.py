@@ -100,6 +100,8 @@ POOLING = {pool.__name__: pool for pool in (mean_pool, first_token)}
 class Pooled(nn.Module):
     """Sentence vectors (B, D): an encoder, then a pooling of its hidden states (B, T, D)."""
 
+    encoder: Any  # a transformers module; torch's own annotation of attributes knows less
+
     def __init__(self, encoder: nn.Module, pooling: Pooling) -> None:
         super().__init__()
         self.encoder, self.pooling = encoder, pooling
@@ -129,10 +131,13 @@ class Classifier(Pooled):
         ValueError: fewer than two or repeated labels, one logit for more than two, a width or rate out of range.
     """
 
+    tokenizer: PreTrainedTokenizerBase
+    projection: nn.Module
+
     def __init__(self, encoder: Encoder, labels: Sequence[str | int], *, pooling: Pooling = mean_pool,
                  projection: int | None = None, dropout: float = 0.1, one_logit: bool = False, seed: int = 0) -> None:
         super().__init__(encoder.model, pooling)
-        width = encoder.model.config.hidden_size
+        width = self.encoder.config.hidden_size
         if len(set(labels)) < 2 or len(set(labels)) < len(labels):
             raise ValueError(f"labels must hold at least two classes, each once, got {list(labels)}")
         if one_logit and len(labels) != 2:

@@ -1,4 +1,5 @@
 """The README's recipe and commands do what they say."""
+
 from __future__ import annotations
 
 import os
@@ -13,19 +14,42 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 RECIPE = re.search(r"```python\n(.*?)```", README, re.S)[1]
 TOPICS = {
-    "sport": ["the match went to extra time", "she won the race by a second", "the coach praised the goalkeeper",
-              "a penalty decided the final", "the team trains twice a day"],
-    "food": ["stir the soup and add salt", "the bread rose in the warm oven", "fry the onions until golden",
-             "this cheese tastes of nuts", "we ate rice with beans"],
-    "weather": ["rain is expected in the north", "the storm reached the coast", "a cold front brings snow",
-                "it will be sunny and dry", "fog lies over the valley"],
+    "sport": [
+        "the match went to extra time",
+        "she won the race by a second",
+        "the coach praised the goalkeeper",
+        "a penalty decided the final",
+        "the team trains twice a day",
+    ],
+    "food": [
+        "stir the soup and add salt",
+        "the bread rose in the warm oven",
+        "fry the onions until golden",
+        "this cheese tastes of nuts",
+        "we ate rice with beans",
+    ],
+    "weather": [
+        "rain is expected in the north",
+        "the storm reached the coast",
+        "a cold front brings snow",
+        "it will be sunny and dry",
+        "fog lies over the valley",
+    ],
 }
 
 
-def run_recipe(folder: Path, texts: list[str], labels: list[str], recipe: str = RECIPE) -> subprocess.CompletedProcess[str]:
+def run_recipe(
+    folder: Path, texts: list[str], labels: list[str], recipe: str = RECIPE
+) -> subprocess.CompletedProcess[str]:
     code = f"texts, labels = {texts!r}, {labels!r}\n{recipe}"
-    return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=300,
-                          env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)})
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+    )
 
 
 def test_the_recipe_learns_three_topics_from_the_readers_lists(tmp_path: Path) -> None:

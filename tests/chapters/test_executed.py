@@ -1,4 +1,5 @@
 """The chapters as they were run for the site: what the gate read, read again by other means."""
+
 from __future__ import annotations
 
 import json
@@ -32,7 +33,9 @@ def test_an_executed_chapter_holds_no_error_no_stderr_and_no_widget_state(notebo
 
 @pytest.mark.parametrize("notebook", EXECUTED, ids=lambda path: path.stem)
 def test_the_ledger_says_what_the_cards_say(notebook: Path) -> None:
-    cards = {output.data[MIME]["name"]: output.data[MIME] for output in outputs(notebook) if MIME in output.get("data", {})}
+    cards = {
+        output.data[MIME]["name"]: output.data[MIME] for output in outputs(notebook) if MIME in output.get("data", {})
+    }
     results = json.loads(LEDGER.read_text())["chapters"][notebook.stem]["results"]
     assert cards.keys() == results.keys() and len(cards) >= 5
     for name, card in cards.items():
@@ -42,7 +45,11 @@ def test_the_ledger_says_what_the_cards_say(notebook: Path) -> None:
 
 @pytest.mark.parametrize("notebook", EXECUTED, ids=lambda path: path.stem)
 def test_every_figure_has_alternative_text(notebook: Path) -> None:
-    figures = [svg for output in outputs(notebook) for svg in re.findall(r"<svg[^>]*>", output.get("data", {}).get("text/html", ""))]
+    figures = [
+        svg
+        for output in outputs(notebook)
+        for svg in re.findall(r"<svg[^>]*>", output.get("data", {}).get("text/html", ""))
+    ]
     assert len(figures) >= 3
     assert all(re.search(r'role="img" aria-label="[^"]{40,}"', svg) for svg in figures)
     assert not any("image/png" in output.get("data", {}) for output in outputs(notebook))
@@ -56,12 +63,29 @@ def test_a_chapter_stays_within_its_budget(notebook: Path) -> None:
     assert 0 < chapter["seconds"] < 600
 
 
-@pytest.mark.parametrize("parameter, message", [("PROFILE=huge", "profile must be one of quick, full, got 'huge'"),
-                                                ("SEED=-1", "seed must be a whole number from 0 up, got -1")])
-def test_plain_papermill_refuses_bad_parameters_from_another_folder(parameter: str, message: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "parameter, message",
+    [
+        ("PROFILE=huge", "profile must be one of quick, full, got 'huge'"),
+        ("SEED=-1", "seed must be a whole number from 0 up, got -1"),
+    ],
+)
+def test_plain_papermill_refuses_bad_parameters_from_another_folder(
+    parameter: str, message: str, tmp_path: Path
+) -> None:
     name, value = parameter.split("=")
-    command = [sys.executable, "-m", "papermill", str(ROOT / "chapters/05-bert-case-study.ipynb"), "out.ipynb", "-p", name, value,
-               "-k", "python3"]
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(ROOT / "chapters/05-bert-case-study.ipynb"),
+        "out.ipynb",
+        "-p",
+        name,
+        value,
+        "-k",
+        "python3",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode != 0
     assert message in done.stderr

@@ -1,4 +1,5 @@
 """Each exercise: the stub is told 'not yet', the solution passes, typical wrong answers are told their mistake."""
+
 from __future__ import annotations
 
 import json
@@ -28,8 +29,13 @@ def cells(chapter: Path, tag: str) -> list[str]:
 def namespace(chapter: Path) -> dict[str, Any]:
     """The chapter's imports and checkers, without its experiments."""
     book = nbformat.read(chapter, as_version=4)
-    imports = [line for cell in book.cells if cell.cell_type == "code" and cell.id == "imports"
-               for line in cell.source.split("\n") if re.match(r"(import|from) ", line)]
+    imports = [
+        line
+        for cell in book.cells
+        if cell.cell_type == "code" and cell.id == "imports"
+        for line in cell.source.split("\n")
+        if re.match(r"(import|from) ", line)
+    ]
     scope: dict[str, Any] = {}
     exec("\n".join(imports + cells(chapter, "checker")), scope)
     return scope
@@ -77,7 +83,9 @@ def test_a_wrong_answer_is_told_its_mistake(chapter: str, name: str, answer: Any
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 def test_every_exercise_has_a_hint_and_the_quiz_five_questions(chapter: Path) -> None:
     book = nbformat.read(chapter, as_version=4)
-    tasks = [cell.source for cell in book.cells if cell.cell_type == "markdown" and cell.source.startswith("**Exercise")]
+    tasks = [
+        cell.source for cell in book.cells if cell.cell_type == "markdown" and cell.source.startswith("**Exercise")
+    ]
     assert all("*Hint.*" in task or "research question" in task for task in tasks) and len(tasks) >= 5
     assert sum(cell.source.count("Question(") for cell in book.cells) == 5
 
@@ -86,6 +94,15 @@ def test_every_exercise_has_a_hint_and_the_quiz_five_questions(chapter: Path) ->
 def test_the_chapter_keeps_its_contract(chapter: Path) -> None:
     """What stands at the top and at the end of each chapter, in words that Colab shows too."""
     text = json.dumps([cell.source for cell in nbformat.read(chapter, as_version=4).cells])
-    for words in ("After this chapter you can", "You need", "Open this chapter in Colab", "Predict first", "## What we found",
-                  "## Where the source is wrong", "## Exercises", "## Quiz", "## Further reading"):
+    for words in (
+        "After this chapter you can",
+        "You need",
+        "Open this chapter in Colab",
+        "Predict first",
+        "## What we found",
+        "## Where the source is wrong",
+        "## Exercises",
+        "## Quiz",
+        "## Further reading",
+    ):
         assert words in text, words

@@ -1,4 +1,5 @@
 """What the tests of `lib` share: one thread, a toy encoder with a real tokenizer, sentences that can be learned."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -28,8 +29,16 @@ def toy_folder(tmp_path: Path) -> Path:
     """A folder with a two-layer BERT of width 32 and its tokenizer, as `save_pretrained` writes them."""
     folder = tmp_path / "toy"
     torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-                         intermediate_size=64, max_position_embeddings=64)).save_pretrained(folder)
+    BertModel(
+        BertConfig(
+            vocab_size=len(VOCABULARY),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=64,
+        )
+    ).save_pretrained(folder)
     BertTokenizerFast(vocab={word: i for i, word in enumerate(VOCABULARY)}).save_pretrained(folder)
     return folder
 
@@ -37,6 +46,7 @@ def toy_folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def toy_encoder(toy_folder: Path) -> Encoder:
     from lib.models import load_encoder
+
     return load_encoder(toy_folder)
 
 
@@ -44,5 +54,7 @@ def toy_encoder(toy_folder: Path) -> Encoder:
 def toy_texts() -> tuple[list[str], list[int]]:
     """Forty sentences whose label is a word's: learnable, with labels 0 and 1 in turn."""
     good, bad, rest = WORDS[:3], WORDS[3:6], WORDS[6:]
-    texts = [f"the {rest[i % 3]} was {(good if i % 2 else bad)[i % 3]} {' '.join(rest[3:3 + i % 7])}" for i in range(40)]
+    texts = [
+        f"the {rest[i % 3]} was {(good if i % 2 else bad)[i % 3]} {' '.join(rest[3 : 3 + i % 7])}" for i in range(40)
+    ]
     return texts, [i % 2 for i in range(40)]

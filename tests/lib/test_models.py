@@ -1,4 +1,5 @@
 """Encoders, the head, freezing, and what is kept on disk."""
+
 from __future__ import annotations
 
 import json
@@ -14,8 +15,19 @@ from torch import nn
 from lib import models
 from lib.data import encode
 from lib.host import Local
-from lib.models import (MINILM_SHA256, Classifier, Encoder, embed, first_token, freeze, load, load_encoder, mean_pool,
-                        save, sha256)
+from lib.models import (
+    MINILM_SHA256,
+    Classifier,
+    Encoder,
+    embed,
+    first_token,
+    freeze,
+    load,
+    load_encoder,
+    mean_pool,
+    save,
+    sha256,
+)
 from lib.regularizers import cross_entropy
 from lib.training import Plan, evaluator, fit
 
@@ -55,7 +67,9 @@ def test_weights_with_another_hash_are_refused(monkeypatch: pytest.MonkeyPatch) 
 
 def test_an_unknown_model_names_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # what the variable sets when it is imported
-    with pytest.raises(ValueError, match=r"no encoder.*'nobody/nothing'.*built-in default is load_encoder\(\"minilm\"\)"):
+    with pytest.raises(
+        ValueError, match=r"no encoder.*'nobody/nothing'.*built-in default is load_encoder\(\"minilm\"\)"
+    ):
         load_encoder("nobody/nothing")
 
 
@@ -88,13 +102,21 @@ def test_the_head_is_the_sources(toy_encoder: Encoder, toy_texts: Texts) -> None
 
 @pytest.mark.parametrize("settings", [{}, {"one_logit": True}, {"projection": 4}, {"pooling": first_token}])
 def test_it_learns_and_predicts_the_same_bits_after_a_reload(
-        settings: dict[str, Any], toy_encoder: Encoder, toy_texts: Texts, tmp_path: Path) -> None:
+    settings: dict[str, Any], toy_encoder: Encoder, toy_texts: Texts, tmp_path: Path
+) -> None:
     texts, labels = toy_texts
     model = Classifier(toy_encoder, ["bad", "good"], **settings)
     data = encode(model.tokenizer, texts, labels)
     before = evaluator(data)(model)["accuracy"]
-    fit(model, torch.optim.AdamW(model.parameters()), cross_entropy(), data, Plan(epochs=25, batch_size=8, lr=3e-3),
-        host=Local("cpu"), show=False)
+    fit(
+        model,
+        torch.optim.AdamW(model.parameters()),
+        cross_entropy(),
+        data,
+        Plan(epochs=25, batch_size=8, lr=3e-3),
+        host=Local("cpu"),
+        show=False,
+    )
     assert evaluator(data)(model)["accuracy"] == 1.0 > before
     save(model, tmp_path / "kept")
     again = load(tmp_path / "kept")
@@ -107,8 +129,11 @@ def test_a_reload_without_the_head_is_noticed(toy_encoder: Encoder, tmp_path: Pa
     """The classic fault (huggingface/peft issues 310, 577): the head is not among the saved weights."""
     save(Classifier(toy_encoder, [0, 1]), tmp_path / "kept")
     weights = load_file(tmp_path / "kept" / "model.safetensors")
-    for change in ({k: v for k, v in weights.items() if "classifier" not in k}, {**weights, "stray": torch.ones(1)},
-                   {**weights, "classifier.bias": torch.ones(3)}):
+    for change in (
+        {k: v for k, v in weights.items() if "classifier" not in k},
+        {**weights, "stray": torch.ones(1)},
+        {**weights, "classifier.bias": torch.ones(3)},
+    ):
         save_file(change, tmp_path / "kept" / "model.safetensors")
         with pytest.raises(ValueError, match="another layout: missing .*classifier|stray"):
             load(tmp_path / "kept")
@@ -146,13 +171,22 @@ def test_a_model_with_maps_is_not_saved(toy_encoder: Encoder, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("top, count", [(0, 0), (1, 1), (2, 2)])
-def test_freezing_trains_the_top_layers_and_the_head(top: int, count: int, toy_encoder: Encoder, toy_texts: Texts) -> None:
+def test_freezing_trains_the_top_layers_and_the_head(
+    top: int, count: int, toy_encoder: Encoder, toy_texts: Texts
+) -> None:
     model = Classifier(toy_encoder, [0, 1])
     before = {name: value.clone() for name, value in model.state_dict().items()}
     names = freeze(model, top=top)
     trained = [p for p in model.parameters() if p.requires_grad]
-    fit(model, torch.optim.AdamW(trained, weight_decay=0.0), cross_entropy(), encode(model.tokenizer, *toy_texts),
-        Plan(epochs=1), host=Local("cpu"), show=False)
+    fit(
+        model,
+        torch.optim.AdamW(trained, weight_decay=0.0),
+        cross_entropy(),
+        encode(model.tokenizer, *toy_texts),
+        Plan(epochs=1),
+        host=Local("cpu"),
+        show=False,
+    )
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert {name for name in names if "key.bias" not in name} <= moved <= set(names)  # softmax ignores a key's bias
     assert len({name.split("layer.")[1][0] for name in names if "layer." in name}) == count
@@ -168,15 +202,21 @@ def test_freezing_nothing_trains_everything(toy_encoder: Encoder) -> None:
         freeze(model, top=3)
 
 
-@pytest.mark.parametrize("labels, settings, message", [
-    ([0], {}, "labels must hold at least two classes"), ([0, 0], {}, "each once"),
-    ([0, 1, 2], {"one_logit": True}, "one_logit needs two labels, got 3"),
-    ([0, 1], {"projection": 0}, "projection must be between 1 and 32, got 0"),
-    ([0, 1], {"projection": 33}, "projection must be between 1 and 32, got 33"),
-    ([0, 1], {"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
-    ([0, 1], {"pooling": torch.mean}, "pooling must be one of mean_pool, first_token"),
-])
-def test_bad_settings_are_named(labels: list[int], settings: dict[str, Any], message: str, toy_encoder: Encoder) -> None:
+@pytest.mark.parametrize(
+    "labels, settings, message",
+    [
+        ([0], {}, "labels must hold at least two classes"),
+        ([0, 0], {}, "each once"),
+        ([0, 1, 2], {"one_logit": True}, "one_logit needs two labels, got 3"),
+        ([0, 1], {"projection": 0}, "projection must be between 1 and 32, got 0"),
+        ([0, 1], {"projection": 33}, "projection must be between 1 and 32, got 33"),
+        ([0, 1], {"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
+        ([0, 1], {"pooling": torch.mean}, "pooling must be one of mean_pool, first_token"),
+    ],
+)
+def test_bad_settings_are_named(
+    labels: list[int], settings: dict[str, Any], message: str, toy_encoder: Encoder
+) -> None:
     with pytest.raises(ValueError, match=message):
         Classifier(toy_encoder, labels, **settings)
 
@@ -192,5 +232,10 @@ def test_the_head_starts_where_its_seed_says(toy_encoder: Encoder) -> None:
 def test_settings_are_kept_as_text(toy_encoder: Encoder, tmp_path: Path) -> None:
     save(Classifier(toy_encoder, ["a", "b"], projection=3), tmp_path / "kept")
     assert json.loads((tmp_path / "kept" / "head.json").read_text()) == {
-        "labels": ["a", "b"], "pooling": "mean_pool", "projection": 3, "dropout": 0.1, "one_logit": False}
+        "labels": ["a", "b"],
+        "pooling": "mean_pool",
+        "projection": 3,
+        "dropout": 0.1,
+        "one_logit": False,
+    }
     assert sha256(tmp_path / "kept" / "model.safetensors") == sha256(tmp_path / "kept" / "model.safetensors")

@@ -177,7 +177,7 @@ def test_a_corrupt_cache_is_named_and_made_again(
     assert cached(tmp_path).read_bytes() == good
 
 
-def test_three_notebooks_may_load_at_once(sdist: Path, index: Callable, tmp_path: Path) -> None:
+def test_two_notebooks_may_load_at_once(sdist: Path, index: Callable, tmp_path: Path) -> None:
     index(sdist)
     code = "import sys; from lib.source import load_domain; print(len(load_domain('nyt')))"
     runs = [
@@ -189,9 +189,9 @@ def test_three_notebooks_may_load_at_once(sdist: Path, index: Callable, tmp_path
             stderr=subprocess.PIPE,
             env=os.environ | {"PROJECT_AND_REGULARIZE_CACHE": str(tmp_path)},
         )
-        for _ in range(3)
+        for _ in range(2)
     ]
-    assert [run.communicate(timeout=120) for run in runs] == [("5190\n", "")] * 3
+    assert [run.communicate(timeout=500) for run in runs] == [("5190\n", "")] * 2
     assert cached(tmp_path).suffix == ".z"  # one file, and no partial one left behind
 
 

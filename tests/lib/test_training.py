@@ -1,4 +1,5 @@
 """The loop: repeatable, blind to evaluation, the same under Accelerate, and loud about bad input."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -42,7 +43,9 @@ def test_two_runs_have_the_same_bits_and_another_seed_has_not() -> None:
 
 def test_how_often_one_evaluates_does_not_change_the_weights() -> None:
     evaluate = evaluator(toy_data(20), host=CPU)
-    ends = [train(Plan(epochs=2, batch_size=8, eval_every=every), evaluate=evaluate, metric=None)[0] for every in (1, 3, 99)]
+    ends = [
+        train(Plan(epochs=2, batch_size=8, eval_every=every), evaluate=evaluate, metric=None)[0] for every in (1, 3, 99)
+    ]
     assert same(ends[0], ends[1]) and same(ends[0], ends[2])
 
 
@@ -68,18 +71,28 @@ def test_the_weights_of_the_best_evaluation_are_left() -> None:
 
 def test_eight_examples_are_learned_by_heart() -> None:
     data = toy_data(8)
-    _, history = train(Plan(epochs=60, batch_size=8, lr=1e-2, eval_every=60), data=data, evaluate=evaluator(data, host=CPU))
+    _, history = train(
+        Plan(epochs=60, batch_size=8, lr=1e-2, eval_every=60), data=data, evaluate=evaluator(data, host=CPU)
+    )
     assert history[0]["loss"] > 0.5 and history[-1]["accuracy"] == 1.0
 
 
 def test_gradient_is_clipped() -> None:
     """After one plain SGD step the weights moved by exactly lr * clip where the gradient was longer."""
+
     def moved(clip: float) -> float:
         seed_step(0, 1)
         model = Toy()
         before = nn.utils.parameters_to_vector(model.parameters()).detach().clone()
-        fit(model, torch.optim.SGD(model.parameters(), lr=1.0), cross_entropy(), toy_data(8),
-            Plan(epochs=1, batch_size=8, lr=1.0, warmup=0.0, clip=clip), host=CPU, show=False)
+        fit(
+            model,
+            torch.optim.SGD(model.parameters(), lr=1.0),
+            cross_entropy(),
+            toy_data(8),
+            Plan(epochs=1, batch_size=8, lr=1.0, warmup=0.0, clip=clip),
+            host=CPU,
+            show=False,
+        )
         return (nn.utils.parameters_to_vector(model.parameters()).detach() - before).norm().item()
 
     rate = warmup_linear(1 / 2, 0.0)
@@ -92,7 +105,7 @@ def test_learning_rate_rises_then_falls_and_is_never_zero(steps: int, warmup: fl
     rates = [warmup_linear((step + 1) / (steps + 1), warmup) for step in range(steps)]
     assert all(0 < rate <= 1 for rate in rates)
     top = rates.index(max(rates))
-    assert rates[:top + 1] == sorted(rates[:top + 1]) and rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[: top + 1] == sorted(rates[: top + 1]) and rates[top:] == sorted(rates[top:], reverse=True)
 
 
 HISTORIES = st.lists(st.fixed_dictionaries({}, optional={"accuracy": st.integers(0, 5)}), max_size=30)
@@ -164,8 +177,12 @@ def broken_at(step: int) -> Callable[..., Loss]:
 def test_a_loss_that_is_not_a_number_stops_names_the_part_and_keeps_the_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     with pytest.raises(FloatingPointError, match=r"nan at step 5.*'broken': nan"):
-        train(Plan(epochs=2, batch_size=8, eval_every=2), objective=broken_at(5), checkpoint=path,
-              evaluate=evaluator(toy_data(20), host=CPU))
+        train(
+            Plan(epochs=2, batch_size=8, eval_every=2),
+            objective=broken_at(5),
+            checkpoint=path,
+            evaluate=evaluator(toy_data(20), host=CPU),
+        )
     state = torch.load(path, weights_only=True)
     assert len(state["history"]) == 4
     assert all(torch.isfinite(value).all() for value in state["model"].values())
@@ -181,8 +198,20 @@ def test_an_infinite_gradient_stops_before_it_reaches_the_weights() -> None:
         train(Plan(epochs=1, batch_size=8), objective=objective)
 
 
-@pytest.mark.parametrize("name, value", [("epochs", 0), ("batch_size", 0), ("eval_every", -1), ("seed", -1), ("epochs", 1.5),
-                                         ("lr", 0.0), ("clip", -1.0), ("warmup", 1.0), ("lr", float("nan"))])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("eval_every", -1),
+        ("seed", -1),
+        ("epochs", 1.5),
+        ("lr", 0.0),
+        ("clip", -1.0),
+        ("warmup", 1.0),
+        ("lr", float("nan")),
+    ],
+)
 def test_a_number_outside_its_range_is_named(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"^{name} must be .*got {value}"):
         Plan(**{name: value})
@@ -196,7 +225,15 @@ def test_empty_data_is_named() -> None:
 def test_nothing_to_train_is_named() -> None:
     model = Toy().requires_grad_(False)
     with pytest.raises(ValueError, match="requires a gradient"):
-        fit(model, torch.optim.SGD(model.parameters(), lr=1.0), cross_entropy(), toy_data(8), Plan(), host=CPU, show=False)
+        fit(
+            model,
+            torch.optim.SGD(model.parameters(), lr=1.0),
+            cross_entropy(),
+            toy_data(8),
+            Plan(),
+            host=CPU,
+            show=False,
+        )
 
 
 def test_an_unknown_metric_is_named() -> None:
@@ -207,7 +244,11 @@ def test_an_unknown_metric_is_named() -> None:
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     path, evaluate = tmp_path / "c.pt", evaluator(toy_data(20), host=CPU)
     train(Plan(epochs=1, batch_size=8), evaluate=evaluate, checkpoint=path)
-    for change in ({"plan": Plan(epochs=1, batch_size=8, lr=1.0)}, {"objective": cross_entropy(0.2)}, {"data": toy_data(61)}):
+    for change in (
+        {"plan": Plan(epochs=1, batch_size=8, lr=1.0)},
+        {"objective": cross_entropy(0.2)},
+        {"data": toy_data(61)},
+    ):
         settings = {"plan": Plan(epochs=1, batch_size=8), "evaluate": evaluate, "checkpoint": path} | change
         with pytest.raises(ValueError, match="of another run"):
             train(settings.pop("plan"), **settings)
