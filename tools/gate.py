@@ -1,0 +1,121 @@
+"""The gate between an executed notebook and the page: pure functions that name everything that is wrong.
+
+The gate believes no card. It takes the value from the cell's output, the band from `results/`, the expected names from
+the source, and works the status out again.
+"""
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from nbformat import NotebookNode
+
+from tools.notebooks import RESULT, cells, record_calls
+
+Result = dict[str, Any]
+FIELDS = {"name", "value", "values", "interval", "unit", "at_least", "at_most", "band", "status"}
+
+
+def results(notebook: NotebookNode) -> list[Result]:
+    """Every result that the notebook's outputs hold, in order."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [output["data"][RESULT] for output in outputs if RESULT in output.get("data", {})]
+
+
+def gated_by_band(result: Result) -> bool:
+    """Whether a published band judges this result; a result with a bound of its own is judged by that."""
+    return result["at_least"] is None and result["at_most"] is None
+
+
+def status(result: Result, band: Mapping[str, Any] | None) -> str:
+    """What the card has to say: holds or broken for a bound, inside, outside or unpublished for a band."""
+    value = result["value"]
+    number = isinstance(value, (int, float)) and math.isfinite(value)
+    if not gated_by_band(result):
+        low = -math.inf if result["at_least"] is None else result["at_least"]
+        high = math.inf if result["at_most"] is None else result["at_most"]
+        return "holds" if number and low <= value <= high else "broken"
+    if band is None:
+        return "unpublished"
+    return "inside" if number and band["low"] <= value <= band["high"] else "outside"
+
+
+def sound(notebook: NotebookNode, chapter: str) -> list[str]:
+    """What is wrong with a run, whatever its numbers: failures, stderr, widgets, and names that do not add up."""
+    problems = []
+    if failure := notebook.metadata.get("book", {}).get("failure"):
+        problems.append(f"{chapter}: {failure}")
+    if notebook.metadata.get("widgets"):
+        problems.append(f"{chapter}: holds widget state, which no page can use; draw it with lib.figures")
+    for number, cell in enumerate(cells(notebook), start=1):
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                problems.append(f"{chapter}, cell {number}: raised {output.ename}: {output.evalue}")
+            if output.get("name") == "stderr":
+                problems.append(f"{chapter}, cell {number}: wrote to stderr: {output.text.strip()[:200]!r}")
+    calls = list(record_calls(notebook))
+    expected = {name for name in calls if name}
+    recorded = Counter(str(result.get("name")) for result in results(notebook))
+    if None in calls:
+        problems.append(f"{chapter}: record() needs a literal name as its first argument")
+    if not calls:
+        problems.append(f"{chapter}: records no result, so nothing of it can be checked")
+    problems += [f"{chapter}: {name} is never recorded" for name in sorted(expected - set(recorded))]
+    problems += [f"{chapter}: {name} is recorded {n} times" for name, n in sorted(recorded.items()) if n > 1]
+    problems += [f"{chapter}: {name} is recorded, but no record({name!r}, ...) stands in the source"
+                 for name in sorted(set(recorded) - expected)]
+    problems += [f"{chapter}: {result.get('name')} is no result: it lacks {', '.join(sorted(FIELDS - set(result)))}"
+                 for result in results(notebook) if FIELDS - set(result)]
+    return problems
+
+
+def judge(result: Result, band: Mapping[str, Any] | None, chapter: str) -> list[str]:
+    """What is wrong with a number: at most one thing."""
+    found, value, values = status(result, band), result["value"], result["values"] or [result["value"]]
+    mean = sum(values) / len(values)
+    if found == "broken":
+        bounds = [f"{side.replace('_', ' ')} {result[side]:g}" for side in ("at_least", "at_most")
+                  if result[side] is not None]
+        words = f"is broken: it is {value} and must be {' and '.join(bounds)}"
+    elif found == "outside" and band:
+        words = f"is out of band: it is {value}, the published band is {band['low']:g} to {band['high']:g}"
+    elif found == "unpublished":
+        words = "is unpublished: `make bands` has to publish a band for it"
+    elif found != result["status"]:
+        words = f"has a card that says {result['status']}, the gate finds {found}"
+    elif not math.isclose(mean, value, rel_tol=1e-9, abs_tol=1e-12):
+        words = f"has a card that says {value}, the mean over its seeds is {mean}"
+    else:
+        return []
+    return [f"{chapter}: {result['name']} {words}"]
+
+
+def check(executed: Mapping[str, NotebookNode], bands: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Everything that is wrong with these chapters.
+
+    Args:
+        executed: chapter -> executed notebook.
+        bands: chapter -> name -> band, as published for the profile and device they ran on.
+
+    Returns:
+        One line for each problem, naming chapter and result; empty where the book may be published.
+    """
+    problems = []
+    owner: dict[str, str] = {}
+    for chapter, notebook in executed.items():
+        problems += sound(notebook, chapter)
+        banded = set()
+        for result in results(notebook):
+            if FIELDS - set(result):
+                continue
+            name = result["name"]
+            if owner.setdefault(name, chapter) != chapter:
+                problems.append(f"{chapter}: {name} is recorded in {owner[name]} as well")
+            if gated_by_band(result):
+                banded.add(name)
+            problems += judge(result, bands.get(chapter, {}).get(name), chapter)
+        problems += [f"{chapter}: {name} has a published band, but no result is recorded for it"
+                     for name in sorted(set(bands.get(chapter, {})) - banded)]
+    return problems

@@ -1,0 +1,88 @@
+"""What every tool needs to know about a chapter's notebook, and how to write a file whole or not at all."""
+from __future__ import annotations
+
+import ast
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = "application/vnd.project-and-regularize.result+json"
+PROFILES = ("quick", "full")
+
+
+class Mistake(ValueError):
+    """What the person at the terminal can put right: shown as one line, without a traceback."""
+
+
+def command(main: Callable[[], int]) -> NoReturn:
+    """Run a command line's `main` and exit with what it returns."""
+    try:
+        sys.exit(main())
+    except Mistake as mistake:
+        sys.exit(f"  {mistake}")
+
+
+def chapters(root: Path = ROOT, name: str = "") -> list[Path]:
+    """The chapters' notebooks in order; with `name`, those whose file name begins so."""
+    everything = sorted((root / "chapters").glob("*.ipynb"))
+    chosen = [path for path in everything if path.name.startswith(name)]
+    if not chosen:
+        raise Mistake(f"NAME must begin like one of {', '.join(p.stem for p in everything) or 'none'}, got {name!r}")
+    return chosen
+
+
+def read(path: Path) -> NotebookNode:
+    """Read a notebook without touching it (the lint speaks about missing and duplicate ids)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return nbformat.reads(path.read_text(encoding="utf-8"), as_version=nbformat.NO_CONVERT)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file under a temporary name, then rename: a reader sees the old file or the new one, never a half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    """The cell's tags, sorted."""
+    return sorted(cell.metadata.get("tags", []))
+
+
+def cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """The cells as their author wrote them: without the one that papermill injects, and without its error markers."""
+    ours = {"injected-parameters", "papermill-error-cell-tag"}
+    return [cell for cell in notebook.cells if not ours & set(tags(cell))]
+
+
+def syntax(cell: NotebookNode) -> ast.Module:
+    """The syntax tree of a code cell, with its `%magic` and `!shell` lines turned into Python."""
+    return ast.parse(TransformerManager().transform_cell(cell.source))
+
+
+def record_calls(notebook: NotebookNode) -> Iterator[str | None]:
+    """The first argument of each `run.record(...)` in the source; None where it is no literal string."""
+    for cell in cells(notebook):
+        if cell.cell_type != "code":
+            continue
+        for node in ast.walk(syntax(cell)):
+            if not (isinstance(node, ast.Call) and (node.args or node.keywords)):
+                continue
+            called = node.func
+            if (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")) != "record":
+                continue
+            first = node.args[0] if node.args else None
+            yield first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
