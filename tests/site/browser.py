@@ -1,0 +1,107 @@
+"""A headless Chromium that reports what goes wrong on a page, and a plain static server for it."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Literal, NoReturn
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, Route, sync_playwright
+
+SITE = Path(__file__).resolve().parents[2] / "_build" / "site"
+Theme = Literal["light", "dark"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]
+
+
+def missing(what: str) -> NoReturn:
+    """Skip where something is missing; fail instead under CI, where nothing may be."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def executable() -> str | None:
+    """Return the path of the machine's Chromium or Chrome."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the machine's own browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """Serve a folder on loopback; yields its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+@dataclass
+class Visit:
+    """An open page, what went wrong while it loaded, and what it took, in bytes after compression."""
+
+    page: Page
+    faults: list[str] = field(default_factory=list)
+    weight: int = 0
+
+
+@contextmanager
+def visit(browser: Browser, url: str, *, width: int = 1440, theme: Theme = "light") -> Iterator[Visit]:
+    """Open a page in a fresh context that refuses other hosts."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce")
+    opened = Visit(context.new_page())
+    host = urlsplit(url).netloc
+
+    def guard(route: Route) -> None:
+        target = route.request.url
+        if urlsplit(target).netloc == host or target.startswith("data:"):
+            route.continue_()
+        else:
+            opened.faults.append(f"request to another host: {target}")
+            route.abort()
+
+    def heard(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            opened.faults.append(f"console {message.type}: {message.text}")
+
+    bodies: list[Response] = []
+
+    def answered(response: Response) -> None:
+        if response.status >= 400:
+            opened.faults.append(f"{response.status}: {response.url}")
+        else:
+            bodies.append(response)
+
+    context.route("**/*", guard)
+    page = opened.page
+    page.on("console", heard)
+    page.on("pageerror", lambda error: opened.faults.append(f"script error: {error}"))
+    page.on("response", answered)
+    page.goto(url, wait_until="networkidle")
+    opened.weight = sum(len(gzip.compress(response.body())) for response in bodies if response.ok)
+    yield opened
+    context.close()

