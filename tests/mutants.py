@@ -1,0 +1,364 @@
+"""Put classic bugs back, one at a time, and demand that the tests notice: `python -m tests.mutants [WORD ...]`.
+
+Each bug is one row of `MUTANTS`: a file, a note, a snippet that stands in the file once, what to write in its place,
+and the tests that must fail. A row whose tests do not start, pass, or fail before the bug is in is an error. With
+words, only the rows whose file, note or tests hold one of them.
+"""
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("lib", "tests", "pyproject.toml")  # what a mutant's folder holds, unless its row says otherwise
+LIMIT = 300  # seconds for one row
+PRELOAD = ["pytest", "lib.models", "lib.data", "transformers.models.bert.modeling_bert", "hypothesis", "scipy.stats",
+           "sklearn.decomposition", "sklearn.linear_model"]  # imported once, then forked: else most of a row's time
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A bug: in `file`, `old`, which stands there once, becomes `new`; `tests` (pytest arguments) must fail."""
+
+    file: str
+    note: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+    parts: tuple[str, ...] = PARTS
+
+
+PROJECTION, REGULARIZERS = "lib/projection.py", "lib/regularizers.py"
+P, R, D = "tests/lib/test_projection.py", "tests/lib/test_regularizers.py", "tests/lib/test_derivations.py"
+
+MUTANTS = [
+    # Names and attaching
+    Mutant(PROJECTION, "minLoRA: a substring is enough",
+           'any(f".{name}".endswith(f".{suffix}") for suffix in suffixes)',
+           "any(s in name for s in suffixes)",
+           (f"{P}::test_ends_in_matches_whole_components",)),
+    Mutant(PROJECTION, "attach silently matches nothing",
+           "    if not hits:\n        raise ValueError(f\"where matches",
+           "    if False:\n        raise ValueError(f\"where matches",
+           (f"{P}::test_what_means_nothing_is_refused_by_name",)),
+    Mutant(PROJECTION, "rasbt, minLoRA: attaching twice",
+           "        if name in taken:",
+           "        if False:",
+           (f"{P}::test_what_means_nothing_is_refused_by_name",)),
+    Mutant(PROJECTION, "attach does not freeze",
+           "    if own:  # maps",
+           "    if False:  # maps",
+           (f"{P}::test_attach_names_what_it_altered_and_freezes_the_rest",)),
+    Mutant(PROJECTION, "a second attach freezes the first map",
+           ' or ".parametrizations." in name and p.requires_grad)',
+           ")",
+           (f"{P}::test_attach_can_leave_more_training_and_keeps_earlier_maps_training",)),
+    Mutant(PROJECTION, "merging writes mixout's noise into the weights",
+           "        linear.parametrizations.eval()",
+           "        linear.parametrizations.train()",
+           (f"{P}::test_merging_saving_and_loading_gives_the_same_predictions",)),
+    Mutant(PROJECTION, "detach leaves the map in the weight",
+           'remove_parametrizations(linear, "weight", leave_parametrized=False)',
+           'remove_parametrizations(linear, "weight")',
+           (f"{P}::test_detaching_restores_the_original_bits",)),
+    Mutant(PROJECTION, "merging a thin layer loses its bias",
+           "        linear.bias = module.bias\n",
+           "",
+           (f"{P}::test_factorize_computes_the_truncated_layer_and_merges_back",)),
+    # Low rank
+    Mutant(PROJECTION, "the tail penalty charges the head",
+           "eigenvectors[:, len(M) - rank:]",
+           "eigenvectors[:, :rank]",
+           (f"{P}::test_tail_penalty_is_the_theorems_value_and_gradient",)),
+    Mutant(PROJECTION, "rank 0 keeps everything",
+           "eigenvectors[:, len(M) - rank:]",
+           "eigenvectors[:, -rank:]",
+           (f"{P}::test_tail_penalty_is_the_theorems_value_and_gradient",)),
+    Mutant(PROJECTION, "the tail penalty without its half",
+           "        return strength / 2 * torch.stack(tails).sum()",
+           "        return strength * torch.stack(tails).sum()",
+           (f"{D}::test_1_the_term_minimised_jointly_has_the_envelopes_gradient",)),
+    Mutant(PROJECTION, "the tail of W + W0",
+           'linear.weight - start[f"{name}.weight"]',
+           'linear.weight + start[f"{name}.weight"]',
+           (f"{P}::test_tail_penalty_on_the_change_charges_a_correction_only_beyond_its_rank",)),
+    Mutant(PROJECTION, "tail energy without squares",
+           "[rank:].square().sum()",
+           "[rank:].sum()",
+           (f"{P}::test_truncation_is_the_projection_of_the_theorem",)),
+    Mutant(PROJECTION, "a gradient step for a prox",
+           "return W_r + (W - W_r) / (1 + step * strength)",
+           "return W_r + (W - W_r) * (1 - step * strength)",
+           (f"{P}::test_tail_prox_solves_its_problem",)),
+    Mutant(PROJECTION, "LEACE's broadcast: factors transposed",
+           "    return U[:, :rank] * root, root[:, None] * Vh[:rank]",
+           "    return root[:, None] * U[:, :rank].T, Vh[:rank].T * root",
+           (f"{P}::test_factorize_computes_the_truncated_layer_and_merges_back",)),
+    Mutant(PROJECTION, "one factor holds all of S",
+           "    return U[:, :rank] * root, root[:, None] * Vh[:rank]",
+           "    return U[:, :rank] * S[:rank], root[:, None] * Vh[:rank]",
+           (f"{P}::test_factorize_computes_the_truncated_layer_and_merges_back",)),
+    # LoRA and its kin
+    Mutant(PROJECTION, "LoRA's and rsLoRA's scales exchanged",
+           "alpha / rank**0.5 if stabilized else alpha / rank",
+           "alpha / rank if stabilized else alpha / rank**0.5",
+           (f"{P}::test_lora_scales_and_rank",)),
+    Mutant(PROJECTION, "LoRA without alpha / r",
+           "        return W + self.scale * self.B @ self.A\n",
+           "        return W + self.B @ self.A\n",
+           (f"{P}::test_lora_is_pefts",)),
+    Mutant(PROJECTION, "loralib's comment: both factors random",
+           "        self.B = nn.Parameter(weight.new_zeros(weight.shape[0], rank))",
+           "        self.B = nn.Parameter(torch.randn(weight.shape[0], rank).to(weight))",
+           (f"{P}::test_a_fresh_map_returns_the_weight_bit_for_bit",)),
+    Mutant(PROJECTION, "A starts with another spread",
+           "A, a=5**0.5, generator",
+           "A, a=0.0, generator",
+           (f"{P}::test_lora_start_is_drawn_by_the_generator_and_has_the_authors_spread",)),
+    Mutant(PROJECTION, "DoRA differentiates its norm",
+           "        norm = V.detach().norm(dim=1, keepdim=True)",
+           "        norm = V.norm(dim=1, keepdim=True)",
+           (f"{P}::test_dora_gradient_holds_the_norm_constant",)),
+    Mutant(PROJECTION, "DoRA's norm of each column",
+           "        norm = V.detach().norm(dim=1, keepdim=True)",
+           "        norm = V.detach().norm(dim=0, keepdim=True)",
+           (f"{P}::test_dora_is_pefts_forward_and_gradient",)),
+    Mutant(PROJECTION, "DoRA divides a row of zeros by zero",
+           ".clamp_min(torch.finfo(V.dtype).tiny)",
+           "",
+           (f"{P}::test_dora_leaves_a_row_of_zeros_finite",)),
+    Mutant(PROJECTION, "PiSSA without the division by its scale",
+           "factor / self.scale**0.5",
+           "factor",
+           (f"{P}::test_pissa_is_pefts",)),
+    Mutant(PROJECTION, "PiSSA adds the principal part twice",
+           "W + self.scale * (self.B @ self.A - self.B0 @ self.A0)",
+           "W + self.scale * self.B @ self.A",
+           (f"{P}::test_a_fresh_map_returns_the_weight_bit_for_bit",)),
+    Mutant(PROJECTION, "the random subspace stretches",
+           "self.scale = z, (len(z) / weight.numel()) ** 0.5",
+           "self.scale = z, 1.0",
+           (f"{P}::test_random_subspace_is_theta0_plus_P_z",)),
+    Mutant(PROJECTION, "the ball pushes out",
+           "    if distance > radius:",
+           "    if distance < radius:",
+           (f"{P}::test_ball_projection_is_a_projection",)),
+    Mutant(PROJECTION, "the ball of radius one",
+           "change * (radius / distance)",
+           "change / distance",
+           (f"{P}::test_ball_projection_is_a_projection",)),
+    # Cross-entropy
+    Mutant(REGULARIZERS, "annotated Transformer: smoothing over K - 2",
+           "smoothing / q.shape[1]",
+           "smoothing / (q.shape[1] - 2)",
+           (f"{R}::test_smoothing_mixes_e_over_all_classes",)),
+    Mutant(REGULARIZERS, "the one logit is that of class 0",
+           "(F.logsigmoid(-z), F.logsigmoid(z))",
+           "(F.logsigmoid(z), F.logsigmoid(-z))",
+           (f"{R}::test_one_logit_is_bernoulli",)),
+    Mutant(REGULARIZERS, "float() breaks gradcheck",
+           "logits.to(torch.promote_types(logits.dtype, torch.float32))",
+           "logits.float()",
+           (f"{R}::test_log_probabilities_do_not_underflow_and_are_at_least_float32",)),
+    Mutant(REGULARIZERS, "the source's double count",
+           "ce = -(q * log_p).sum(1).mean()",
+           "ce = -(q * log_p + (1 - q) * torch.log1p(-log_p.exp())).sum(1).mean()",
+           (f"{R}::test_cross_entropy_is_torchs",)),
+    Mutant(REGULARIZERS, "label -100 is silently ignored",
+           "(labels < 0) | (labels >= classes)",
+           "labels >= classes",
+           (f"{R}::test_labels_outside_their_range_are_named",)),
+    # R-Drop, SMART
+    Mutant(REGULARIZERS, "fairseq's sum of the two losses",
+           "Loss((a.total + b.total) / 2 + alpha * kl",
+           "Loss(a.total + b.total + alpha * kl",
+           (f"{R}::test_r_drop_is_the_mean_loss_plus_half_the_jeffreys_divergence",)),
+    Mutant(REGULARIZERS, "R-Drop without the half",
+           "log_probabilities(b.logits)) / 2\n",
+           "log_probabilities(b.logits))\n",
+           (f"{R}::test_r_drop_is_the_mean_loss_plus_half_the_jeffreys_divergence",)),
+    Mutant(REGULARIZERS, "one direction of the divergence",
+           "((log_p.exp() - log_q.exp()) * (log_p - log_q))",
+           "(log_p.exp() * (log_p - log_q))",
+           (f"{R}::test_symmetric_kl_is_scipys_and_torchs",)),
+    Mutant(REGULARIZERS, "R-Drop trains without noise",
+           "        if model.training and torch.equal(",
+           "        if False and torch.equal(",
+           (f"{R}::test_r_drop_costs_nothing_without_noise_and_refuses_to_train_so",)),
+    Mutant(REGULARIZERS, "mt-dnn: epsilon only stabilises the division",
+           "radius * gradient.sign()",
+           "gradient / (gradient.abs().amax() + radius)",
+           (f"{R}::test_smart_moves_each_number_by_the_radius_where_there_is_text",)),
+    Mutant(REGULARIZERS, "SMART does not climb: random noise of the same size",
+           "log_p(x + radius * gradient.sign())",
+           "log_p(x + radius * d.detach().sign())",
+           (f"{R}::test_smart_is_worse_than_random_noise_of_its_size",)),
+    Mutant(REGULARIZERS, "SMART's passes draw different masks",
+           "            torch.manual_seed(mask)\n",
+           "",
+           (f"{R}::test_smart_falls_as_the_square_of_the_radius_even_under_dropout",)),
+    Mutant(REGULARIZERS, "SMART holds the clean answer constant",
+           "worst = symmetric_kl(clean, log_p(",
+           "worst = symmetric_kl(clean.detach(), log_p(",
+           (f"{R}::test_objective_gradcheck[smart]",)),
+    # Penalties and noise
+    Mutant(REGULARIZERS, "L2-SP with the sign of w0 wrong",
+           "(p - start[name].to(p)).square()",
+           "(p + start[name].to(p)).square()",
+           (f"{R}::test_l2_sp_gradient_is_the_leash",)),
+    Mutant(REGULARIZERS, "L2-SP takes a weight under mixout for a new one",
+           'return re.sub(r"\\.parametrizations\\.(\\w+)\\.original$", r".\\1", name)',
+           "return name",
+           (f"{R}::test_l2_sp_knows_a_weight_under_mixout_by_its_name",)),
+    Mutant(REGULARIZERS, "L2 without its half",
+           "return lambda model: strength / 2 * _total",
+           "return lambda model: strength * _total",
+           (f"{R}::test_l2_is_the_weight_decay_of_sgd_and_of_adam_but_not_of_adamw",)),
+    Mutant(REGULARIZERS, "the nuclear norm forgets LoRA's scale",
+           "_total(m.scale * factor.square()",
+           "_total(factor.square()",
+           (f"{R}::test_nuclear_factors_bounds_the_nuclear_norm_and_attains_it_when_balanced",)),
+    Mutant(REGULARIZERS, "bloodwass/mixout: without 1 / (1 - p)",
+           "F.dropout(W - self.start, self.p)",
+           "F.dropout(W - self.start, self.p) * (1 - self.p)",
+           (f"{R}::test_mixout_from_zero_is_dropout_bit_for_bit",)),
+    Mutant(REGULARIZERS, "mixout draws in evaluation too",
+           " if self.training else W\n",
+           "\n",
+           (f"{R}::test_mixout_from_zero_is_dropout_bit_for_bit",)),
+    # SAM
+    Mutant(REGULARIZERS, "SAM stays up the hill",
+           "                    p.copy_(before)",
+           "                    pass",
+           (f"{R}::test_sam_on_a_quadratic_is_the_closed_form",)),
+    Mutant(REGULARIZERS, "SAM without the division by the norm",
+           "p.add_(p.grad * (self.rho / norm))",
+           "p.add_(p.grad * self.rho)",
+           (f"{R}::test_sam_on_a_quadratic_is_the_closed_form",)),
+    Mutant(REGULARIZERS, "SAM with a norm for each tensor",
+           "p.add_(p.grad * (self.rho / norm))",
+           "p.add_(p.grad * (self.rho / p.grad.norm()))",
+           (f"{R}::test_sam_is_torch_func_over_all_parameters_together",)),
+    Mutant(REGULARIZERS, "SAM goes down first",
+           "p.add_(p.grad * (self.rho / norm))",
+           "p.sub_(p.grad * (self.rho / norm))",
+           (f"{R}::test_sam_on_a_quadratic_is_the_closed_form",)),
+    Mutant(REGULARIZERS, "SAM loses the inner groups when it loads",
+           "        self.param_groups, self.state = self.inner.param_groups, self.inner.state  # loading",
+           "        # loading",
+           (f"{R}::test_sam_state_is_the_inner_optimizers_and_resumes",)),
+    Mutant(REGULARIZERS, "an error in the second pass leaves the weights perturbed",
+           "        finally:  # a closure",
+           "        except ZeroDivisionError:  # a closure",
+           (f"{R}::test_sam_restores_the_weights_when_the_second_pass_raises",)),
+    # Groups, averages, stopping
+    Mutant(REGULARIZERS, "embeddings decay",
+           "p.ndim >= 2 and id(p) not in words",
+           "p.ndim >= 2",
+           (f"{R}::test_decay_groups_decay_matrices_only",)),
+    Mutant(REGULARIZERS, "the lowest layer moves most",
+           "len(layers) - i for i, layer",
+           "i + 1 for i, layer",
+           (f"{R}::test_layerwise_rates_fall_towards_the_embeddings",)),
+    Mutant(REGULARIZERS, "WiSE-FT from the wrong end",
+           "torch.lerp(a, tuned[name], alpha)",
+           "torch.lerp(tuned[name], a, alpha)",
+           (f"{R}::test_interpolation_is_exact_at_both_ends_and_linear_between",)),
+    Mutant(REGULARIZERS, "peft#1155: factors averaged apart",
+           "    if maps:  # the mean",
+           "    if False:  # the mean",
+           (f"{R}::test_the_mean_of_factors_is_not_the_mean_of_products",)),
+    Mutant(REGULARIZERS, "generalisation loss against the first error",
+           "seen[-1] > min(seen) * (1 + threshold / 100)",
+           "seen[-1] > seen[0] * (1 + threshold / 100)",
+           (f"{R}::test_generalization_loss_by_table",)),
+]
+
+
+def build(folder: Path, parts: Sequence[str]) -> None:
+    """Copy what the tests need into `folder`."""
+    for part in parts:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        else:
+            shutil.copy(source, folder / part)
+
+
+def run_pytest(folder: str, tests: Sequence[str]) -> None:
+    """Run in a fresh process inside `folder`; the exit status is pytest's."""
+    os.chdir(folder)
+    os.environ |= {"PYTHONPATH": folder, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    sys.path[:] = [folder, *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("lib", "tests", "tools")]:
+        del sys.modules[name]  # what this process inherited is not the mutant's
+    with open(Path(folder) / "log", "w") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        import pytest
+        status = pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", f"--rootdir={folder}",
+                              "-W", "ignore::pytest.PytestAssertRewriteWarning"])
+        sys.stdout.flush()
+    os._exit(int(status))
+
+
+def status(context: multiprocessing.context.BaseContext, tests: Sequence[str], parts: Sequence[str],
+           mutant: Mutant | None = None) -> tuple[int | None, str]:
+    """Exit status of the tests, with the bug in if one is given, and the end of what they said."""
+    with tempfile.TemporaryDirectory() as folder:
+        build(Path(folder), parts)
+        if mutant is not None:
+            path = Path(folder) / mutant.file
+            text = path.read_text()
+            if text.count(mutant.old) != 1:
+                return None, f"the snippet stands {text.count(mutant.old)} times in {mutant.file}, not once"
+            path.write_text(text.replace(mutant.old, mutant.new))
+        process = context.Process(target=run_pytest, args=(folder, tests))  # type: ignore[attr-defined]
+        process.start()
+        process.join(LIMIT)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            return None, f"no answer in {LIMIT} s"
+        log = Path(folder) / "log"
+        return process.exitcode, log.read_text()[-1500:] if log.exists() else ""
+
+
+def main(words: Sequence[str]) -> int:
+    """Replay the chosen rows; 0 if every bug was noticed."""
+    rows = [m for m in MUTANTS if not words or any(word in f"{m.file} {m.note} {m.tests}" for word in words)]
+    if not rows:
+        raise SystemExit(f"no row holds one of {', '.join(words)}")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    os.chdir(ROOT)
+    bad = 0
+    for parts in sorted({m.parts for m in rows}):
+        tests = sorted({test for m in rows if m.parts == parts for test in m.tests})
+        code, said = status(context, tests, parts)
+        print(f"without a bug: {len(tests)} tests {'pass' if code == 0 else 'DO NOT PASS'}", flush=True)
+        if code != 0:
+            print(said)
+            bad += 1
+    for number, mutant in enumerate(rows, 1):
+        begin = time.perf_counter()
+        code, said = status(context, mutant.tests, mutant.parts, mutant)
+        told = {0: "SURVIVED", 1: "noticed"}.get(code, f"NOT TESTED (status {code})")  # type: ignore[arg-type]
+        seconds = time.perf_counter() - begin
+        print(f"{number:3d}/{len(rows)} {told} in {seconds:.1f} s: {mutant.file}: {mutant.note}", flush=True)
+        if code != 1:
+            print(said)
+            bad += 1
+    print(f"{len(rows) - bad} of {len(rows)} bugs noticed" if not bad else f"{bad} of {len(rows)} rows failed")
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
