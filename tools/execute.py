@@ -146,7 +146,7 @@ def execute(jobs: Sequence[Job], *, limits: tuple[float, float] | None = None,
         while waiting or running:
             while waiting and len(running) < width:
                 job = waiting.pop(0)
-                running.append(_Run(job, limits or LIMITS[job.settings.profile], 1 if width > 1 else min(2, cores)))
+                running.append(_Run(job, limits or LIMITS[job.settings.profile]))
             time.sleep(0.1)
             for run in list(running):
                 if not run.alive():
@@ -166,20 +166,21 @@ def _cache(job: Job) -> Path:
 class _Run:
     """A papermill process and what it started; a run that timed out or whose kernel died is tried once more."""
 
-    def __init__(self, job: Job, limits: tuple[float, float], threads: int) -> None:
+    def __init__(self, job: Job, limits: tuple[float, float]) -> None:
         self.job, self.limits, self.tries = job, limits, 0
         self.root = job.chapter.parents[1]
         self.kept = _cache(job)  # named before the run: an edit meanwhile must not be credited with its results
         self.target = self.kept.with_suffix(f".{os.getpid()}.partial.ipynb")
         self.log = self.root / "_build" / "logs" / f"{job.label.replace(' ', '-')}.log"
-        self.threads, self.cells = str(threads), len(read(job.chapter).cells) + 1  # papermill adds one
+        self.cells = len(read(job.chapter).cells) + 1  # papermill adds one
         self.start()
 
     def start(self) -> None:
         self.tries += 1
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.target.parent.mkdir(parents=True, exist_ok=True)
-        threads = {name: self.threads for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        # more threads than free cores make torch several times slower, and their number moves the last bits
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         environment = os.environ | threads | {
             "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH, "PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false",
             "CUBLAS_WORKSPACE_CONFIG": ":4096:8", "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PATH": "",
