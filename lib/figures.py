@@ -34,6 +34,8 @@ STYLE: Any = {
     "axes.titlepad": 10,
     "axes.prop_cycle": cycler(color=COLOURS),
     "axes.linewidth": 0.7,
+    "boxplot.boxprops.color": INK, "boxplot.whiskerprops.color": INK, "boxplot.capprops.color": INK,
+    "boxplot.medianprops.color": COLOURS[1], "boxplot.medianprops.linewidth": 1.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,

@@ -48,7 +48,7 @@ def test_every_figure_has_alternative_text(notebook: Path) -> None:
     figures = [
         svg
         for output in outputs(notebook)
-        for svg in re.findall(r"<svg[^>]*>", output.get("data", {}).get("text/html", ""))
+        for svg in re.findall(r"<svg class=\"par-svg\"[^>]*>", output.get("data", {}).get("text/html", ""))
     ]
     assert len(figures) >= 3
     assert all(re.search(r'role="img" aria-label="[^"]{40,}"', svg) for svg in figures)
