@@ -36,6 +36,8 @@ class Mutant:
 
 
 PROJECTION, REGULARIZERS = "lib/projection.py", "lib/regularizers.py"
+TRAINING, CHECKPOINT, MODELS = "lib/training.py", "lib/checkpoint.py", "lib/models.py"
+T, M = "tests/lib/test_training.py", "tests/lib/test_models.py"
 P, R, D = "tests/lib/test_projection.py", "tests/lib/test_regularizers.py", "tests/lib/test_derivations.py"
 
 MUTANTS = [
@@ -279,6 +281,59 @@ MUTANTS = [
            "seen[-1] > min(seen) * (1 + threshold / 100)",
            "seen[-1] > seen[0] * (1 + threshold / 100)",
            (f"{R}::test_generalization_loss_by_table",)),
+    # The loop, checkpoints, models
+    Mutant(TRAINING, "nanoGPT: evaluation draws from training's generator",
+           "        seed_step(plan.seed, step, host.process_index)\n",
+           "",
+           (f"{T}::test_an_evaluation_that_draws_random_numbers_does_not_change_the_weights",)),
+    Mutant(TRAINING, "nanoGPT: the best weights are the latest",
+           "if record[metric] > max((r[metric] for r in history if metric in r), default=-np.inf):",
+           "if True:",
+           (f"{T}::test_the_weights_of_the_best_evaluation_are_left",)),
+    Mutant(TRAINING, "the first step has rate zero",
+           "(step + 1) / (len(batches) + 1)",
+           "step / len(batches)",
+           (f"{T}::test_gradient_is_clipped",)),
+    Mutant(TRAINING, "skorch's test mocks it: nothing is clipped",
+           "clip_grad_norm_(trained, plan.clip)",
+           'clip_grad_norm_(trained, float("inf"))',
+           (f"{T}::test_gradient_is_clipped",)),
+    Mutant(TRAINING, "training goes on with NaN",
+           "        if not torch.isfinite(loss.total):",
+           "        if False:",
+           (f"{T}::test_a_loss_that_is_not_a_number_stops_names_the_part_and_keeps_the_checkpoint",)),
+    Mutant(TRAINING, "predictions come back sorted by length",
+           "torch.tensor([i for rows in order for i in rows]), logits)",
+           "torch.arange(len(logits)), logits)",
+           (f"{T}::test_logits_come_in_the_order_of_the_rows_and_do_not_depend_on_padding",)),
+    Mutant(TRAINING, "patience compares with one evaluation, not with the best",
+           "max(seen[-evaluations:]) <= max(seen[:-evaluations])",
+           "seen[-1] <= seen[-1 - evaluations]",
+           (f"{T}::test_patience_agrees_with_a_counter",)),
+    Mutant(TRAINING, "a resumed run forgets Adam's moments",
+           '        optimizer.load_state_dict(state["optimizer"])\n',
+           "",
+           ("tests/lib/test_resume.py::test_killed_run_ends_with_the_same_bits[plain]",)),
+    Mutant(CHECKPOINT, "a checkpoint of another run is taken",
+           "    if other:",
+           "    if False:",
+           (f"{T}::test_a_checkpoint_of_another_run_is_refused",)),
+    Mutant(CHECKPOINT, "two strengths of one penalty share a checkpoint",
+           "describe(cell.cell_contents) for cell in value.__closure__ or ()",
+           "",
+           (f"{T}::test_a_checkpoint_of_another_run_is_refused",)),
+    Mutant(MODELS, "the mean counts padding",
+           "return (hidden * weight).sum(1) / weight.sum(1)",
+           "return hidden.mean(1)",
+           (f"{M}::test_mean_pooling_ignores_padding_and_first_token_is_the_first",)),
+    Mutant(MODELS, "freezing counts layers from the bottom",
+           "list(stack)[len(stack) - (top or 0):]",
+           "list(stack)[:top or 0]",
+           (f"{M}::test_freezing_trains_the_top_layers_and_the_head",)),
+    Mutant(MODELS, "peft 310, 577: random predictions after a reload",
+           "    if found != expected:",
+           "    if False:",
+           (f"{M}::test_a_reload_without_the_head_is_noticed",)),
 ]
 
 

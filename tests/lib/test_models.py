@@ -170,10 +170,8 @@ def test_a_model_with_maps_is_not_saved(toy_encoder: Encoder, tmp_path: Path) ->
     assert not (tmp_path / "kept").exists()
 
 
-@pytest.mark.parametrize("top, count", [(0, 0), (1, 1), (2, 2)])
-def test_freezing_trains_the_top_layers_and_the_head(
-    top: int, count: int, toy_encoder: Encoder, toy_texts: Texts
-) -> None:
+@pytest.mark.parametrize("top", [0, 1, 2])
+def test_freezing_trains_the_top_layers_and_the_head(top: int, toy_encoder: Encoder, toy_texts: Texts) -> None:
     model = Classifier(toy_encoder, [0, 1])
     before = {name: value.clone() for name, value in model.state_dict().items()}
     names = freeze(model, top=top)
@@ -189,7 +187,7 @@ def test_freezing_trains_the_top_layers_and_the_head(
     )
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert {name for name in names if "key.bias" not in name} <= moved <= set(names)  # softmax ignores a key's bias
-    assert len({name.split("layer.")[1][0] for name in names if "layer." in name}) == count
+    assert {name.split("layer.")[1][0] for name in names if "layer." in name} == set("01"[2 - top :])
     assert {"classifier.weight", "norm.weight"} <= moved
     assert not any("embeddings" in name for name in names)
 
