@@ -1,0 +1,1 @@
+"""Speed and memory of the book's training against other libraries: `python -m benchmarks`."""

@@ -1,0 +1,92 @@
+"""From the runs of each round to what is reported: medians of ratios within a round, shares of the peak, exponents."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from statistics import mean, median
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from benchmarks.arms import ARMS
+from benchmarks.harness import Job, ratio, rounds
+from benchmarks.methods import METHODS
+from lib.experiments import fit_exponent
+from lib.host import has_bf16
+
+TIMES = (("source", "full", 10.0), ("trainer_tuned", "full", 1.6), ("peft_tuned", "lora", 1.3))  # slow, fast, times
+MEMORY = (("trainer_tuned", "full"), ("peft_tuned", "lora"))  # the first needs at least what the second needs
+AXES: dict[str, tuple[int, ...]] = {"sentences": (1, 2, 4, 8), "max_length": (16, 32, 64, 128),
+                                    "rank": (4, 16, 64, 256), "width": (96, 192, 384, 768)}
+
+
+def matmul_rates(size: int = 2048, repeats: int = 10) -> dict[str, Any]:
+    """Best rate of a square matrix product, GFLOP/s, in float32 and, where the processor has it, in bfloat16."""
+
+    def best(dtype: torch.dtype) -> float:
+        a, seconds = torch.randn(size, size).to(dtype), []
+        for _ in range(repeats):
+            start = perf_counter()
+            a @ a
+            seconds.append(perf_counter() - start)
+        return 2 * size**3 / 1e9 / min(seconds)
+
+    bf16 = has_bf16(torch.device("cpu"))
+    return {"fp32_gflops": best(torch.float32), "bf16_gflops": best(torch.bfloat16) if bf16 else None,
+            "bf16_note": "" if bf16 else "this processor has no bfloat16 arithmetic, so no arm uses it"}
+
+
+def compare(title: str, jobs: Mapping[str, Job], number: int, peaks: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the jobs in turn; a table of time, accuracy, memory and share of the peak; every ratio of times."""
+    runs: dict[str, dict[str, Any]] = {name: {key: [run[key] for run in found] for key in found[0]}
+                                       for name, found in rounds(jobs, number, label=title).items()}
+    ratios = {a: {b: ratio(runs[a]["seconds"], runs[b]["seconds"]) for b in runs} for a in runs}
+    peak, first = peaks["bf16_gflops"] or peaks["fp32_gflops"], "full" if "full" in runs else next(iter(runs))
+    print(f"\n{title}: median seconds of {number} rounds; 'x {first}' is the median ratio within a round\n"
+          f"{'':44}{'accuracy':>9}{'seconds':>9}{'x ' + first:>9}{'peak MB':>9}{'added MB':>9}{'TFLOP':>8}"
+          f"{f'of {peak:.0f} GFLOP/s':>17}")
+    for name, run in runs.items():
+        arm, typical = (ARMS | METHODS)[name], {key: median(run[key]) for key in run if key != "accuracy"}
+        share = typical["flop"] / typical["seconds"] / peak / 1e9
+        tested = f"{mean(run['accuracy']):.1%}" if None not in run["accuracy"] else "-"
+        print(f"{arm.what + (f', rate {arm.lr:g}' if arm.lr else ''):44}{tested:>9}{typical['seconds']:9.1f}"
+              f"{ratios[name][first]:9.2f}{typical['peak_mb']:9.0f}{typical['growth_mb']:9.0f}"
+              f"{typical['flop'] / 1e12:8.2f}{share:17.0%}")
+        run |= {"what": arm.what, "lr": arm.lr, "share_of_peak": share}
+    return {"runs": runs, "ratios": ratios}
+
+
+def targets(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the arms were meant to reach, where both sides were measured, and whether they did."""
+    runs, said = found["runs"], []
+    for slow, fast, times in TIMES:
+        if slow in runs and fast in runs:
+            said.append((f"{fast} at least {times:g} times as fast as {slow}", found["ratios"][slow][fast], times))
+    for peer, own in MEMORY:
+        if peer in runs and own in runs:
+            share = ratio(runs[peer]["peak_mb"], runs[own]["peak_mb"])
+            said.append((f"{own} with at most the peak memory of {peer}", share, 1.0))
+    for claim, value, least in said:
+        print(f"{'met' if value >= least else 'not met':8}{claim}: {value:.2f}")
+    return [{"claim": claim, "found": value, "least": least, "met": value >= least} for claim, value, least in said]
+
+
+def growth(short: Job, number: int) -> dict[str, Any]:
+    """How time and added memory grow along each axis: y = scale * x ** exponent, fitted to all runs."""
+    jobs = {}
+    for axis, values in AXES.items():
+        base = replace(short, arm="lora" if axis == "rank" else "full", fill=axis == "max_length")
+        for value in values:
+            change: dict[str, Any] = {axis: value * (short.sentences if axis == "sentences" else 1)}
+            jobs[f"{axis} {value}"] = replace(base, **change)
+    runs, found = rounds(jobs, number, label="growth"), {}
+    print(f"\ngrowth: exponent and its 95% interval\n{'':20}{'time':>20}{'added memory':>20}")
+    for axis, values in AXES.items():
+        names = [f"{axis} {value}" for value in values]
+        x = [getattr(jobs[name], axis) for name in names for _ in range(number)]
+        y = {key: [run[key] for name in names for run in runs[name]] for key in ("seconds", "growth_mb")}
+        laws = {key: fit_exponent(x, y[key]) for key in y}
+        print(f"{axis:20}" + "".join(f"{f'{w.exponent:.2f} [{w.low:.2f}, {w.high:.2f}]':>20}" for w in laws.values()))
+        found[axis] = {"x": x} | {key: {"y": y[key]} | asdict(laws[key]) for key in y}
+    return found
