@@ -5,6 +5,7 @@ import asyncio
 import gzip
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,4 +34,5 @@ def test_pages_come_compressed_from_loopback_and_others_are_not_found(tmp_path: 
                 await asyncio.to_thread(urllib.request.urlopen, address + missing)
         server.stop()
 
-    asyncio.run(visit())
+    with ThreadPoolExecutor(1) as thread:  # the site's browser keeps an event loop in the main thread
+        thread.submit(asyncio.run, visit()).result()
