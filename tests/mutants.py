@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("lib", "tests", "pyproject.toml")  # what a mutant's folder holds, unless its row says otherwise
 LIMIT = 300  # seconds for one row
+SERVER_DIED = 255  # how multiprocessing reports it; a crash of the tests themselves is a negative number
 PRELOAD = ["pytest", "lib.models", "lib.data", "transformers.models.bert.modeling_bert", "hypothesis", "scipy.stats",
            "sklearn.decomposition", "sklearn.linear_model"]  # imported once, then forked: else most of a row's time
 
@@ -405,6 +406,8 @@ def main(words: Sequence[str]) -> int:
     for number, mutant in enumerate(rows, 1):
         begin = time.perf_counter()
         code, said = status(context, mutant.tests, mutant.parts, mutant)
+        if code == SERVER_DIED:  # says nothing of the mutant; the next start brings the server back
+            code, said = status(context, mutant.tests, mutant.parts, mutant)
         told = {0: "SURVIVED", 1: "noticed"}.get(code, f"NOT TESTED (status {code})")  # type: ignore[arg-type]
         seconds = time.perf_counter() - begin
         print(f"{number:3d}/{len(rows)} {told} in {seconds:.1f} s: {mutant.file}: {mutant.note}", flush=True)
