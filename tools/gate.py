@@ -12,16 +12,17 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from tools.notebooks import RESULT, cells, record_calls
+from lib.verdicts import Effect, verdict
+from tools.notebooks import CLAIM, RESULT, cells, record_calls
 
 Result = dict[str, Any]
 FIELDS = {"name", "value", "values", "interval", "unit", "at_least", "at_most", "band", "status"}
 
 
-def results(notebook: NotebookNode) -> list[Result]:
-    """Every result that the notebook's outputs hold, in order."""
+def results(notebook: NotebookNode, kind: str = RESULT) -> list[Result]:
+    """Every result, or claim, that the notebook's outputs hold, in order."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return [output["data"][RESULT] for output in outputs if RESULT in output.get("data", {})]
+    return [output["data"][kind] for output in outputs if kind in output.get("data", {})]
 
 
 def gated_by_band(result: Result) -> bool:
@@ -92,12 +93,52 @@ def judge(result: Result, band: Mapping[str, Any] | None, chapter: str) -> list[
     return [f"{chapter}: {result['name']} {words}"]
 
 
-def check(executed: Mapping[str, NotebookNode], bands: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def word(claim: Result) -> str:
+    """The verdict that the rule gives on a claim's effects, whatever its card says."""
+    effects = [Effect(**{key: row[key] for key in ("difference", "error", "dof", "seeds", "level")})
+               for row in claim["effects"].values()]
+    return verdict(effects, bound=claim["bound"], direction=claim["direction"]).word
+
+
+def claims(executed: Mapping[str, NotebookNode], register: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What is wrong with the claims: each entry of the register is judged once, in its chapter, with its word.
+
+    Args:
+        executed: chapter -> executed notebook.
+        register: id -> entry of `chapters/claims/`; one without a chapter waits for a chapter to come.
+    """
+    problems, owner = [], dict[str, str]()
+    for chapter, notebook in executed.items():
+        calls = list(record_calls(notebook, "claim"))
+        found = results(notebook, CLAIM)
+        if sorted(map(str, calls)) != sorted(claim["id"] for claim in found):
+            problems.append(f"{chapter}: claims {[claim['id'] for claim in found]} are shown, the source has {calls}")
+        for claim in found:
+            name, judged = claim["id"], word(claim)
+            entry = register.get(name, {})
+            if owner.setdefault(name, chapter) != chapter or calls.count(name) > 1:
+                problems.append(f"{chapter}: claim {name} is judged in {owner[name]} as well")
+            if entry.get("chapter") != chapter:
+                problems.append(f"{chapter}: claim {name} is judged here, its entry in chapters/claims names "
+                                f"{entry.get('chapter')}")
+            if claim["word"] != judged:
+                problems.append(f"{chapter}: claim {name} has a card that says {claim['word']}, the rule says {judged}")
+            if entry.get("verdict") != judged:
+                problems.append(f"{chapter}: claim {name} is {judged}, its entry in chapters/claims says "
+                                f"{entry.get('verdict')}: read its advice again")
+    return problems + [f"{entry['chapter']}: claim {name} is never judged, and chapters/claims says that it is"
+                       for name, entry in register.items() if entry["chapter"] in executed and name not in owner]
+
+
+def check(executed: Mapping[str, NotebookNode], bands: Mapping[str, Mapping[str, Any]],
+          register: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
     """Everything that is wrong with these chapters.
 
     Args:
         executed: chapter -> executed notebook.
         bands: chapter -> name -> band, as published for the profile and device they ran on.
+        register: id -> the claim's entry in `chapters/claims/`, whose verdicts are those of the quick profile; None for
+            another profile, whose verdicts are shown beside them.
 
     Returns:
         One line for each problem, naming chapter and result; empty where the book may be published.
@@ -118,4 +159,4 @@ def check(executed: Mapping[str, NotebookNode], bands: Mapping[str, Mapping[str,
             problems += judge(result, bands.get(chapter, {}).get(name), chapter)
         problems += [f"{chapter}: {name} has a published band, but no result is recorded for it"
                      for name in sorted(set(bands.get(chapter, {})) - banded)]
-    return problems
+    return problems + (claims(executed, register) if register is not None else [])

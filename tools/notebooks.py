@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = "application/vnd.project-and-regularize.result+json"
+CLAIM = "application/vnd.project-and-regularize.claim+json"
 PROFILES = ("quick", "full")
 
 
@@ -73,8 +74,8 @@ def syntax(cell: NotebookNode) -> ast.Module:
     return ast.parse(TransformerManager().transform_cell(cell.source))
 
 
-def record_calls(notebook: NotebookNode) -> Iterator[str | None]:
-    """The first argument of each `run.record(...)` in the source; None where it is no literal string."""
+def record_calls(notebook: NotebookNode, method: str = "record") -> Iterator[str | None]:
+    """The first argument of each `run.record(...)`, or another `method`, in the source; None where it is no literal."""
     for cell in cells(notebook):
         if cell.cell_type != "code":
             continue
@@ -82,7 +83,7 @@ def record_calls(notebook: NotebookNode) -> Iterator[str | None]:
             if not (isinstance(node, ast.Call) and (node.args or node.keywords)):
                 continue
             called = node.func
-            if (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")) != "record":
+            if (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")) != method:
                 continue
             first = node.args[0] if node.args else None
             yield first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None

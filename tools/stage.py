@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tools.notebooks import RESULT, Mistake, cells, chapters, read
+from tools.notebooks import CLAIM, RESULT, Mistake, cells, chapters, read
 
 
 def merge(source: NotebookNode, executed: NotebookNode) -> NotebookNode:
@@ -25,7 +25,8 @@ def merge(source: NotebookNode, executed: NotebookNode) -> NotebookNode:
     for cell, run in zip(code, ran, strict=True):
         cell.outputs, cell.execution_count = copy.deepcopy(run.outputs), run.execution_count
         for output in cell.outputs:
-            output.get("data", {}).pop(RESULT, None)  # for the gate only: Sphinx warns about it
+            for kind in (RESULT, CLAIM):
+                output.get("data", {}).pop(kind, None)  # for the gate only: Sphinx warns about it
     return page
 
 

@@ -16,6 +16,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from lib import record
+from lib.experiments import paired_effect
 from lib.record import MIME, interval, start
 
 Shown = list[dict[str, Any]]
@@ -171,3 +172,24 @@ def test_the_gauge_puts_the_value_where_it_is(run: record.Run, shown: Shown) -> 
 def test_importing_record_imports_no_torch() -> None:
     code = "import sys, lib.record; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(record.__file__).parents[1]).returncode == 0
+
+
+def test_a_claim_shows_its_verdict_and_every_effect(run: record.Run, shown: Shown) -> None:
+    """The interval is SciPy's, the word the rule's; a claim that half of its effects contradict is mixed."""
+    differences = np.array([2.5, 3.5, 3.0, 2.0, 4.0])
+    effects = {"a - b": paired_effect(differences, np.zeros(5)), "a - <c>": paired_effect(-differences, np.zeros(5))}
+    run.claim("C3", effects, unit="points", bound=1.0, direction=1)
+    found = shown[0][record.CLAIM]
+    low, high = student.interval(0.95, 4, loc=3.0, scale=differences.std(ddof=1) / math.sqrt(5))
+    assert found["word"] == "mixed" and [row["word"] for row in found["effects"].values()] == ["supported", "refuted"]
+    assert (found["effects"]["a - b"]["low"], found["effects"]["a - b"]["high"]) == pytest.approx((low, high))
+    assert "Claim C3 is mixed" in shown[0]["text/plain"] and "a - &lt;c&gt;" in shown[0]["text/html"]
+
+
+@pytest.mark.parametrize(("claim", "effects", "words"), [
+    ("c3", 1, "claim must be C and a number, got 'c3'"), ("C3", 0, "effects must hold at least one effect"),
+])
+def test_a_claim_without_name_or_effect_is_refused(run: record.Run, claim: str, effects: int, words: str) -> None:
+    given = {"a - b": paired_effect([1, 2], [0, 0])} if effects else {}
+    with pytest.raises(ValueError, match=words):
+        run.claim(claim, given, unit="points", bound=1.0, direction=1)

@@ -8,6 +8,7 @@ import pytest
 from nbformat.v4 import new_output
 
 from lib import record
+from lib.experiments import paired_effect
 from tests.tools.tiny_book import executed, result
 from tools import gate
 from tools.notebooks import RESULT
@@ -88,3 +89,51 @@ def test_the_gate_agrees_with_the_cards_of_lib(monkeypatch: Any, value: Any, bou
     found = shown[0][RESULT]
     assert set(found) == gate.FIELDS
     assert gate.status(found, band) == found["status"] == expected
+
+
+ENTRIES = {"C1": {"chapter": "01-a", "verdict": "supported"}, "C2": {"chapter": None, "verdict": None}}
+
+
+def claim(word: str = "supported", name: str = "C1", difference: float = 3.0) -> dict[str, Any]:
+    """A claim as a card holds it: one effect of `difference` +- 0.5, over five seeds, against a bound of 1."""
+    row = {"difference": difference, "error": 0.5, "dof": 4, "seeds": 5, "level": 0.95}
+    return {"id": name, "unit": "points", "bound": 1.0, "direction": 1, "effects": {"a - b": row}, "word": word}
+
+
+def judged(*found: dict[str, Any], entries: Any = ENTRIES, source: str | None = None) -> list[str]:
+    """What the gate says of a chapter that shows these claims and has a call for each."""
+    notebook = executed(source=source or "\n".join(f"run.claim({each['id']!r}, {{}})" for each in found))
+    notebook.cells[-1].outputs = [new_output("display_data", data={gate.CLAIM: each}) for each in found]
+    return gate.claims({"01-a": notebook}, entries)
+
+
+def test_a_claim_with_its_word_in_the_register_passes() -> None:
+    assert judged(claim()) == []
+
+
+@pytest.mark.parametrize(("found", "words"), [
+    ([], "claim C1 is never judged"),
+    ([claim(), claim()], "claim C1 is judged in 01-a as well"),
+    ([claim("refuted")], "has a card that says refuted, the rule says supported"),
+    ([claim("refuted", difference=-3.0)], "is refuted, its entry in chapters/claims says supported"),
+    ([claim("inconclusive", difference=0.7)], "is inconclusive, its entry in chapters/claims says supported"),
+    ([claim(), claim(name="C7")], "claim C7 is judged here, its entry in chapters/claims names None"),
+    ([claim(), claim(name="C2")], "claim C2 is judged here, its entry in chapters/claims names None"),
+])
+def test_a_verdict_cannot_outlive_its_evidence(found: Any, words: str) -> None:
+    assert any(words in line for line in judged(*found))
+
+
+def test_a_claim_is_in_the_source_by_its_literal_name() -> None:
+    assert any("the source has [None]" in line for line in judged(claim(), source="run.claim(name, effects)"))
+
+
+def test_the_rule_of_the_gate_is_that_of_the_card(monkeypatch: Any) -> None:
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr(record, "display", lambda data, **_: shown.append(data))
+    run = record.Run("01-a", "quick", 0, "cpu", {})
+    for number, effects in enumerate(([3.0, 3.5, 2.5], [-3.0, -2.5, -3.2], [0.1, -0.1, 0.0]), start=1):
+        run.claim(f"C{number}", {"a - b": paired_effect(effects, [0, 0, 0])}, unit="points", bound=1.0, direction=1)
+    found = [data[gate.CLAIM] for data in shown]
+    assert [gate.word(each) for each in found] == ["supported", "refuted", "refuted"]
+    assert [each["word"] for each in found] == ["supported", "refuted", "refuted"]
