@@ -1,0 +1,26 @@
+"""Typical wrong answers to the exercises of chapter 4, and the words that must name the mistake."""
+
+import numpy as np
+
+
+def overflowing(z):
+    with np.errstate(over="ignore"):
+        return np.log(1 + np.exp(-z))
+
+
+WRONG = [
+    ("check_stable_loss", overflowing, "exp overflows"),
+    ("check_stable_loss", lambda z: np.logaddexp(0, z), "turn the sign of z"),
+    ("check_stable_loss", lambda z: np.log1p(np.exp(-np.abs(z))), "part max(-z, 0) is missing"),
+    ("check_decay_step", lambda t, g, eta, lam: t - eta * g - lam * t, "multiplied by the learning rate"),
+    ("check_decay_step", lambda t, g, eta, lam: t - eta * (g - lam * t), "sign of the decay is turned"),
+    ("check_decay_step", lambda t, g, eta, lam: (t - eta * g) * (1 - eta * lam), "the gradient as well"),
+    ("check_softmax_hessian", lambda p: np.diag(p - p**2), "only the diagonal"),
+    ("check_softmax_hessian", lambda p: p[:, None] * p - np.diag(p), "the loss is convex"),
+    ("check_softmax_hessian", lambda p: np.eye(3) - p, "expected"),
+    ("check_projection_kind", lambda P: 1 + int(np.array_equal(P, P.T)), "symmetric is not enough"),
+    ("check_projection_kind", lambda P: 2 if np.allclose(P @ P, P) else 0, "idempotent alone"),
+    ("check_projection_kind", lambda P: "orthogonal", "expected"),
+    ("check_effective_dimensions", lambda s, lam: (s / (s + lam)).sum(), "square the singular values"),
+    ("check_effective_dimensions", lambda s, lam: (lam / (s**2 + lam)).sum(), "what is left"),
+]
