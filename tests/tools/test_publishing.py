@@ -1,0 +1,63 @@
+"""Workflows hold least permissions and pinned actions; the citation is the same wherever it stands."""
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tools.notebooks import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
+
+
+def faults(workflow: dict[str, Any]) -> Iterator[str]:
+    """What could let a workflow do more, or other things, than it says."""
+    if workflow.get("permissions") != {"contents": "read"}:
+        yield "may do more than read"
+    for job in workflow["jobs"].values():
+        if "timeout-minutes" not in job and "needs" not in job:
+            yield "no time limit"
+        for step in job["steps"]:
+            if "uses" in step and not PINNED.fullmatch(step["uses"]):
+                yield f"not pinned: {step['uses']}"
+            checkout = step.get("uses", "").startswith("actions/checkout@")
+            if checkout and step.get("with", {}).get("persist-credentials") is not False:
+                yield "the checkout leaves its token"
+            if "${{" in step.get("run", ""):
+                yield "an expression inside a script"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_are_careful(path: Any) -> None:
+    assert list(faults(yaml.safe_load(path.read_text("utf-8")))) == []
+
+
+def test_a_careless_workflow_is_seen() -> None:
+    steps = [{"uses": "actions/checkout@v4"}, {"run": "echo ${{ github.head_ref }}"}]
+    found = list(faults({"permissions": "write-all", "jobs": {"test": {"steps": steps}}}))
+    assert found == ["may do more than read", "no time limit", "not pinned: actions/checkout@v4",
+                     "the checkout leaves its token", "an expression inside a script"]
+
+
+def citation_faults(cff: dict[str, Any], cover: str, project: dict[str, Any]) -> list[str]:
+    """Fields of CITATION.cff that the cover or pyproject.toml gives otherwise."""
+    entry = cover.split("```bibtex")[-1]
+    cited = {"author": cff["authors"][0]["name"], "title": cff["title"], "version": cff["version"],
+             "year": str(cff["date-released"])[:4], "url": cff["repository-code"]}
+    wrong = [field for field, value in cited.items() if not re.search(rf" {field} = \{{+{re.escape(value)}\}}", entry)]
+    wrong += ["version"] * (cff["version"] != project["version"])
+    return wrong + ["repository"] * (cff["repository-code"] != project["urls"]["Repository"])
+
+
+def test_the_citation_is_one() -> None:
+    cff = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    cover = (ROOT / "chapters" / "intro.md").read_text("utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert citation_faults(cff, cover, project) == []
+    assert citation_faults(cff | {"version": "9.9.9"}, cover, project) == ["version", "version"]
+    assert citation_faults(cff, cover.replace("Regularise},", "Generalise},"), project) == ["title"]
