@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import json
 import posixpath
@@ -22,6 +24,8 @@ HERE = Path(__file__).parent
 LOG = logging.getLogger(__name__)
 PASSAGES = {"Predict first": "predict", "Exercise": "exercise", "Hint": "hint"}
 SECTIONS = {"What to take away": "takeaway", "What we found": "findings", "Where the source is wrong": "errata"}
+POLICY = ("default-src 'none'; script-src 'self'{}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+          "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'")  # formulas need inline style
 LINKS = {"Colab": "Open in Colab", ".ipynb": "Download notebook", "": "Edit this page"}
 
 
@@ -150,6 +154,24 @@ def prune(out: Path) -> None:
             folder.rmdir()
 
 
+def secure(page: str) -> str:
+    """Let a page load from its own host only, and run no inline script but those that it was built with."""
+    scripts = dict.fromkeys(re.findall(r"<script>(.*?)</script>", page, re.DOTALL))
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    policy = POLICY.format("".join(f" 'sha256-{digest}'" for digest in digests))
+    tag = '<meta charset="utf-8">'
+    return page.replace(tag, f'{tag}\n  <meta http-equiv="Content-Security-Policy" content="{policy}">', 1)
+
+
+def guide(out: Path, address: str) -> None:
+    """Tell search engines which pages there are."""
+    pages = sorted(path.relative_to(out).as_posix() for path in (out / "chapters").glob("*.html"))
+    places = "".join(f"<url><loc>{html.escape(address + page)}</loc></url>\n" for page in pages)
+    (out / "sitemap.xml").write_text('<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/'
+                                     f'schemas/sitemap/0.9">\n{places}</urlset>\n', "utf-8")
+    (out / "robots.txt").write_text(f"User-agent: *\nAllow: /\nSitemap: {address}sitemap.xml\n", "utf-8")
+
+
 def finish(app: Sphinx, error: Exception | None) -> None:
     """Let the renderer end; put the cover first and the rubbish out."""
     if _worker.cache_info().currsize:
@@ -157,6 +179,9 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     if not error:
         root_page(Path(app.outdir), app.config.root_doc)
         prune(Path(app.outdir))
+        guide(Path(app.outdir), app.config.html_baseurl)
+        for page in Path(app.outdir).rglob("*.html"):
+            page.write_text(secure(page.read_text("utf-8")), "utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
