@@ -80,12 +80,13 @@ def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Ma
     for name in order:
         entry = entries[name]
         where = link(entry["chapter"], entry["section"]) if entry["chapter"] in chapters else "no chapter yet"
-        lines.append(f"| <a href="#{make_id(f'{name}: {words[name]}')}">{name}</a> | {entry['asks']} | {where} | "
+        here = f'<a href="#{make_id(f"{name}: {words[name]}")}">{name}</a>'
+        lines.append(f"| {here} | {entry['asks']} | {where} | "
                      f"{MARK[words[name]]} **{words[name]}** |")
     if drawn := {name: judged[name] for name in order if name in judged}:
         lines += ["", "## All effects on one axis", "", picture(drawn), "",
-                  "The grey band is what counts as nothing, fixed before the runs. Blue effects support their claim, red "
-                  "ones refute it, orange ones decide nothing."]
+                  "The grey band is what counts as nothing, fixed before the runs. Blue effects support their claim, "
+                  "red ones refute it, orange ones decide nothing."]
     for name in order:
         lines += ["", f"## {name}: {words[name]}", "",
                   *_claim(entries[name], judged.get(name), words[name], chapters)]
