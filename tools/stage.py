@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from tools import register
 from tools.notebooks import CLAIM, RESULT, Mistake, cells, chapters, read
 
 
@@ -49,4 +50,5 @@ def stage(root: Path, executed: Mapping[str, NotebookNode]) -> Path:
         else:
             print(f"  {path.stem}: not run yet, its page will have no outputs", flush=True)
         (target / "chapters" / path.name).write_text(nbformat.writes(page), encoding="utf-8")
+    register.write(root / "chapters", target / "chapters", {path.stem: read(path) for path in chapters(root)}, executed)
     return target

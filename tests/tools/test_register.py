@@ -1,0 +1,110 @@
+"""The generated pages: what they say of synthetic claims, and that the book's own entries fit its chapters."""
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from pybtex.database import parse_string
+
+from tools import register
+from tools.notebooks import ROOT, chapters, read
+
+Item = dict[str, Any]
+ENTRY = {"source": "1.2", "quote": "微调", "translation": "Tune it.", "chapter": "02-tiny", "section": "Does it help?",
+         "asks": "Does it help?", "protocol": "Paired.", "verdict": "supported", "practice": "Do so."}
+WAITING = ENTRY | {"chapter": None, "section": None, "verdict": None}
+BIB = "@article{a1999, author={Ada, A. and Bo, B.}, title={On {BERT}}, journal={J}, year={1999}, eprint={9901.00001}}"
+
+
+def notebook(*extra: str) -> NotebookNode:
+    """A chapter with a question, a cell and more prose."""
+    question, cell = new_markdown_cell("## Does it help?\n\nA logit."), new_code_cell("1", id="shown")
+    return new_notebook(cells=[new_markdown_cell("# Tiny"), question, cell, *map(new_markdown_cell, extra)])
+
+
+def claim(*differences: float, error: float = 0.1) -> Item:
+    """What run.claim writes, with an effect for each difference; two points count as nothing, a gain is promised."""
+    rows = {f"arm {place}": {"difference": mean, "low": mean - 3 * error, "high": mean + 3 * error, "error": error,
+                             "dof": 4, "seeds": 5, "level": 0.95} for place, mean in enumerate(differences)}
+    return {"id": "C8", "unit": "points", "bound": 2.0, "direction": 1, "effects": rows}
+
+
+@pytest.mark.parametrize(("found", "word"), [
+    (claim(9.0), "supported"), (claim(-9.0), "refuted"), (claim(0.1), "refuted"), (claim(9.0, -9.0), "mixed"),
+    (claim(1.0, error=5.0), "inconclusive"),
+])
+def test_a_claim_stands_with_the_word_of_the_rule_whatever_it_is(found: Item, word: str) -> None:
+    page = register.claims({"C8": ENTRY}, {"C8": found | {"word": "supported"}}, {"02-tiny": notebook()})
+    assert f"## C8: {word}\n" in page and f"**{word}** |\n" in page
+    others = {"supported", "refuted", "mixed", "inconclusive"} - {word}
+    assert not any(f"## C8: {other}" in page for other in others)
+
+
+def test_a_claim_has_its_numbers_and_a_link_to_where_it_is_tested() -> None:
+    page = register.claims({"C8": ENTRY}, {"C8": claim(9.0)}, {"02-tiny": notebook()})
+    assert "| arm 0 | +9.00 | +8.70 to +9.30 (95%) | 5 |" in page
+    there = '<a href="02-tiny.html#does-it-help">Does it help?</a>'
+    assert f'| <a href="#c8-supported">C8</a> | Does it help? | {there} | ● **supported** |' in page
+    assert re.search(r'<svg[^>]* role="img" aria-label="1 effects[^"]*C8 supported', page)
+
+
+def test_a_claim_without_a_chapter_is_not_tested_yet_and_links_nowhere() -> None:
+    page = register.claims({"C20": WAITING}, {}, {"02-tiny": notebook()})
+    assert "## C20: not tested yet" in page and ".html" not in page and "<svg" not in page
+    assert ".html" in register.claims({"C20": ENTRY}, {}, {"02-tiny": notebook()})
+
+
+def test_claims_are_in_the_order_of_their_numbers_and_effects_too() -> None:
+    page = register.claims({"C10": WAITING, "C9": WAITING}, {}, {})
+    assert page.index("## C9") < page.index("## C10")
+    labels = [label for label, _ in register.ranked({"effects": {"rank 16": {}, "rank 4": {}, "a": {}}})]
+    assert labels.index("rank 4") < labels.index("rank 16")
+
+
+def test_an_erratum_names_the_cell_and_a_cell_that_is_gone_is_an_error() -> None:
+    entry = {"source": "4.3", "says": "One.", "truth": "Two.", "chapter": "02-tiny", "cell": "shown"}
+    assert "#does-it-help" in register.errata({"E1": entry}, {"02-tiny": notebook()})
+    with pytest.raises(ValueError, match="'gone'"):
+        register.errata({"E1": entry | {"cell": "gone"}}, {"02-tiny": notebook()})
+
+
+def test_a_term_is_shown_once_in_order_with_the_chapters_that_use_it() -> None:
+    terms = [{"term": name, "chinese": "词", "sentence": f"It is {name}."} for name in ("rank", "logit", "Logit")]
+    page = register.glossary(terms, {"02-tiny": notebook("`rank` and $rank$")})
+    assert page.lower().count("logit (词)") == 1 and page.index("ogit (词)") < page.index("rank (词)")
+    assert page.count("[Tiny](02-tiny.ipynb)") == 1, "code and formulas use no term"
+
+
+def test_a_reference_is_formatted_and_names_who_cites_it() -> None:
+    works = dict(parse_string(BIB, "bibtex").entries)
+    cited = register.references(works, {"02-tiny": notebook("Ada and Bo (1999), *On BERT*.")})
+    assert "Ada and Bo (1999). *On BERT*. J. <https://arxiv.org/abs/9901.00001>. Cited in: [Tiny]" in cited
+    assert "Cited" not in register.references(works, {"02-tiny": notebook()})
+
+
+BOOKS = {path.stem: read(path) for path in chapters(ROOT)}
+WORKS = register.bibliography(ROOT / "chapters" / "bibliography")
+
+
+def unlisted(books: dict[str, NotebookNode]) -> set[str]:
+    """The arXiv and DOI links of the chapters that no entry has."""
+    text = "\n".join(cell.source for book in books.values() for cell in book.cells if cell.cell_type == "markdown")
+    links = set(re.findall(r"https://(?:arxiv\.org/abs|doi\.org)/[^\s)>]+", text))
+    return links - {register.address(entry) for entry in WORKS.values()}
+
+
+def test_every_reference_of_the_book_is_cited_and_every_link_has_one() -> None:
+    uncited = [key for key, entry in WORKS.items() if not any(register.cites(book, entry) for book in BOOKS.values())]
+    assert WORKS and not uncited and not unlisted(BOOKS)
+    stray = "https://arxiv.org/abs/0000.00000"
+    assert unlisted({"02-tiny": notebook(f"[x]({stray})")}) == {stray}
+
+
+def test_every_section_and_cell_that_the_entries_name_is_there() -> None:
+    for name, entry in register.entries(ROOT / "chapters" / "claims").items():
+        if entry["chapter"] is not None:
+            assert f"## {entry['section']}" in register.prose(BOOKS[entry["chapter"]]), name
+    assert "## E1," in register.errata(register.entries(ROOT / "chapters" / "errata"), BOOKS)

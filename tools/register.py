@@ -1,0 +1,249 @@
+"""The pages that nobody types: claims, errata, glossary, references, from their entries and from the runs.
+
+Pure functions from entries to Markdown; `write` reads the folders and puts the pages into the staged tree.
+"""
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import yaml
+from docutils.nodes import make_id
+from nbformat import NotebookNode
+from pybtex.database import Entry, parse_string
+
+from lib.figures import COLOURS, INK, _svg
+from tools.gate import results, word
+from tools.notebooks import CLAIM
+
+Item = dict[str, Any]
+MARK = {"supported": "●", "refuted": "✕", "mixed": "◐", "inconclusive": "○", "not tested yet": "–"}
+MEANS = {
+    "supported": "the interval lies wholly on the promised side of zero, and the effect is not shown to be nothing; "
+                 "where no difference is promised, the effect is shown to be nothing",
+    "refuted": "the interval lies wholly on the other side of zero, or the effect is shown to be nothing; where no "
+               "difference is promised, the interval lies wholly beyond what counts as nothing",
+    "mixed": "one of the claim's effects is supported and another refuted",
+    "inconclusive": "neither; more seeds could decide",
+}
+
+
+def number(name: str) -> int:
+    """C8 -> 8, so that C10 comes after C9."""
+    return int(name[1:])
+
+
+def heading(notebook: NotebookNode) -> str:
+    """The title of a chapter: the first heading of its first cell."""
+    return re.search(r"^# (.+)$", notebook.cells[0].source, re.M)[1]  # type: ignore[index]
+
+
+def link(chapter: str, section: str) -> str:
+    """A link to the section of a chapter's page."""
+    return f'<a href="{chapter}.html#{make_id(section)}">{html.escape(section)}</a>'
+
+
+def section_of(notebook: NotebookNode, cell: str) -> str:
+    """The heading under which a cell stands.
+
+    Raises:
+        ValueError: the notebook has no such cell.
+    """
+    last = ""
+    for each in notebook.cells:
+        if each.cell_type == "markdown" and (found := re.findall(r"^#+ (.+)$", each.source, re.M)):
+            last = found[0] if each.id == cell else found[-1]
+        if each.id == cell:
+            return last
+    raise ValueError(f"cell must be one of the notebook's, got {cell!r}")
+
+
+def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Mapping[str, NotebookNode]) -> str:
+    """The page of claims.
+
+    Args:
+        entries: id -> entry of `chapters/claims/`.
+        judged: id -> what `run.claim` wrote, from the executed chapters; a claim without it is not tested yet.
+        chapters: stem -> notebook, for the titles.
+    """
+    order = sorted(entries, key=number)
+    words = {name: word(judged[name]) if name in judged else "not tested yet" for name in order}
+    lines = ["# The claims, judged", "",
+             "Each testable claim of the source, what our runs say about it, and the rule by which they say it. "
+             "A claim that failed stands as large as one that held. All effects of a claim must bear it out.", "",
+             *(f"- {MARK[name]} **{name}**: {text}." for name, text in MEANS.items()), "",
+             "| Claim | What is asked | Tested in | Verdict |", "|---|---|---|---|"]
+    for name in order:
+        entry = entries[name]
+        where = link(entry["chapter"], entry["section"]) if entry["chapter"] in chapters else "no chapter yet"
+        here = f'<a href="#{make_id(f"{name}: {words[name]}")}">{name}</a>'
+        lines.append(f"| {here} | {entry['asks']} | {where} | "
+                     f"{MARK[words[name]]} **{words[name]}** |")
+    if drawn := {name: judged[name] for name in order if name in judged}:
+        lines += ["", "## All effects on one axis", "", picture(drawn), "",
+                  "The grey band is what counts as nothing, fixed before the runs. Blue effects support their claim, "
+                  "red ones refute it, orange ones decide nothing."]
+    for name in order:
+        lines += ["", f"## {name}: {words[name]}", "",
+                  *_claim(entries[name], judged.get(name), words[name], chapters)]
+    return "\n".join(lines) + "\n"
+
+
+def _claim(entry: Item, found: Item | None, judged: str, chapters: Mapping[str, NotebookNode]) -> list[str]:
+    lines = [f"> {entry['quote']}", ">", f"> {entry['translation']} (Source, section {entry['source']})", "",
+             f"**The question.** {entry['asks']}", ""]
+    if entry["chapter"] in chapters:
+        lines += [f"**Where.** {heading(chapters[entry['chapter']])}: {link(entry['chapter'], entry['section'])}", ""]
+    lines += [f"**Protocol.** {entry['protocol']}", ""]
+    if found:
+        lines += [f"| Effect, {found['unit']} | Estimate | Interval | Seeds |", "|---|---:|---:|---:|"]
+        lines += [f"| {label} | {row['difference']:+.2f} | {row['low']:+.2f} to {row['high']:+.2f} "
+                  f"({100 * row['level']:.0f}%) | {row['seeds']} |" for label, row in ranked(found)]
+        lines += ["", f"What counts as nothing: {found['bound']:g} {found['unit']}.", ""]
+    return [*lines, f"**Verdict.** {MARK[judged]} {judged.capitalize()}.", "", f"**In practice.** {entry['practice']}"]
+
+
+def ranked(claim: Item) -> list[tuple[str, Item]]:
+    """The effects by label, with rank 4 before rank 16: what the notebook's file stores has lost its order."""
+    def key(label: str) -> list[Any]:
+        return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", label)]
+    return sorted(claim["effects"].items(), key=lambda row: key(row[0]))
+
+
+def picture(judged: Mapping[str, Item]) -> str:
+    """All effects with their intervals, each divided by its claim's bound: between -1 and 1 is nothing."""
+    rows = [(f"{name}: {label}", [row[key] / claim["bound"] for key in ("difference", "low", "high")],
+             COLOURS[{"supported": 0, "refuted": 5}.get(word(claim | {"effects": {label: row}}), 1)])
+            for name, claim in judged.items() for label, row in ranked(claim)]
+    fig, axis = plt.subplots(figsize=(5.0, 0.9 + 0.48 * len(rows)))
+    axis.axvspan(-1, 1, color=COLOURS[4], alpha=0.2, linewidth=0)
+    axis.axvline(0, color=INK, linewidth=0.7)
+    for height, (label, (middle, low, high), colour) in enumerate(reversed(rows)):
+        axis.plot([low, high], [height, height], color=colour)
+        axis.plot(middle, height, "o", color=colour)
+        axis.annotate(label, (0, height), (2, 6), xycoords=axis.get_yaxis_transform(), textcoords="offset points",
+                      fontsize=9)
+    axis.set(yticks=[], ylim=(-0.5, len(rows) - 0.2), xlabel="effect, in units of what counts as nothing")
+    if any(max(map(abs, values)) > 20 for _, values, _ in rows):
+        axis.set_xscale("symlog", linthresh=1)
+    axis.spines["left"].set_visible(False)
+    axis.grid(axis="x", alpha=0.14)
+    counted = ", ".join(f"{name} {word(claim)}" for name, claim in judged.items())
+    alt = f"{len(rows)} effects with their intervals, in units of what counts as nothing. Verdicts: {counted}."
+    return f'<figure class="par-figure">{_svg(fig, alt)}</figure>'
+
+
+def errata(entries: Mapping[str, Item], chapters: Mapping[str, NotebookNode]) -> str:
+    """The page of errata: what the source says, what is true, where a cell shows it."""
+    lines = ["# Where the source is wrong", "",
+             "Each error is shown by a cell that runs: follow the link and change it."]
+    for name in sorted(entries, key=number):
+        entry = entries[name]
+        if entry["chapter"] not in chapters:
+            continue
+        section = section_of(chapters[entry["chapter"]], entry["cell"])
+        lines += ["", f"## {name}, section {entry['source']}", "", f"**The source says.** {entry['says']}", "",
+                  f"**What is true.** {entry['truth']}", "",
+                  f"**Shown in.** {heading(chapters[entry['chapter']])}: {link(entry['chapter'], section)}, "
+                  f"cell `{entry['cell']}`."]
+    return "\n".join(lines) + "\n"
+
+
+def prose(notebook: NotebookNode) -> str:
+    """All the text of a chapter, without its code and formulas."""
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return re.sub(r"```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]*\$", "", text, flags=re.S)
+
+
+def used(term: str, notebook: NotebookNode) -> bool:
+    """Whether the chapter's prose has the term, as a word or as words, in any case, in the singular or the plural."""
+    pattern = r"\s+".join(map(re.escape, term.split()))
+    return bool(re.search(rf"\b{pattern}(?:s|es)?\b", prose(notebook), re.I))
+
+
+def glossary(terms: list[Item], chapters: Mapping[str, NotebookNode]) -> str:
+    """The page of terms in alphabetical order; a term that two chapters define is shown once."""
+    merged = {term["term"].casefold(): term for term in reversed(terms)}
+    lines = ["# Glossary", "", "Each term in English and Chinese, in one sentence."]
+    for key in sorted(merged):
+        term = merged[key]
+        pages = [f"[{heading(book)}]({stem}.ipynb)" for stem, book in chapters.items() if used(term["term"], book)]
+        lines += ["", f"{term['term']} ({term['chinese']})",
+                  f": {term['sentence']}" + (f" In: {', '.join(pages)}." if pages else "")]
+    return "\n".join(lines) + "\n"
+
+
+def references(entries: Mapping[str, Entry], chapters: Mapping[str, NotebookNode]) -> str:
+    """The bibliography, by first author; an entry names the chapters that cite it."""
+    lines = ["# References", ""]
+    for entry in sorted(entries.values(), key=lambda entry: (surnames(entry), entry.fields["year"])):
+        pages = [f"[{heading(book)}]({stem}.ipynb)" for stem, book in chapters.items() if cites(book, entry)]
+        lines.append(f"- {reference(entry)}" + (f" Cited in: {', '.join(pages)}." if pages else ""))
+    return "\n".join(lines) + "\n"
+
+
+def surnames(entry: Entry) -> list[str]:
+    """The authors' family names, without TeX's braces."""
+    return [re.sub(r"[{}]", "", " ".join(person.prelast_names + person.last_names))
+            for person in entry.persons["author"]]
+
+
+def address(entry: Entry) -> str:
+    """Where to read the work, or "" where the entry does not say."""
+    if "eprint" in entry.fields:
+        return f"https://arxiv.org/abs/{entry.fields['eprint']}"
+    return f"https://doi.org/{entry.fields['doi']}" if "doi" in entry.fields else entry.fields.get("url", "")
+
+
+def reference(entry: Entry) -> str:
+    """One work: authors (year), title, where it appeared, address."""
+    names, where = surnames(entry), entry.fields.get("journal") or entry.fields.get("booktitle") or ""
+    authors = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    place = f" {where}{' ' + entry.fields['volume'] if 'volume' in entry.fields else ''}." if where else ""
+    found = f" <{address(entry)}>." if address(entry) else ""
+    title = re.sub(r"[{}]", "", entry.fields["title"])
+    return f"{authors} ({entry.fields['year']}). *{title}*.{place}{found}"
+
+
+def cites(notebook: NotebookNode, entry: Entry) -> bool:
+    """Whether the chapter has the work's title, or its address."""
+    def plain(text: str) -> str:
+        return re.sub(r"\W+", " ", text.replace("{", "").replace("}", "")).casefold()
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return plain(entry.fields["title"]) in plain(text) or bool(address(entry) and address(entry) in text)
+
+
+def entries(folder: Path) -> dict[str, Any]:
+    """Stem -> content of each .yml file."""
+    return {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.yml"))}
+
+
+def bibliography(folder: Path) -> dict[str, Entry]:
+    """Key -> work; a key that several chapters have is one work."""
+    found: dict[str, Entry] = {}
+    for path in sorted(folder.glob("*.bib")):
+        found |= parse_string(path.read_text(encoding="utf-8"), "bibtex").entries
+    return found
+
+
+def write(source: Path, target: Path, chapters: Mapping[str, NotebookNode],
+          executed: Mapping[str, NotebookNode]) -> None:
+    """Write the pages whose entries exist.
+
+    Args:
+        source: the folder `chapters/` with claims/, errata/, glossary/ and bibliography/.
+        target: the staged `chapters/`.
+        chapters: stem -> source of every chapter.
+        executed: stem -> executed notebook.
+    """
+    judged = {claim["id"]: claim for book in executed.values() for claim in results(book, CLAIM)}
+    pages = {"claims": claims(entries(source / "claims"), judged, chapters),
+             "errata": errata(entries(source / "errata"), chapters),
+             "glossary": glossary([term for some in entries(source / "glossary").values() for term in some], chapters),
+             "references": references(bibliography(source / "bibliography"), chapters)}
+    for name, text in pages.items():
+        (target / f"{name}.md").write_text(text, encoding="utf-8")
