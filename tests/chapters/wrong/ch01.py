@@ -1,0 +1,40 @@
+"""Typical wrong answers to the exercises of chapter 1, and the words that must name the mistake."""
+
+import numpy as np
+from scipy import stats
+
+from lib.experiments import minimum_detectable
+
+
+def normal_interval(x, y):
+    d = x - y
+    return d.mean() + stats.norm.ppf([0.025, 0.975]) * d.std(ddof=1) / len(d) ** 0.5
+
+
+def without_root(x, y):
+    d = x - y
+    return d.mean() + stats.t.ppf([0.025, 0.975], 4) * d.std(ddof=1)
+
+
+WRONG = [
+    ("check_gap", lambda train, test: np.mean(train) - np.mean(test), "times a hundred"),
+    ("check_gap", lambda train, test: 100 * (np.mean(test) - np.mean(train)), "training minus unseen"),
+    ("check_interval", normal_interval, "take Student's t"),
+    ("check_interval", without_root, "square root of n"),
+    ("check_interval", lambda x, y: x.mean() - y.mean(), "expected"),
+    ("check_is_null", lambda low, high, bound: 1 if low <= 0 <= high else 0, "must lie inside the bound"),
+    ("check_is_null", lambda low, high, bound: 1 if high < bound else 0, "both ends"),
+    (
+        "check_judge",
+        lambda low, high, a, b, bound: 2 if low > 0 else 0 if high < 0 or max(-a, b) < bound else 1,
+        "too small",
+    ),
+    ("check_judge", lambda low, high, a, b, bound: 2 if low > 0 and b >= bound else 0, "a null is not shown"),
+    ("check_judge", lambda *numbers: "supported", "expected"),
+    (
+        "check_seeds_needed",
+        lambda sd, gain: sum(minimum_detectable(sd, n) > gain for n in range(3, 99)) + 4,
+        "one too many",
+    ),
+    ("check_seeds_needed", lambda sd, gain: 5, "expected"),
+]
