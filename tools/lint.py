@@ -50,7 +50,23 @@ def lint(notebook: NotebookNode) -> list[str]:
         return [*wrong, f"does not parse: {error}"]
     if None in calls:
         wrong.append("record() needs a literal name as its first argument")
+    wrong += takeaways(notebook, {name for name in (*calls, *record_calls(notebook, "claim")) if name})
     return wrong + [f"{name} is recorded {n} times" for name, n in Counter(calls).items() if name and n > 1]
+
+
+def takeaways(notebook: NotebookNode, recorded: set[str]) -> list[str]:
+    """What is wrong with "What we found": each point ends with the records or claims that carry it, in parentheses."""
+    wrong = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## What we found"):
+            section = re.split(r"^## ", cell.source, flags=re.MULTILINE)[1]
+            for line in re.findall(r"^- .+$", section, re.MULTILINE):
+                ending = re.search(r"\((`\w+`(?:, `\w+`)*)\)$", line)
+                names = re.findall(r"\w+", ending[1]) if ending else []
+                if not names:
+                    wrong.append(f"no record carries the takeaway {line[:60]!r}: end it with (`name`)")
+                wrong += [f"{name} carries a takeaway and is never recorded" for name in names if name not in recorded]
+    return wrong
 
 
 def parameters(code: list[NotebookNode]) -> list[str]:

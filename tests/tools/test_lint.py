@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from tests.tools.tiny_book import Book
 from tools.lint import book, lint, prose
@@ -62,3 +62,16 @@ def test_formulas_code_and_plain_numbers_pass(text: str) -> None:
 
 def test_the_book_itself_passes() -> None:
     assert book(ROOT) == []
+
+
+@pytest.mark.parametrize(("point", "words"), [
+    ("- It helps. (`a`)", []),
+    ("- It helps. (`a`, `C3`)", []),
+    ("- It helps.", ["no record carries the takeaway '- It helps.'"]),
+    ("- It helps. (`b`)", ["b carries a takeaway and is never recorded"]),
+])
+def test_a_takeaway_names_what_carries_it(point: str, words: list[str]) -> None:
+    notebook = Book.notebook("run.record('a', 1)\nrun.claim('C3', {})")
+    notebook.cells.append(new_markdown_cell(f"## What we found\n\n{point}\n\n## Where the source is wrong\n\n- E1."))
+    found = lint(notebook)
+    assert len(found) == len(words) and all(word in line for word, line in zip(words, found, strict=True))
