@@ -32,7 +32,7 @@ MEANS = {
 }
 
 DESCRIPTIONS = {
-    "claims": "Every testable claim of the source: its question and protocol, the effects with their intervals, and the "
+    "claims": "Every testable claim of the source: its question and protocol, the effects with intervals, and the "
               "verdict that a fixed rule gives.",
     "errata": "Where the source is wrong: what it says, what is true, and the cell that shows it.",
     "glossary": "The book's terms in English and Chinese, one sentence each, with the chapters that use them.",
