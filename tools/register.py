@@ -31,6 +31,14 @@ MEANS = {
     "inconclusive": "neither; more seeds could decide",
 }
 
+DESCRIPTIONS = {
+    "claims": "Every testable claim of the source: its question and protocol, the effects with intervals, and the "
+              "verdict that a fixed rule gives.",
+    "errata": "Where the source is wrong: what it says, what is true, and the cell that shows it.",
+    "glossary": "The book's terms in English and Chinese, one sentence each, with the chapters that use them.",
+    "references": "The works that the chapters cite, each with its address and the chapters that cite it.",
+}
+
 
 def number(name: str) -> int:
     """C8 -> 8, so that C10 comes after C9."""
@@ -246,4 +254,5 @@ def write(source: Path, target: Path, chapters: Mapping[str, NotebookNode],
              "glossary": glossary([term for some in entries(source / "glossary").values() for term in some], chapters),
              "references": references(bibliography(source / "bibliography"), chapters)}
     for name, text in pages.items():
-        (target / f"{name}.md").write_text(text, encoding="utf-8")
+        meta = yaml.safe_dump({"myst": {"html_meta": {"description lang=en": DESCRIPTIONS[name]}}}, width=1000)
+        (target / f"{name}.md").write_text(f"---\n{meta}---\n\n{text}", encoding="utf-8")

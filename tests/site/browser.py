@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -47,16 +47,25 @@ def chromium() -> Iterator[Browser]:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
+    def __init__(self, *arguments: Any, prefix: str, **settings: Any) -> None:
+        self.prefix = prefix
+        super().__init__(*arguments, **settings)
+
+    def translate_path(self, path: str) -> str:
+        """Find nothing outside the folder in which the site is published."""
+        inside = path.startswith(self.prefix)
+        return super().translate_path(f"/{path.removeprefix(self.prefix)}") if inside else "/nothing/here"
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[str]:
-    """Serve a folder on loopback; yields its address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder))
+def serve(folder: Path, prefix: str = "/") -> Iterator[str]:
+    """Serve a folder on loopback, as `prefix` of the host; yields its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder, prefix=prefix))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
+    yield f"http://127.0.0.1:{server.server_port}{prefix}"
     server.shutdown()
 
 

@@ -12,6 +12,7 @@ from bs4 import BeautifulSoup
 from playwright.sync_api import Page
 
 from tools import frontend
+from tools.serve import base
 
 # Faults of the theme that axe may report: rule -> why it stays. Our own layout has none.
 ALLOWED: dict[str, str] = {}
@@ -88,7 +89,8 @@ def links(path: Path, site: Path) -> list[str]:
         if target.scheme or target.netloc:
             continue
         folder = posixpath.dirname(path.relative_to(site).as_posix())
-        file = site / posixpath.normpath(posixpath.join(folder, unquote(target.path))) if target.path else path
+        place = posixpath.normpath(posixpath.join(base(), folder, unquote(target.path)))
+        file = site / posixpath.relpath(place, base()) if target.path else path
         if not file.is_file():
             faults.append(f"link to nothing: {link}")
         elif target.fragment and f'id="{unquote(target.fragment)}"' not in file.read_text("utf-8"):

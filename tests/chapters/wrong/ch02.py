@@ -1,0 +1,38 @@
+"""Typical wrong answers to the exercises of chapter 2, and the words that must name the mistake."""
+
+import numpy as np
+
+
+def uncentred(A, k):
+    V = np.linalg.svd(A, full_matrices=False)[2][:k]
+    return A @ V.T @ V
+
+
+def without_mean(A, k):
+    centred = A - A.mean(0)
+    V = np.linalg.svd(centred, full_matrices=False)[2][:k]
+    return centred @ V.T @ V
+
+
+def some_fit(Z, y):
+    return np.concatenate([np.linalg.inv(Z[:, : len(y)]) @ y, np.zeros(Z.shape[1] - len(y))])
+
+
+def ridge(Z, y):
+    return np.linalg.inv(Z.T @ Z + np.eye(Z.shape[1])) @ Z.T @ y
+
+
+WRONG = [
+    ("check_project", uncentred, "subtract the mean"),
+    ("check_project", without_mean, "put the mean back"),
+    ("check_freedom", lambda d, lam: np.sum(1 / (1 + lam / d)), "square the singular values"),
+    ("check_freedom", lambda d, lam: np.mean(1 / (1 + lam / d**2)), "do not average"),
+    ("check_freedom", lambda d, lam: len(d) - np.sum(1 / (1 + lam / d**2)), "what is lost"),
+    ("check_shortest", some_fit, "not the shortest"),
+    ("check_shortest", ridge, "a penalty"),
+    ("check_bag", lambda x, mask: x.sum(0) / len(x), "padding does not count"),
+    ("check_bag", lambda x, mask: x[mask == 1].sum(0) / len(mask), "number of tokens"),
+    ("check_kept", lambda t: t.mean() * len(t) / np.trace(t), "leave the diagonal out"),
+    ("check_kept", lambda t: np.trace(t) / len(t) - (t.sum() - np.trace(t)) / 6, "a share"),
+    ("check_kept", lambda t: 2 * np.trace(t) / (t.sum() - np.trace(t)), "turned over"),
+]

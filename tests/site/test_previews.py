@@ -1,0 +1,92 @@
+"""How a page shows itself elsewhere: as a link's preview, as a result of a search, as the page for lost readers."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from playwright.sync_api import Browser
+
+from tests.site.browser import SITE, visit
+from tests.site.conftest import pages
+from tools import serve
+from tools.notebooks import ROOT
+
+ADDRESS = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["html"]["baseurl"]
+NEEDED = ("description", "og:title", "og:description", "og:image", "twitter:card")
+
+
+def preview_faults(text: str, site: Path) -> list[str]:
+    """What a page lacks that others show of it."""
+    page = BeautifulSoup(text, "html.parser")
+    found = {str(tag.get("name") or tag.get("property")): str(tag["content"]) for tag in page.select("meta[content]")}
+    faults = [f"no {name}" for name in NEEDED if not found.get(name)]
+    faults += [f"{name} twice" for name in NEEDED if len(page.select(f'[name="{name}"], [property="{name}"]')) > 1]
+    picture = found.get("og:image", "")
+    if not picture.startswith(ADDRESS) or not (site / picture.removeprefix(ADDRESS)).is_file():
+        faults.append(f"no such picture: {picture}")
+    if not 40 <= len(found.get("description", "")) <= 220:
+        faults.append(f"a description of {len(found.get('description', ''))} characters")
+    return faults
+
+
+def test_every_page_can_be_previewed(site: str, built: str) -> None:
+    text = (SITE / built).read_text("utf-8")
+    assert preview_faults(text, SITE) == []
+    assert preview_faults(text.replace("og:image", "og:picture"), SITE) != []
+    assert preview_faults(text.replace("_static/preview", "_static/gone"), SITE) != []
+    assert preview_faults(text.replace('name="description"', 'name="words"'), SITE) != []
+
+
+def test_no_two_pages_describe_themselves_alike(site: str) -> None:
+    others = [(SITE / page).read_text("utf-8") for page in pages() if page != "index.html"]
+    found = Counter(BeautifulSoup(text, "html.parser").select_one("[name=description]")["content"] for text in others)
+    assert [words for words, count in found.items() if count > 1] == []
+
+
+def test_the_picture_has_the_size_that_previews_ask_for(site: str) -> None:
+    content = (SITE / "_static" / "preview.png").read_bytes()
+    assert struct.unpack(">II", content[16:24]) == (1200, 630)
+    assert len(content) < 150_000
+
+
+@contextmanager
+def host(site: Path) -> Iterator[str]:
+    """The site as `make serve` serves it, from a thread; yields the host's address without the site's folder."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+
+    async def start() -> str:
+        return serve.serve(site, 0, serve.base())[1]
+
+    yield asyncio.run_coroutine_threadsafe(start(), loop).result().removesuffix(serve.base())
+    loop.call_soon_threadsafe(loop.stop)
+
+
+@pytest.mark.parametrize("lost", ["gone.html", "chapters/gone.html", "chapters/much/deeper/gone.html"])
+def test_a_lost_reader_finds_the_way_from_any_depth(site: str, browser: Browser, lost: str) -> None:
+    with host(SITE) as address, visit(browser, address + serve.base() + lost) as opened:
+        page = opened.page
+        assert [fault for fault in opened.faults if "404" not in fault or "_static" in fault] == []
+        assert page.get_by_role("heading", level=1).inner_text() == "No such page"
+        assert page.evaluate("getComputedStyle(document.querySelector('.top')).position") == "sticky", "it is styled"
+        page.get_by_role("main").get_by_role("link", name="cover").click()
+        page.wait_for_url("**/intro.html")
+        assert page.locator(".cover").count() == 1
+
+
+def test_a_page_of_another_depth_would_be_bare(tmp_path: Path, browser: Browser) -> None:
+    """Negative control: links that start at the page's own folder find no style sheet from below."""
+    (tmp_path / "404.html").write_text((SITE / "search.html").read_text("utf-8"), "utf-8")
+    (tmp_path / "_static").symlink_to(SITE / "_static")
+    with host(tmp_path) as address, visit(browser, address + serve.base() + "chapters/gone.html") as opened:
+        assert any("book.css" in fault for fault in opened.faults)
+        assert opened.page.evaluate("getComputedStyle(document.querySelector('.top')).position") == "static"
