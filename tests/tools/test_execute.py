@@ -73,7 +73,7 @@ def test_the_limit_of_a_chapter_ends_a_run_whose_cells_are_each_quick(book: Book
 def test_an_interrupted_command_leaves_no_kernel_behind(book: Book, how: signal.Signals) -> None:
     begun = book.root / "begun"
     job = book.chapter("01-a", f"open({str(begun)!r}, 'w').close(); import time; time.sleep(600)")
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's "&" lets it be ignored
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's "&" ignores it
     code = f"{heard}; from tools.execute import *; execute([Job(Path({str(job.chapter)!r}), Settings())])"
     command = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
     while not begun.exists():
