@@ -1,0 +1,36 @@
+"""A saved classifier on the command line: `python -m lib.predict FOLDER "a text" ...`, or one text a line on stdin.
+
+One line a text: label, its probability, the text, between tabs. Ends with 0, or with 2 and one line on stderr where the
+folder or a text cannot be used.
+"""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Sequence
+
+from lib.host import Local
+from lib.models import load
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the label of each text."""
+    parser = argparse.ArgumentParser("python -m lib.predict", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("folder", help="what lib.models.save wrote")
+    parser.add_argument("text", nargs="*", help="texts; without one, each line of stdin is a text")
+    asked = parser.parse_args(arguments)
+    try:
+        texts = asked.text or sys.stdin.read().splitlines()
+        model = load(asked.folder).to(Local().device)
+        with contextlib.redirect_stdout(sys.stderr):  # where a text is cut, `encode` says so
+            rows = model.probabilities(texts)
+    except ValueError as error:
+        parser.error(str(error))
+    for text, row in zip(texts, rows, strict=True):
+        print(model.labels[row.argmax()], f"{row.max():.3f}", text, sep="\t")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
