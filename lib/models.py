@@ -236,7 +236,7 @@ def load(folder: str | Path) -> Classifier:
     """The classifier that `save` wrote: its predictions are those of before, bit for bit.
 
     Raises:
-        ValueError: not such a folder, damaged weights, a missing or an extra weight.
+        ValueError: not such a folder, damaged weights, a missing or an extra weight, a tokenizer without words.
     """
     folder = Path(folder)
     try:
@@ -244,7 +244,11 @@ def load(folder: str | Path) -> Classifier:
         state = load_file(folder / "model.safetensors")
     except (OSError, json.JSONDecodeError, SafetensorError) as error:
         raise ValueError(f"{folder} holds no whole classifier as save(model, folder) writes it: {error}") from error
-    model = skeleton(AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), settings)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    words = sorted(tokenizer.vocab_files_names.values())
+    if not any((folder / name).exists() for name in words):  # without them transformers knows no word, and says nothing
+        raise ValueError(f"{folder} lacks its tokenizer's words: it holds none of {', '.join(words)}")
+    model = skeleton(AutoConfig.from_pretrained(folder), tokenizer, settings)
     check_layout(state, model, str(folder))
     model.load_state_dict(state)
     return model.eval()

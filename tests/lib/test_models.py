@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,24 @@ def test_a_reload_without_the_head_is_noticed(toy_encoder: Encoder, tmp_path: Pa
         save_file(change, tmp_path / "kept" / "model.safetensors")
         with pytest.raises(ValueError, match="another layout: missing .*classifier|stray"):
             load(tmp_path / "kept")
+
+
+def test_a_folder_without_one_of_its_files_is_refused_or_answers_as_before(
+    toy_encoder: Encoder, tmp_path: Path
+) -> None:
+    """Without its words a tokenizer would find none, and the answers would be others without an error."""
+    model = Classifier(toy_encoder, ["negative", "positive"]).eval()
+    texts, refused = ["the film was good", "a bad plot"], []
+    save(model, tmp_path / "whole")
+    for name in sorted(path.name for path in (tmp_path / "whole").iterdir()):
+        shutil.copytree(tmp_path / "whole", tmp_path / name)
+        (tmp_path / name / name).unlink()
+        try:
+            np.testing.assert_array_equal(load(tmp_path / name).probabilities(texts), model.probabilities(texts))
+        except ValueError as error:
+            refused.append(name)
+            assert str(tmp_path / name) in str(error)
+    assert {"config.json", "head.json", "model.safetensors", "tokenizer.json"} <= set(refused)
 
 
 def test_damaged_weights_are_named(toy_encoder: Encoder, tmp_path: Path) -> None:
