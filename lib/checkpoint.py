@@ -26,7 +26,8 @@ def describe(value: Any) -> str:
     if hasattr(value, "__closure__"):
         return f"{value.__qualname__}({', '.join(describe(cell.cell_contents) for cell in value.__closure__ or ())})"
     if hasattr(value, "param_groups"):
-        own = {name: number for name, number in vars(value).items() if isinstance(number, (int, float))}  # SAM's radius
+        own = {name: number for name, number in vars(value).items()
+               if isinstance(number, (int, float)) and not name.startswith("_")}  # SAM's radius
         groups = [{**group, "params": len(group["params"]), "lr": None} for group in value.param_groups]
         return f"{type(value).__name__} {describe(own)} {describe(groups)}"
     return repr(value) if isinstance(value, (str, int, float, bool, type(None))) else type(value).__qualname__

@@ -42,6 +42,9 @@ class Local:
     def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
+    def reduce(self, values: Tensor, reduction: str) -> Tensor:
+        return values
+
     def backward(self, loss: Tensor) -> None:
         loss.backward()
 

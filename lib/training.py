@@ -12,6 +12,7 @@ generator state, a resumed run ends with the bits of an uninterrupted one, and e
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,10 +24,11 @@ from torch import Tensor, nn
 
 from lib.checkpoint import describe, load_checkpoint, save_checkpoint
 from lib.host import Local, deterministic, seed_step
-from lib.loss import Batch, Loss, Objective
+from lib.loss import Batch, Objective
 from lib.progress import progress
 
-Record = dict[str, float]  # a step's "step", "lr", "loss", "grad_norm", parts of the loss, and evaluations where due
+Record = dict[str, float]  # a step's "step", "lr", "loss", "grad_norm", parts of the loss, and evaluations where due;
+#                            the same in every process: losses are means over the whole batch
 History = list[Record]
 Stop = Callable[[Sequence[Record]], bool]
 
@@ -159,18 +161,22 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         show: whether to show progress.
 
     Raises:
-        ValueError: empty data, fewer examples in a batch than processes, an unknown metric, a checkpoint that is
-            damaged or of another run.
+        ValueError: empty data, nothing that trains or an optimizer that does not hold it, fewer examples in a batch
+            than processes, an unknown metric, a checkpoint that is damaged or of another run.
         FloatingPointError: a loss or gradient that is not finite; names the step and the part, keeps the checkpoint.
     """
-    host = host or Local()
-    model, optimizer = host.prepare(model, optimizer)
-    core = host.unwrap_model(model)
-    trained = [p for p in core.parameters() if p.requires_grad]
     if not len(data):
         raise ValueError("data must hold at least one example, got none")
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not trained:
         raise ValueError("model must have a parameter that requires a gradient, got none")
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    strange = [name for name, p in trained.items() if id(p) not in held]
+    if strange:
+        raise ValueError(f"optimizer must hold each parameter that trains, lacks {strange[0]}; make it after the model")
+    host, method = host or Local(), describe(optimizer)
+    model, optimizer = host.prepare(model, optimizer)
+    core = host.unwrap_model(model)
     batches = [rows for epoch in range(plan.epochs) for rows in data.batches(plan.batch_size, (plan.seed, epoch))]
     if min(map(len, batches)) < host.num_processes:
         raise ValueError(f"each batch must hold an example for each of {host.num_processes} processes, "
@@ -179,9 +185,9 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
     history: History = []
     best: dict[str, Tensor] = {}
     run = {"plan": asdict(plan), "steps": len(batches), "data": data.fingerprint(), "objective": describe(objective),
-           "optimizer": describe(optimizer), "metric": metric, "stop": describe(stop),
-           "trained": [name for name, p in core.named_parameters() if p.requires_grad],
-           "threads": torch.get_num_threads(), "processes": host.num_processes, "torch": str(torch.__version__)}
+           "optimizer": method, "metric": metric, "stop": describe(stop),
+           "trained": list(trained), "threads": torch.get_num_threads(), "processes": host.num_processes,
+           "torch": str(torch.__version__)}
     if checkpoint is not None and Path(checkpoint).exists():
         state = load_checkpoint(Path(checkpoint), run)
         core.load_state_dict(state["model"])
@@ -195,9 +201,12 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         lr = plan.lr * warmup_linear((step + 1) / (len(batches) + 1), plan.warmup)
         for group in optimizer.param_groups:
             group["lr"] = lr * group.get("lr_scale", 1.0)
-        batch = to(host.device, data.collate(batches[step][host.process_index::host.num_processes]))
+        rows = batches[step][host.process_index::host.num_processes]
+        batch = to(host.device, data.collate(rows))
+        share = len(rows) * host.num_processes / len(batches[step])  # the mean over processes is that over the batch
         model.train()
-        record = update(model, optimizer, objective, batch, trained, plan, step, host) | {"lr": lr}
+        record = update(model, optimizer, objective, batch, share, list(trained.values()), plan, step, host)
+        record["lr"] = lr
         due = (step + 1) % plan.eval_every == 0 or step + 1 == len(batches)
         if due and evaluate is not None:
             core.eval()
@@ -216,14 +225,14 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
     return history
 
 
-def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch, trained: list[nn.Parameter],
-           plan: Plan, step: int, host: Any) -> Record:
-    """One optimizer step; the record of its first pass.
+def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch, share: float,
+           trained: list[nn.Parameter], plan: Plan, step: int, host: Any) -> Record:
+    """One optimizer step; the record of its first pass. `share` weighs this process's rows in the mean over processes.
 
     Raises:
-        FloatingPointError: a loss or gradient that is not finite, before it reaches the weights.
+        FloatingPointError: a loss or gradient that is not finite, before it reaches the weights; in every process.
     """
-    passes: list[tuple[Loss, Tensor]] = []
+    passes: list[Record] = []
 
     def closure() -> Tensor:
         """Zero, forward, backward, clip. SAM calls it twice: one seed gives both passes the same dropout mask."""
@@ -231,22 +240,21 @@ def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch,
         optimizer.zero_grad()
         with host.autocast():
             loss = objective(model, batch)
-        parts = {name: part.item() for name, part in loss.parts.items()}
-        if not torch.isfinite(loss.total):
-            raise FloatingPointError(f"the loss is {loss.total.item()} at step {step}, its parts are {parts}; "
+        told = torch.stack([value.detach() for value in (loss.total, *loss.parts.values())]) * share
+        total, *values = host.reduce(told, "mean").tolist()
+        parts = dict(zip(loss.parts, values, strict=True))
+        if not math.isfinite(total):
+            raise FloatingPointError(f"the loss is {total} at step {step}, parts {parts}; lower lr or a strength")
+        host.backward(loss.total * share)
+        norm = nn.utils.clip_grad_norm_(trained, plan.clip).item()
+        if not math.isfinite(norm):
+            raise FloatingPointError(f"the gradient norm is {norm} at step {step}, the parts of the loss are {parts}; "
                                      "lower lr or a strength")
-        host.backward(loss.total)
-        norm = nn.utils.clip_grad_norm_(trained, plan.clip)
-        if not torch.isfinite(norm):
-            raise FloatingPointError(f"the gradient norm is {norm.item()} at step {step}, the parts of the loss are "
-                                     f"{parts}; lower lr or a strength")
-        passes.append((loss, norm))
+        passes.append({"step": step, "loss": total, "grad_norm": norm, **parts})
         return loss.total.detach()
 
     optimizer.step(closure)
-    loss, norm = passes[0]
-    return {"step": step, "loss": loss.total.item(), "grad_norm": norm.item(),
-            **{name: part.item() for name, part in loss.parts.items()}}
+    return passes[0]
 
 
 def inputs(batch: Batch) -> Batch:

@@ -38,7 +38,7 @@ class Mutant:
 
 PROJECTION, REGULARIZERS = "lib/projection.py", "lib/regularizers.py"
 TRAINING, CHECKPOINT, MODELS = "lib/training.py", "lib/checkpoint.py", "lib/models.py"
-T, M = "tests/lib/test_training.py", "tests/lib/test_models.py"
+T, M, A = "tests/lib/test_training.py", "tests/lib/test_models.py", "tests/lib/test_accelerate.py"
 P, R, D = "tests/lib/test_projection.py", "tests/lib/test_regularizers.py", "tests/lib/test_derivations.py"
 
 MUTANTS = [
@@ -300,7 +300,7 @@ MUTANTS = [
            'clip_grad_norm_(trained, float("inf"))',
            (f"{T}::test_gradient_is_clipped",)),
     Mutant(TRAINING, "training goes on with NaN",
-           "        if not torch.isfinite(loss.total):",
+           "        if not math.isfinite(total):",
            "        if False:",
            (f"{T}::test_a_loss_that_is_not_a_number_stops_names_the_part_and_keeps_the_checkpoint",)),
     Mutant(TRAINING, "predictions come back sorted by length",
@@ -311,6 +311,34 @@ MUTANTS = [
            "max(seen[-evaluations:]) <= max(seen[:-evaluations])",
            "seen[-1] <= seen[-1 - evaluations]",
            (f"{T}::test_patience_agrees_with_a_counter",)),
+    Mutant(TRAINING, "a layer's own rate is ignored",
+           'lr * group.get("lr_scale", 1.0)',
+           "lr",
+           (f"{T}::test_groups_train_at_their_own_rate",)),
+    Mutant(TRAINING, "an optimizer made before the maps trains nothing",
+           "    if strange:",
+           "    if False:",
+           (f"{T}::test_an_optimizer_made_before_the_model_was_altered_is_named",)),
+    Mutant(TRAINING, "processes with unequal shares of a batch count alike",
+           "        share = len(rows) * host.num_processes / len(batches[step])",
+           "        share = 1.0",
+           (f"{A}::test_two_processes_compute_what_one_does",)),
+    Mutant(TRAINING, "each process reports the loss of its own rows",
+           'host.reduce(told, "mean")',
+           "told",
+           (f"{A}::test_both_end_with_the_same_bits_and_the_same_history",)),
+    Mutant(TRAINING, "every process draws the same mask",
+           "        seed_step(plan.seed, step, host.process_index)\n",
+           "        seed_step(plan.seed, step)\n",
+           (f"{A}::test_each_process_draws_noise_of_its_own",)),
+    Mutant(TRAINING, "every process trains on all rows",
+           "[host.process_index::host.num_processes]",
+           "[:]",
+           (f"{A}::test_two_processes_compute_what_one_does",)),
+    Mutant(TRAINING, "Accelerate's wrapper hides SAM's radius from the checkpoint",
+           '"optimizer": method',
+           '"optimizer": describe(optimizer)',
+           (f"{T}::test_a_checkpoint_knows_sams_radius_inside_accelerates_wrapper",)),
     Mutant(TRAINING, "a resumed run forgets Adam's moments",
            '        optimizer.load_state_dict(state["optimizer"])\n',
            "",

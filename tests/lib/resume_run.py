@@ -1,24 +1,29 @@
-"""The subject of the kill test: train a toy network by one method, print a hash of its weights and history.
-
-    python tests/lib/resume_run.py METHOD CHECKPOINT [SECONDS A STEP]
-"""
+"""What the tests of kills and of two processes train: a toy network, by one of seven methods."""
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
+import os
+import random
+import signal
 import sys
 import time
+import traceback
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lib.checkpoint import save_checkpoint
 from lib.data import Dataset
 from lib.projection import LoRA, attach, ends_in
 from lib.regularizers import SAM, Mixout, cross_entropy, l2_sp, penalized, r_drop, smart
-from lib.training import Local, Plan, evaluator, fit, never, patience, seed_step
+from lib.training import History, Local, Plan, evaluator, fit, never, patience, seed_step
 
+LEFT = os.WEXITED | os.WNOHANG | os.WNOWAIT  # is it over? It stays to be waited for
 METHODS = ("plain", "early", "r_drop+l2_sp", "smart", "sam", "mixout+sam+r_drop+l2_sp", "lora")
 
 
@@ -49,10 +54,11 @@ def toy_data(rows: int) -> Dataset:
     return Dataset(ids, [int(sum(row) % 7 < 3) for row in ids])
 
 
-def main(method: str, checkpoint: str, pause: float) -> None:
+def train(method: str, checkpoint: Path, pause: float = 0.0, host: Any = None) -> tuple[nn.Module, History]:
+    """A run of `method`: the model as it is left, and the history."""
     torch.set_num_threads(1)
     seed_step(0, 1)
-    model, train, dev = Toy(), toy_data(120), toy_data(40)
+    model, rows, dev = Toy(), toy_data(120), toy_data(40)
     start = {name: value.detach().clone() for name, value in model.named_parameters() if "head" not in name}
     objective = cross_entropy(smoothing=0.1)
     if "r_drop" in method:
@@ -74,14 +80,68 @@ def main(method: str, checkpoint: str, pause: float) -> None:
         time.sleep(pause)  # room for the killer
         return accuracy(model)
 
-    history = fit(model, optimizer, objective, train, Plan(epochs=3, batch_size=8, lr=5e-3, eval_every=5),
+    history = fit(model, optimizer, objective, rows, Plan(epochs=3, batch_size=8, lr=5e-3, eval_every=5),
                   evaluate=evaluate, stop=patience("accuracy", 3) if "early" in method else never,
-                  checkpoint=Path(checkpoint), host=Local("cpu"), show=False)
-    digest = hashlib.sha256(json.dumps(history).encode())
+                  checkpoint=checkpoint, host=host or Local("cpu"), show=False)
+    return model, history
+
+
+def digest(model: nn.Module, history: History) -> str:
+    """Length of the history, and a hash of it and of the weights."""
+    told = hashlib.sha256(json.dumps(history).encode())
     for value in model.state_dict().values():
-        digest.update(value.numpy().tobytes())
-    print(len(history), digest.hexdigest())
+        told.update(value.numpy().tobytes())
+    return f"{len(history)} {told.hexdigest()}"
+
+
+def start(method: str, checkpoint: Path, pause: float) -> int:
+    """Train in a process of its own, a fork, so that torch is imported once; the digest goes into a file."""
+    process = os.fork()
+    if process == 0:
+        try:
+            checkpoint.with_suffix(".txt").write_text(digest(*train(method, checkpoint, pause)))
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    return process
+
+
+def written(checkpoint: Path) -> int:
+    return checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+
+
+def run_with_kills(method: str, checkpoint: Path, wanted: int, tamper: bool) -> tuple[str, int]:
+    """Kill the process each time it has written a new checkpoint, at a random moment after; return digest and kills."""
+    kills, rng = 0, random.Random(method)
+    while True:
+        process, before = start(method, checkpoint, 0.15 if kills < wanted else 0.0), written(checkpoint)
+        while kills < wanted and written(checkpoint) == before and os.waitid(os.P_PID, process, LEFT) is None:
+            time.sleep(0.01)
+        if kills < wanted:
+            time.sleep(rng.uniform(0, 0.2))
+            os.kill(process, signal.SIGKILL)
+        status = os.waitpid(process, 0)[1]
+        if status == 0:
+            return checkpoint.with_suffix(".txt").read_text(), kills
+        assert os.WTERMSIG(status) == signal.SIGKILL, status
+        kills += 1
+        if tamper:
+            state = torch.load(checkpoint, weights_only=True)
+            weight = state["model"]["query.weight"]
+            weight[0, 0] = torch.nextafter(weight[0, 0], torch.tensor(9.0))
+            save_checkpoint(checkpoint, state)
+
+
+def main() -> None:
+    """For each line `METHOD FOLDER KILLS TAMPER` of the input: one straight run, one with kills, and a line of JSON."""
+    importlib.import_module("torch._dynamo")  # seconds, at the first step of any optimizer: once here, not in each fork
+    for line in sys.stdin:
+        method, folder, kills, tamper = line.split()
+        os.waitpid(start(method, Path(folder) / "straight.pt", 0.0), 0)
+        killed = run_with_kills(method, Path(folder) / "killed.pt", int(kills), tamper == "True")
+        print(json.dumps([(Path(folder) / "straight.txt").read_text(), *killed]), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], float(sys.argv[3]) if len(sys.argv) > 3 else 0.0)
+    main()

@@ -1,12 +1,10 @@
 """A run killed by SIGKILL at random moments ends with the weights and history of an uninterrupted one, bit for bit."""
 from __future__ import annotations
 
-import os
-import random
-import signal
+import json
 import subprocess
 import sys
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,55 +15,33 @@ from tests.lib.resume_run import METHODS
 
 ROOT = Path(__file__).parents[2]
 KILLS = 3
+Runs = Callable[..., tuple[str, str, int]]
 
 
-def start(method: str, checkpoint: Path, pause: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.lib.resume_run", method, str(checkpoint), str(pause)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Runs]:
+    """Digest of a straight run, digest of a killed one, and the number of kills."""
+    command = [sys.executable, "-m", "tests.lib.resume_run"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nursery:
+        def run(method: str, folder: Path, kills: int, tamper: bool = False) -> tuple[str, str, int]:
+            assert nursery.stdin and nursery.stdout
+            print(method, folder, kills, tamper, file=nursery.stdin, flush=True)
+            return tuple(json.loads(nursery.stdout.readline()))
 
-
-def steps_in(checkpoint: Path) -> int:
-    return len(torch.load(checkpoint, weights_only=True)["history"]) if checkpoint.exists() else 0
-
-
-def run_with_kills(method: str, checkpoint: Path, rng: random.Random) -> tuple[str, int]:
-    """Kill the process each time it has written a new checkpoint, at a random moment after; return output and kills."""
-    kills = 0
-    while True:
-        process, before = start(method, checkpoint, 0.15 if kills < KILLS else 0.0), steps_in(checkpoint)
-        while process.poll() is None and kills < KILLS and steps_in(checkpoint) == before:
-            time.sleep(0.01)
-        if process.poll() is None and kills < KILLS:
-            time.sleep(rng.uniform(0, 0.2))
-            os.kill(process.pid, signal.SIGKILL)
-        output, _ = process.communicate(timeout=120)
-        if process.returncode == 0:
-            return output, kills
-        assert process.returncode == -signal.SIGKILL
-        kills += 1
+        yield run
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_killed_run_ends_with_the_same_bits(method: str, tmp_path: Path) -> None:
-    straight, _ = start(method, tmp_path / "straight.pt", 0.0).communicate(timeout=120)
-    killed, kills = run_with_kills(method, tmp_path / "killed.pt", random.Random(method))
+def test_killed_run_ends_with_the_same_bits(method: str, tmp_path: Path, runs: Runs) -> None:
+    straight, killed, kills = runs(method, tmp_path, KILLS)
     assert kills >= KILLS
     assert killed == straight
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_kill_test_can_fail(tmp_path: Path) -> None:
+def test_kill_test_can_fail(tmp_path: Path, runs: Runs) -> None:
     """Negative control: a checkpoint whose weights moved by one bit ends elsewhere."""
-    straight, _ = start("plain", tmp_path / "a.pt", 0.0).communicate(timeout=120)
-    process = start("plain", tmp_path / "b.pt", 0.3)
-    while steps_in(tmp_path / "b.pt") == 0:
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    state = torch.load(tmp_path / "b.pt", weights_only=True)
-    state["model"]["query.weight"][0, 0] = torch.nextafter(state["model"]["query.weight"][0, 0], torch.tensor(9.0))
-    save_checkpoint(tmp_path / "b.pt", state)
-    moved, _ = start("plain", tmp_path / "b.pt", 0.0).communicate(timeout=120)
+    straight, moved, _ = runs("plain", tmp_path, 1, tamper=True)
     assert moved.split()[0] == straight.split()[0] and moved != straight
 
 

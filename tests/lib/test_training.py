@@ -15,7 +15,8 @@ from torch import nn
 from lib.data import Dataset
 from lib.host import Local, seed_step
 from lib.loss import Loss
-from lib.regularizers import cross_entropy
+from lib.projection import LoRA, attach, ends_in
+from lib.regularizers import SAM, cross_entropy
 from lib.training import Plan, evaluator, fit, never, patience, predict_logits, warmup_linear
 from tests.lib.resume_run import Toy, toy_data
 
@@ -153,6 +154,22 @@ def test_accelerate_on_one_process_gives_the_bits_of_local() -> None:
     assert same(train(plan)[0], train(plan, host=host)[0])
 
 
+def test_a_checkpoint_knows_sams_radius_inside_accelerates_wrapper(tmp_path: Path) -> None:
+    accelerate = pytest.importorskip("accelerate")
+
+    def run(rho: float) -> None:
+        model = Toy()
+        optimizer = SAM(torch.optim.AdamW(model.parameters()), rho)
+        host = accelerate.Accelerator(cpu=True, mixed_precision="no")
+        plan = Plan(epochs=1, batch_size=8)
+        fit(model, optimizer, cross_entropy(), toy_data(8), plan, checkpoint=tmp_path / "c.pt", host=host, show=False)
+
+    run(0.05)
+    run(0.05)
+    with pytest.raises(ValueError, match=r"of another run: optimizer was SAM \{rho: 0.05\}"):
+        run(0.1)
+
+
 def test_logits_come_in_the_order_of_the_rows_and_do_not_depend_on_padding() -> None:
     model, data = Toy(), toy_data(30)
     together = predict_logits(model, data, batch_size=7, host=CPU)
@@ -234,6 +251,32 @@ def test_nothing_to_train_is_named() -> None:
             host=CPU,
             show=False,
         )
+
+
+def test_an_optimizer_made_before_the_model_was_altered_is_named() -> None:
+    model = Toy()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    attach(model, ends_in("query"), lambda W: LoRA(W, 2, 4), train=ends_in("head.weight"))
+    with pytest.raises(ValueError, match=r"must hold .* lacks query\.parametrizations\.weight\.0\.A; make it"):
+        fit(model, optimizer, cross_entropy(), toy_data(8), Plan(), host=CPU, show=False)
+
+
+def test_groups_train_at_their_own_rate() -> None:
+    """One step of plain SGD: the layer moves by lr_scale times what it moves without."""
+
+    def moved(scale: float) -> list[torch.Tensor]:
+        seed_step(0, 1)
+        model = Toy()
+        before = [p.detach().clone() for p in (model.query.weight, model.head.weight)]
+        slow = {"params": model.query.parameters(), "lr_scale": scale}
+        rest = {"params": [p for name, p in model.named_parameters() if not name.startswith("query")]}
+        plan = Plan(epochs=1, batch_size=8, lr=1.0)
+        fit(model, torch.optim.SGD([slow, rest]), cross_entropy(), toy_data(8), plan, host=CPU, show=False)
+        return [p.detach() - w for p, w in zip((model.query.weight, model.head.weight), before, strict=True)]
+
+    (query, head), (slow, same) = moved(1.0), moved(0.25)
+    torch.testing.assert_close(slow, query / 4, rtol=1e-3, atol=1e-7)  # float32 differences of weights near 0.2
+    assert torch.equal(head, same)
 
 
 def test_an_unknown_metric_is_named() -> None:
