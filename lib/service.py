@@ -29,6 +29,7 @@ from lib.host import Local
 from lib.models import Classifier, load
 
 MOST_TOKENS = 128  # what `Classifier.probabilities` reads of a text
+BODY = 'must be a JSON object {"texts": [...]}, sent as application/json'
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def service(model: Classifier, limits: Limits | None = None) -> FastAPI:
             case (str(name),):
                 field, rule = name[:60], "must not be there: a request holds texts alone"
             case _:
-                field, rule = "body", 'must be a JSON object {"texts": [...]}, sent as application/json'
+                field, rule = "body", BODY
                 got = shown(error.body)
         return refusal(422, field, f"{field} {rule}, got {got}")
 
@@ -109,7 +110,8 @@ def service(model: Classifier, limits: Limits | None = None) -> FastAPI:
             field = {404: "path", 405: "method"}[error.status_code]
             words = f"{field} must be that of POST /predict or GET /health, got {request.method} {request.url.path}"
             return refusal(error.status_code, field, words[:160])
-        return refusal(error.status_code, "body", str(error.detail))
+        unread = f"body {BODY}, got what cannot be read"
+        return refusal(error.status_code, "body", unread if error.status_code == 400 else str(error.detail))
 
     return app
 

@@ -38,7 +38,9 @@ class Mutant:
 
 PROJECTION, REGULARIZERS = "lib/projection.py", "lib/regularizers.py"
 TRAINING, CHECKPOINT, MODELS = "lib/training.py", "lib/checkpoint.py", "lib/models.py"
+SERVICE, PREDICT = "lib/service.py", "lib/predict.py"
 T, M, A = "tests/lib/test_training.py", "tests/lib/test_models.py", "tests/lib/test_accelerate.py"
+S = "tests/lib/test_service.py"
 P, R, D = "tests/lib/test_projection.py", "tests/lib/test_regularizers.py", "tests/lib/test_derivations.py"
 
 MUTANTS = [
@@ -363,6 +365,24 @@ MUTANTS = [
            "    if found != expected:",
            "    if False:",
            (f"{M}::test_a_reload_without_the_head_is_noticed",)),
+    Mutant(MODELS, "a tokenizer without words is loaded",
+           "if not any((folder / name).exists() for name in words):", "if False:",
+           (f"{M}::test_a_folder_without_one_of_its_files_is_refused_or_answers_as_before",)),
+
+    Mutant(SERVICE, "the least probable label", "row.argmax()", "row.argmin()",
+           (f"{S}::test_it_answers_as_the_model_does",)),
+    Mutant(SERVICE, "one text more than allowed", "max_length=limits.texts", "max_length=limits.texts + 1",
+           (f"{S}::test_bad_texts_are_refused_by_name",)),
+    Mutant(SERVICE, "blank texts pass", 'raise ValueError("blank")', "pass",
+           (f"{S}::test_bad_texts_are_refused_by_name",)),
+    Mutant(SERVICE, "a body without a declared length has no limit", "if seen > self.most:", "if False:",
+           (f"{S}::test_a_large_body_is_refused_whatever_it_declares",)),
+    Mutant(SERVICE, "a text that just fits counts as cut", "length > MOST_TOKENS", "length >= MOST_TOKENS",
+           (f"{S}::test_a_text_that_loses_its_end_is_marked",)),
+    Mutant(SERVICE, "pages that load scripts from another host", "docs_url=None, redoc_url=None", "redoc_url=None",
+           (f"{S}::test_other_paths_and_methods_are_refused_by_name",)),
+    Mutant(PREDICT, "notes among the answers", "contextlib.redirect_stdout(sys.stderr)", "contextlib.nullcontext()",
+           (f"{S}::test_the_command_line_says_on_stderr_that_a_text_lost_its_end",)),
 ]
 
 

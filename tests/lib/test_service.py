@@ -83,13 +83,30 @@ def test_the_order_is_that_of_the_request(port: int) -> None:
     assert there["predictions"][0] != there["predictions"][1]  # so that an order can be wrong
 
 
-def test_a_text_that_loses_its_end_is_marked(toy_encoder: Encoder) -> None:
+LONG = ["good " * 126, "good " * 127]  # with two special tokens, 128 and 129
+
+
+@pytest.fixture
+def longer(toy_encoder: Encoder) -> Classifier:
+    """A toy that reads more than 128 tokens."""
     shape = toy_encoder.model.config.to_dict() | {"max_position_embeddings": 256}
-    longer = replace(toy_encoder, model=BertModel(BertConfig(**shape)))  # the toy reads 64 tokens
-    model = Classifier(longer, ["negative", "positive"])
-    with serving(service(model, Limits())) as port:
-        _, answer = predicted(port, ["good " * 126, "good " * 127])
-    assert [row["cut"] for row in answer["predictions"]] == [False, True]  # 126 words and two special tokens are 128
+    model = BertModel(BertConfig(**shape), add_pooling_layer=False)
+    return Classifier(replace(toy_encoder, model=model), ["negative", "positive"])
+
+
+def test_a_text_that_loses_its_end_is_marked(longer: Classifier) -> None:
+    with serving(service(longer, Limits())) as port:
+        _, answer = predicted(port, LONG)
+    assert [row["cut"] for row in answer["predictions"]] == [False, True]
+
+
+def test_the_command_line_says_on_stderr_that_a_text_lost_its_end(
+    longer: Classifier, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(longer, tmp_path / "model")
+    assert predict.main([str(tmp_path / "model"), *LONG]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2 and "1 of 2 texts were cut to 128 tokens" in err
 
 
 def test_health_says_what_is_served(port: int) -> None:
@@ -128,11 +145,11 @@ def test_bad_texts_are_refused_by_name(port: int, texts: Any, field: str, words:
         (b"[1]", "body", "got a list of 1"),
         (b'"good"', "body", "must be a JSON object"),
         (b'{"texts": ["good"], "k": 3}', "k", "k must not be there: a request holds texts alone, got 3"),
-        (b'{"texts": ["good"], "\\ud800": 3}', "body", ""),
+        (b'{"texts": ["good"], "\\ud800": 3}', "body", "must be a JSON object"),
         (b'{"texts": [NaN]}', "texts[0]", "got nan"),
-        (b'{"texts": [' + b"[" * 4000, "body", ""),
-        (b'{"texts": [' + b"9" * 4000 + b"]}", "texts[0]", ""),
-        (b"\xff\xfe", "body", ""),
+        (b'{"texts": [' + b"[" * 4000, "body", "must be a JSON object"),
+        (b'{"texts": [' + b"9" * 4000 + b"]}", "texts[0]", "got 99999"),
+        (b"\xff\xfe", "body", "must be a JSON object"),
     ],
 )
 def test_bad_bodies_are_refused_by_name(port: int, body: bytes, field: str, words: str) -> None:
