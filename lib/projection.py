@@ -85,7 +85,8 @@ def tail_penalty(where: Where, rank: int, strength: float, start: Mapping[str, T
         penalty(model) -> scalar.
 
     Raises:
-        ValueError: negative strength; when called: nothing matches, `start` lacks a weight, a rank that leaves no tail.
+        ValueError: negative strength; when called: nothing matches, a weight does not train or is not in `start`, a
+            rank that leaves no tail.
     """
     _check_at_least(0, strength=strength)
 
@@ -95,6 +96,8 @@ def tail_penalty(where: Where, rank: int, strength: float, start: Mapping[str, T
             if start is not None and f"{name}.weight" not in start:
                 raise ValueError(f"start must hold {name}.weight, got {sorted(start)[:3]}...")
             D = linear.weight if start is None else linear.weight - start[f"{name}.weight"].to(linear.weight)
+            if torch.is_grad_enabled() and not D.requires_grad:
+                raise ValueError(f"the weight of {name} does not train, so a penalty on it does nothing; thaw it")
             _check_rank(rank, D, low=0, high=min(D.shape) - 1, name=name)
             tails.append((D - _top(D, rank)).square().sum())
         return strength / 2 * torch.stack(tails).sum()
@@ -409,7 +412,7 @@ def _thin_factors(W: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     """(B, A) = (U_r S_r^{1/2}, S_r^{1/2} V_r^T), at least float32; B A = W_r."""
     U, S, Vh = torch.linalg.svd(_at_least_fp32(W), full_matrices=False)
     root = S[:rank].sqrt()
-    return U[:, :rank] * root, root[:, None] * Vh[:rank]
+    return (U[:, :rank] * root).contiguous(), (root[:, None] * Vh[:rank]).contiguous()  # LAPACK's order is not torch's
 
 
 @torch.no_grad()

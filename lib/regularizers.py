@@ -368,12 +368,12 @@ class SAM(torch.optim.Optimizer):
 
     Raises:
         ValueError: negative rho.
-        TypeError: SAM around SAM, or a step without a closure.
+        TypeError: SAM around SAM or LBFGS, or a step without a closure.
     """
 
     def __init__(self, inner: torch.optim.Optimizer, rho: float = 0.05) -> None:
-        if isinstance(inner, SAM):
-            raise TypeError("inner must be a plain optimizer, got SAM, which would climb twice")
+        if isinstance(inner, (SAM, torch.optim.LBFGS)):
+            raise TypeError(f"inner must be an optimizer whose step needs no closure, got {type(inner).__name__}")
         _check_at_least(0, rho=rho)
         super().__init__(inner.param_groups, inner.defaults)
         self.inner, self.rho = inner, rho

@@ -1,0 +1,162 @@
+"""Any objective with any penalty, map, optimizer and stop rule in the one loop; a pair that means nothing is named."""
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from lib.data import Dataset
+from lib.host import Local
+from lib.projection import DoRA, LoRA, PiSSA, RandomSubspace, attach, ends_in, factorize, project_ball, tail_penalty
+from lib.regularizers import (
+    SAM,
+    Mixout,
+    bias_only,
+    cross_entropy,
+    decay_groups,
+    generalization_loss,
+    l2,
+    l2_sp,
+    layerwise_groups,
+    nuclear_factors,
+    penalized,
+    r_drop,
+    set_dropout,
+    smart,
+    snapshot,
+)
+from lib.training import Plan, evaluator, fit, never, patience
+from tests.lib.tiny import Tiny
+
+torch.set_num_threads(1)
+HERE, HIDDEN, ROWS = Local("cpu", bf16=False), ends_in("hidden"), 12
+IDS = [[1 + (i + j) % 6 for j in range(1 + i % 4)] for i in range(ROWS)]
+LABELS = [int(sum(row) % 2) for row in IDS]
+Alter = Callable[[Tiny], Any]
+
+
+def rows(labels: Any = LABELS) -> Dataset:
+    return Dataset(IDS, labels)
+
+
+def on_hidden(make: Callable[[torch.Tensor], nn.Module]) -> Alter:
+    return lambda model: attach(model, HIDDEN, make)
+
+
+def subspace(model: Tiny) -> None:
+    z = nn.Parameter(torch.zeros(4, dtype=torch.float64))
+    attach(model, HIDDEN, lambda W: RandomSubspace(W, z))
+
+
+def params(model: Tiny) -> list[nn.Parameter]:
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def leashed(model: Tiny, start: dict[str, torch.Tensor]) -> torch.optim.Optimizer:
+    optimizer = torch.optim.SGD(params(model), lr=0.1)
+    optimizer.register_step_post_hook(lambda *_: project_ball(model, start, 0.5))
+    return optimizer
+
+
+BASE = cross_entropy(0.1)
+AXES: dict[str, dict[str, Any]] = {
+    "objective": {
+        "cross_entropy": BASE, "r_drop": r_drop(BASE, 0.5), "smart": smart(BASE, 0.5, 0.01),
+        "r_drop(smart)": r_drop(smart(BASE, 0.5, 0.01), 0.5), "smart(r_drop)": smart(r_drop(BASE, 0.5), 0.5, 0.01)},
+    "targets": {
+        "hard": rows(), "P(class 1)": rows([0.9 * y + 0.05 for y in LABELS]),
+        "distribution": rows([[0.8 - 0.6 * y, 0.2 + 0.6 * y] for y in LABELS])},
+    "outputs": {"two logits": 2, "one logit": 1},
+    "penalty": {
+        "none": None, "l2": lambda start: l2(1e-3), "l2_sp": lambda start: l2_sp(start, 1e-2, 1e-3),
+        "tail": lambda start: tail_penalty(HIDDEN, 1, 0.01),
+        "tail of the change": lambda start: tail_penalty(HIDDEN, 1, 0.01, start),
+        "nuclear": lambda start: nuclear_factors(1e-3)},
+    "map": {
+        "none": lambda model: None, "thin": lambda model: factorize(model, HIDDEN, 2),
+        "lora": on_hidden(lambda W: LoRA(W, 2, 4)), "rslora": on_hidden(lambda W: LoRA(W, 2, 4, True)),
+        "dora": on_hidden(lambda W: DoRA(W, 2, 4)), "pissa": on_hidden(lambda W: PiSSA(W, 2, 4)),
+        "subspace": subspace, "mixout": on_hidden(lambda W: Mixout(W, 0.3)),
+        "biases": lambda model: bias_only(model, ends_in("head.weight")),
+        "no dropout": lambda model: set_dropout(model, 0)},
+    "optimizer": {
+        "sgd": lambda model, start: torch.optim.SGD(params(model), lr=0.1),
+        "adam": lambda model, start: torch.optim.Adam(params(model), lr=0.1),
+        "adamw, decay by kind": lambda model, start: torch.optim.AdamW(decay_groups(model, 0.01)),
+        "adamw, rate by layer": lambda model, start: torch.optim.AdamW(
+            layerwise_groups(decay_groups(model, 0.01), [model.embedding, model.hidden], 0.5)),
+        "sam(sgd)": lambda model, start: SAM(torch.optim.SGD(params(model), lr=0.1), 0.05),
+        "sam(adamw)": lambda model, start: SAM(torch.optim.AdamW(params(model)), 0.05),
+        "lbfgs": lambda model, start: torch.optim.LBFGS(params(model), max_iter=3),
+        "sgd in a ball": leashed},
+    "stop": {
+        "never": never, "patience": patience("accuracy", 1), "generalization_loss": generalization_loss("nll", 1.0)},
+}
+DEFAULT = {axis: next(iter(values)) for axis, values in AXES.items()}
+MAPS = ("lora", "rslora", "dora", "pissa", "subspace")
+NOISE, FACTORS = "r_drop needs a model with noise", "nuclear_factors needs LoRA or thin layers"
+REFUSED: dict[tuple[str, str], str] = {
+    **{(x, "no dropout"): NOISE for x in ("r_drop", "r_drop(smart)", "smart(r_drop)")},
+    **{("nuclear", x): FACTORS for x in ("none", "subspace", "mixout", "biases", "no dropout")},
+    **{("l2_sp", x): "start must hold parameters that train" for x in MAPS},  # what it leashes is frozen
+    **{(x, "thin"): r"where matches no nn\.Linear" for x in ("tail", "tail of the change")},
+    **{(x, "biases"): "the weight of hidden does not train" for x in ("tail", "tail of the change")},
+    **{(x, "sgd in a ball"): "start must name parameters" for x in (*MAPS, "thin", "mixout", "nuclear")},
+}
+
+
+def run(chosen: dict[str, str]) -> None:
+    """Two epochs with these values; what trains moves, what is frozen stays, and the history says what was charged."""
+    value = {axis: AXES[axis][name] for axis, name in chosen.items()}
+    model = Tiny(value["outputs"], 0.2)
+    start = snapshot(model)
+    value["map"](model)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    objective, parts = value["objective"], {"ce", *(x for x in ("r_drop", "smart") if x in chosen["objective"])}
+    if value["penalty"]:
+        objective, parts = penalized(objective, value["penalty"](start), "penalty"), {*parts, "penalty"}
+    history = fit(model, value["optimizer"](model, start), objective, value["targets"],
+                  Plan(epochs=2, batch_size=4, lr=0.05, eval_every=2), evaluate=evaluator(rows(), host=HERE),
+                  metric=None, stop=value["stop"], host=HERE, show=False)
+    assert len(history) == 6 or chosen["stop"] != "never"
+    assert history[0].keys() == {"step", "lr", "loss", "grad_norm", *parts}
+    for name, p in model.named_parameters():
+        assert p.isfinite().all() and torch.equal(p, before[name]) is not p.requires_grad, name
+
+
+PAIRS = [(a, x, b, y) for a, b in itertools.combinations(AXES, 2) for x in AXES[a] for y in AXES[b]]
+
+
+@pytest.mark.parametrize("a, x, b, y", PAIRS, ids=lambda value: value)
+def test_a_pair_trains_or_is_refused_by_name(a: str, x: str, b: str, y: str) -> None:
+    chosen = DEFAULT | ({"map": "lora"} if "nuclear" in (x, y) else {}) | {a: x, b: y}
+    message = REFUSED.get((x, y)) or REFUSED.get((y, x))
+    with pytest.raises(ValueError, match=message) if message else nullcontext():
+        run(chosen)
+
+
+@pytest.mark.parametrize("action, error, message", [
+    (lambda: SAM(SAM(torch.optim.SGD(Tiny().parameters()))), TypeError, "inner must be .* got SAM"),
+    (lambda: SAM(torch.optim.LBFGS(Tiny().parameters())), TypeError, "inner must be .* got LBFGS"),
+    (lambda: SAM(torch.optim.SGD(Tiny().parameters())).step(), TypeError, "needs a closure"),
+    *((lambda twice=twice: twice(Tiny(2, 0.2), rows().collate(range(4))), ValueError, "already; it would count twice")
+      for twice in (r_drop(r_drop(BASE, 1), 1), smart(smart(BASE, 1), 1),
+                    penalized(penalized(BASE, l2(1), "l2"), l2(1), "l2"), penalized(BASE, l2(1), "ce"))),
+    *((lambda first=first, second=second: both(first, second), ValueError, message) for first, second, message in (
+        ("lora", "mixout", "hidden already carries a map"), ("mixout", "thin", "hidden already carries a map"),
+        ("thin", "lora", r"where matches no nn\.Linear"), ("biases", "mixout", "does nothing to a frozen weight"))),
+])
+def test_two_of_a_kind_that_mean_nothing_are_refused_by_name(action, error, message) -> None:
+    with pytest.raises(error, match=message):
+        action()
+
+
+def both(first: str, second: str) -> None:
+    model = Tiny()
+    AXES["map"][first](model)
+    AXES["map"][second](model)
