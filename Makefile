@@ -21,7 +21,7 @@ define timed
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve chapter report lint bands evidence repo bench mutants lock clean
+.PHONY: help book test serve chapter pdf lighthouse report lint bands evidence repo bench mutants lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -38,6 +38,12 @@ serve: $(READY) ## build the book where it is not up to date, then serve it on t
 
 chapter: $(READY) ## execute, check and build one chapter: NAME=05
 	$(call timed,$(PY) -m tools.book $(SETTINGS) --name "$(or $(NAME),$(error NAME must be given, as in: make chapter NAME=05))")
+
+pdf: $(READY) ## build the site with a PDF of each page and of the whole book; needs Chromium
+	$(call timed,$(PY) -m tools.book $(SETTINGS) --pdf)
+
+lighthouse: $(READY) ## measure every page of the site with Lighthouse; the figures go into the page of the run
+	$(call timed,$(PY) -m tools.book $(SETTINGS) --lighthouse)
 
 report: $(READY) ## print every result beside its bounds; fails where one is outside
 	$(call timed,$(PY) -m tools.book $(SETTINGS) --report)

@@ -20,7 +20,7 @@ import yaml
 from nbformat import NotebookNode
 
 from tools import gate
-from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, cached, execute, installed, published
+from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, bands_file, cached, execute, installed, published
 from tools.notebooks import CLAIM, PROFILES, ROOT, chapters, command, read, syntax, tags, write
 from tools.stage import stage
 
@@ -49,6 +49,7 @@ def ledger(root: Path, settings: Settings, executed: Mapping[str, NotebookNode],
     entries = {}
     for chapter, notebook in executed.items():
         facts = {name: notebook.metadata.book[name] for name in ("seconds", "peak_mb", "cached")}
+        facts["when"] = notebook.metadata.get("papermill", {}).get("end_time")
         found = {}
         for result in gate.results(notebook):
             if not gate.FIELDS - set(result):
@@ -75,8 +76,8 @@ def table(entries: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def build(root: Path, staged: Path) -> None:
-    """Build the site from scratch, warnings being errors, and put it in the place of the old one."""
+def build(root: Path, staged: Path, *, pdf: bool = False) -> None:
+    """Build the site from scratch, warnings being errors, print it if asked, and put it in the place of the old one."""
     out, log = root / "_build" / "jupyter-book", root / "_build" / "logs" / "site.log"
     shutil.rmtree(out, ignore_errors=True)
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
@@ -92,12 +93,25 @@ def build(root: Path, staged: Path) -> None:
     html, site = out / "_build" / "html", root / "_build" / "site"
     for source_map in html.rglob("*.map"):
         source_map.unlink()
+    if pdf:
+        say("print")
+        importlib.import_module("tools.pdf").write(html, yaml.safe_load((staged / "_toc.yml").read_text("utf-8")))
     shutil.rmtree(site, ignore_errors=True)
     html.rename(site)
     shutil.rmtree(out)
 
 
-def run(root: Path, settings: Settings, *, name: str = "", site: bool = True) -> int:
+def publish(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, Any], **facts: Any) -> None:
+    """Stage and build; `facts` are those of `stage`."""
+    say("stage")
+    staged = stage(root, executed, entries, **facts)
+    importlib.import_module("tools.frontend").vendor(staged)
+    say("build")
+    build(root, staged, pdf=facts.get("pdf", False))
+
+
+def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pdf: bool = False,
+        lighthouse: bool = False) -> int:
     """Execute, gate, stage and build.
 
     Args:
@@ -105,6 +119,8 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True) ->
         settings: the parameters of every chapter.
         name: only chapters whose file name begins so are executed; the others join from the cache, if they are there.
         site: False to end at the gate and print the ledger.
+        pdf: print the chapters and the book, and link them; needs a browser.
+        lighthouse: measure the site in a browser, and put the figures into the page of the run.
 
     Returns:
         0, or 1 where the gate stays shut; nothing is staged then and the old site stays.
@@ -135,13 +151,17 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True) ->
     count = sum(len(entry["results"]) for entry in entries["chapters"].values())
     print(f"  {count} results, all within their bounds", flush=True)
     if site:
-        say("stage")
-        staged = stage(root, executed)
-        importlib.import_module("tools.frontend").vendor(staged)
-        say("build")
-        build(root, staged)
-        print(f"  {root / '_build' / 'site' / 'index.html'}", flush=True)
-    return 0
+        path = bands_file(root, settings)
+        facts: dict[str, Any] = {"bands": json.loads(path.read_text("utf-8"))["provenance"] if path.exists() else None}
+        if lighthouse:
+            publish(root, executed, entries, **facts)
+            say("measure")
+            judge = importlib.import_module("tools.lighthouse")
+            facts["lighthouse"] = judge.measure(root / "_build" / "site")
+            problems = judge.faults(facts["lighthouse"])
+        publish(root, executed, entries, **facts, pdf=pdf)
+        print("\n".join([*problems, f"  {root / '_build' / 'site' / 'index.html'}"]), flush=True)
+    return bool(problems)
 
 
 def claims_register(root: Path) -> dict[str, dict[str, Any]]:
@@ -186,11 +206,13 @@ def main() -> int:
     parser.add_argument("--name", default="", help="the beginning of a chapter's file name")
     parser.add_argument("--report", action="store_true", help="end at the gate and print the ledger")
     parser.add_argument("--evidence", action="store_true", help="run the sweeps that the committed evidence lacks")
+    parser.add_argument("--pdf", action="store_true", help="print the chapters and the book as well")
+    parser.add_argument("--lighthouse", action="store_true", help="measure the site in a browser as well")
     asked = parser.parse_args()
     settings = Settings(asked.profile, asked.seed, asked.evidence)
     if asked.evidence:
         return evidence(ROOT, settings, asked.name)
-    return run(ROOT, settings, name=asked.name, site=not asked.report)
+    return run(ROOT, settings, name=asked.name, site=not asked.report, pdf=asked.pdf, lighthouse=asked.lighthouse)
 
 
 if __name__ == "__main__":

@@ -16,15 +16,15 @@ FONTS = ("inter-latin-wght-normal", "jetbrains-mono-latin-wght-normal", "source-
          "source-serif-4-latin-wght-italic")
 
 
-def install(root: Path = ROOT) -> Path:
-    """Install the locked packages once into `_build/node/<hash of the lock>` and return its node_modules.
+def install(folder: Path = ROOT) -> Path:
+    """Install the packages locked in `folder` once into `_build/node/<hash of the lock>` and return its node_modules.
 
     Raises:
         RuntimeError: npm failed; the message ends with what it said.
     """
-    manifest = [root / "package.json", root / "package-lock.json"]
+    manifest = [folder / "package.json", folder / "package-lock.json"]
     key = hashlib.sha256(b"".join(path.read_bytes() for path in manifest)).hexdigest()[:16]
-    target = root / "_build" / "node" / key
+    target = ROOT / "_build" / "node" / key
     if not target.exists():
         partial = target.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)

@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import nbformat
+import yaml
 from nbformat import NotebookNode
 
-from tools import register
+from tools import register, repo, report
 from tools.notebooks import CLAIM, RESULT, Mistake, cells, chapters, read
 
 
@@ -31,12 +34,17 @@ def merge(source: NotebookNode, executed: NotebookNode) -> NotebookNode:
     return page
 
 
-def stage(root: Path, executed: Mapping[str, NotebookNode]) -> Path:
+def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, Any], *, bands: Any = None,
+          lighthouse: Any = None, pdf: bool = False) -> Path:
     """Build `_build/stage/` afresh; a chapter with no run stands there without outputs.
 
     Args:
         root: the repository, whose layout the stage mirrors (the links to Colab come from it).
         executed: chapter -> executed notebook.
+        entries: the ledger of the run.
+        bands: where the published bands come from, if any are.
+        lighthouse: what `tools.lighthouse` measured on this site, if it did.
+        pdf: whether the pages link to their PDF, which `tools.pdf` will print.
     """
     target = root / "_build" / "stage"
     shutil.rmtree(target, ignore_errors=True)
@@ -50,5 +58,12 @@ def stage(root: Path, executed: Mapping[str, NotebookNode]) -> Path:
         else:
             print(f"  {path.stem}: not run yet, its page will have no outputs", flush=True)
         (target / "chapters" / path.name).write_text(nbformat.writes(page), encoding="utf-8")
-    register.write(root / "chapters", target / "chapters", {path.stem: read(path) for path in chapters(root)}, executed)
+    sources = {path.stem: read(path) for path in chapters(root)}
+    register.write(root / "chapters", target / "chapters", sources, executed)
+    meta = yaml.safe_dump({"myst": {"html_meta": {"description lang=en": report.DESCRIPTION}}}, width=1000)
+    text = report.page(entries, sources, executed, repository=repo.setting(root), bands=bands, lighthouse=lighthouse)
+    (target / "chapters" / "run.md").write_text(f"---\n{meta}---\n\n{text}", encoding="utf-8")
+    facts = {"times": report.times(entries, sources, executed), "machine": entries["machine"],
+             "profile": entries["profile"], "pdf": pdf}
+    (target / "site.json").write_text(json.dumps(facts), encoding="utf-8")
     return target

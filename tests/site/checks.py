@@ -66,6 +66,38 @@ def sideways(page: Page) -> list[str]:
     }""")
 
 
+def heard(page: Page) -> list[str]:
+    """A screen reader hears one title, headings that step down one by one, named landmarks and named pictures."""
+    return page.evaluate("""() => {
+        const faults = [], spoken = node => {
+            const copy = node.cloneNode(true);
+            copy.querySelectorAll("[aria-hidden=true]").forEach(part => part.remove());
+            return copy.textContent.trim();
+        };
+        const headings = [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].filter(it => it.checkVisibility());
+        const titles = headings.filter(node => node.tagName === "H1").length;
+        if (titles !== 1) faults.push(`titles: ${titles}`);
+        headings.forEach((node, place) => {
+            const level = +node.tagName[1], before = place ? +headings[place - 1].tagName[1] : 0, words = spoken(node);
+            if (level > before + 1) faults.push(`heading of level ${level} after ${before}: ${words}`);
+            if (!words) faults.push(`heading without words: ${node.outerHTML.slice(0, 80)}`);
+            if (words.endsWith("#")) faults.push(`heading with a sign: ${words}`);
+        });
+        const names = [...document.querySelectorAll("nav")].map(node =>
+            node.ariaLabel ?? document.getElementById(node.getAttribute("aria-labelledby"))?.textContent);
+        if (names.some(each => !each?.trim())) faults.push("landmark without a name");
+        if (new Set(names).size < names.length) faults.push(`landmarks of one name: ${names}`);
+        for (const kind of ["header", "main"])
+            if (document.querySelectorAll(`${kind}`).length !== 1) faults.push(`not one ${kind}`);
+        for (const node of document.querySelectorAll("svg[role=img], figure svg, img")) {
+            const named = node.ariaLabel ?? node.alt ?? node.querySelector("title")?.textContent ?? "";
+            if (!named.trim() && !node.closest("[aria-hidden=true], a"))
+                faults.push(`picture without a name: ${node.outerHTML.slice(0, 80)}`);
+        }
+        return faults;
+    }""")
+
+
 @cache
 def _axe() -> str:
     return (frontend.install() / "axe-core" / "axe.min.js").read_text("utf-8")

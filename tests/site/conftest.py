@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.site.browser import SITE, chromium, executable, missing, serve
+from tests.site.browser import SITE, chromium, missing, serve
+from tools.chromium import executable
 from tools.serve import base
 
 

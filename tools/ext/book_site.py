@@ -125,14 +125,35 @@ def trim_page(app: Sphinx, page: str, template: str, context: dict[str, Any], do
     """Tell the template what this page needs, and give it flat lists of links instead of the theme's menus."""
     buttons = [inner for button in context.get("header_buttons", []) for inner in button.get("buttons", [button])]
     links = {str(button["text"]): button["url"] for button in buttons if "url" in button}
-    context["page_links"] = [(label, links[text]) for text, label in LINKS.items() if text in links]
+    context["page_links"] = [(label, links[text]) for text, label in LINKS.items()
+                             if text in links and page != app.config.root_doc]
     # myst-nb's label for a folded cell hides the words that stand there
     context["body"] = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
+    # a sign for the mouse: a heading is read without it, and the list of contents has the same links
+    mark = '<a class="headerlink"'
+    context["body"] = context["body"].replace(mark, f'{mark} aria-hidden="true" tabindex="-1"')
     context["has_math"] = 'class="katex' in context["body"]
     given = DESCRIPTION.search(context.get("metatags") or "")
     context["metatags"] = DESCRIPTION.sub("", context.get("metatags") or "")
     context["description"] = html.unescape(given[1]) if given else ""
     context["address"] = app.config.html_baseurl
+
+
+def tell_facts(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """Tell the template what the run measured, and where this page's PDF is if it is printed."""
+    facts = _facts(Path(app.srcdir, "site.json"))
+    stem = posixpath.basename(page)
+    context["time"] = facts.get("times", {}).get(stem)
+    context["run"] = facts
+    if facts.get("pdf"):
+        name, label = ("book", "The whole book as PDF") if page == app.config.root_doc else (stem, "PDF")
+        if page.startswith("chapters/"):
+            context["page_links"].append((label, f"../pdf/{name}.pdf"))
+
+
+@cache
+def _facts(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
 def no_such_page(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -210,5 +231,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-resolved", drop_thebe, priority=900)
     app.connect("html-collect-pages", no_such_page)
     app.connect("html-page-context", trim_page, priority=900)
+    app.connect("html-page-context", tell_facts, priority=901)
     app.connect("build-finished", finish, priority=900)
     return {"parallel_read_safe": False, "parallel_write_safe": False}

@@ -28,13 +28,14 @@ for (const code of document.querySelectorAll("div.highlight")) {
 }
 
 const boxes = document.querySelectorAll("pre, div.math, .scroll, .mermaid, .text_html, .par-figure");
-const reach = box => {
-  if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
-  else box.removeAttribute("tabindex");
+const reach = some => { // all are measured before any is changed: one layout, not one a box
+  for (const [box, wide] of [...some].map(box => [box, box.scrollWidth > box.clientWidth + 1]))
+    if (wide) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
 };
-const resized = new ResizeObserver(entries => entries.forEach(entry => reach(entry.target)));
+const resized = new ResizeObserver(entries => reach(entries.map(entry => entry.target)));
 boxes.forEach(box => resized.observe(box));
-document.fonts.ready.then(() => boxes.forEach(reach));
+document.fonts.ready.then(() => reach(boxes));
 
 const links = new Map([...document.querySelectorAll(".contents a")].map(link => [decodeURIComponent(link.hash.slice(1)), link]));
 const seen = new IntersectionObserver(entries => {

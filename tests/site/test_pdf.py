@@ -1,0 +1,196 @@
+"""The book on paper: what a reader of the PDF sees, and that the site links to it only where it was printed."""
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from playwright.async_api import async_playwright
+from pypdf import PdfReader, PdfWriter
+
+from tests.site.browser import SITE, missing
+from tests.site.test_reading import page_with
+from tools import pdf
+from tools.chromium import FLAGS, executable
+from tools.ext import book_site
+from tools.notebooks import ROOT, Mistake
+from tools.serve import base, serve
+
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
+HOME = CONFIG["html"]["baseurl"]
+HEIGHT = 978  # CSS pixels of text on a sheet
+
+
+@pytest.fixture(scope="module")
+def chapter() -> str:
+    """A chapter with a slider, without its ending."""
+    return page_with("par-slider").removesuffix(".html")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, chapter: str) -> Path:
+    """A small book, printed: the cover, a chapter and the glossary of the built site."""
+    if not executable():
+        missing("no Chromium here: `apt-get install chromium`, or install Chrome, and run again")
+    site = shutil.copytree(SITE, tmp_path_factory.mktemp("built") / "site", ignore=shutil.ignore_patterns("pdf"))
+    pdf.write(site, {"root": "chapters/intro", "chapters": [{"file": chapter}, {"file": "chapters/glossary"}]})
+    return site / "pdf"
+
+
+def text_of(reader: PdfReader) -> str:
+    return "\n".join(page.extract_text() for page in reader.pages)
+
+
+def bookmarks(outline: Any, depth: int = 0) -> list[tuple[int, str]]:
+    return [row for item in outline for row in (bookmarks(item, depth + 1) if isinstance(item, list)
+                                                else [(depth, str(item.title))])]
+
+
+def soup(page: str) -> BeautifulSoup:
+    found = BeautifulSoup((SITE / f"{page}.html").read_text("utf-8"), "html.parser")
+    for mark in found.select(".headerlink"):
+        mark.decompose()
+    return found
+
+
+def targets(reader: PdfReader) -> list[Any]:
+    """Where the links of a file lead: an address, or the index of a sheet."""
+    numbers = {page.indirect_reference.idnum: index for index, page in enumerate(reader.pages)}
+    links = [annotation.get_object() for page in reader.pages for annotation in page.get("/Annots", ())]
+    return [str(link["/A"]["/URI"]) if "/URI" in link.get("/A", {}) else numbers[link["/Dest"][0].idnum]
+            for link in links if "/URI" in link.get("/A", {}) or isinstance(link.get("/Dest"), list)]
+
+
+def test_paper_has_the_text_and_no_navigation(folder: Path, chapter: str) -> None:
+    reader = PdfReader(folder / f"{Path(chapter).name}.pdf")
+    text, words = text_of(reader), soup(chapter)
+    for paragraph in words.select("article > section > p")[:3]:
+        assert re.sub(r"\W", "", paragraph.text)[:60] in re.sub(r"\W", "", text)
+    for button in ("Skip to the text", "On this page", "Download notebook", "Edit this page", "Show the", "Hide the"):
+        assert button in words.text or button == "Hide the", "the site has it"
+        assert button not in text
+    assert "/StructTreeRoot" in reader.trailer["/Root"], "headings and tables are tagged"
+
+
+def test_solutions_and_answers_stand_at_the_end(folder: Path, chapter: str) -> None:
+    text, words = text_of(PdfReader(folder / f"{Path(chapter).name}.pdf")), soup(chapter)
+    exercises, _, end = text.rpartition("Solutions\n")
+    solutions = [cell.select_one("pre").text for cell in words.select(".tag_solution")]
+    assert len(solutions) >= 5
+    for solution in solutions:
+        line = max(solution.splitlines(), key=len).strip()[:60]
+        assert line in end and line not in exercises
+    assert "Not yet" not in text
+    answers = end.rpartition("Answers to the quiz")[2]
+    assert [f"{number}. " in answers for number in range(1, 6)] == [True] * 5
+
+
+def test_chinese_is_drawn_with_an_embedded_font(folder: Path) -> None:
+    reader = PdfReader(folder / "glossary.pdf")
+    signs = "[\u2e80-\u9fff]"  # some fonts name a sign by the radical that looks like it
+    wanted, drawn = (len(re.findall(signs, text)) for text in (soup("chapters/glossary").article.text, text_of(reader)))
+    assert drawn == wanted > 50
+    fonts = {str(font.get_object()["/BaseFont"]): font.get_object() for page in reader.pages
+             for font in page["/Resources"]["/Font"].values()}
+    assert any("CJK" in name for name in fonts)
+    for font in fonts.values():
+        inner = font["/DescendantFonts"][0].get_object() if "/DescendantFonts" in font else font
+        descriptor = inner.get("/FontDescriptor", {})
+        assert font["/Subtype"] == "/Type3" or {"/FontFile", "/FontFile2", "/FontFile3"} & set(descriptor)
+
+
+def test_the_book_has_bookmarks_numbers_and_links_that_lead_inside(folder: Path, chapter: str) -> None:
+    book, single = PdfReader(folder / "book.pdf"), PdfReader(folder / f"{Path(chapter).name}.pdf")
+    names = bookmarks(book.outline)
+    title = soup(chapter).h1.text
+    assert [name for depth, name in names if depth == 0] == [CONFIG["title"], "Contents", title, "Glossary"]
+    inside = [name for depth, name in names if depth == 1]
+    assert {heading.text for heading in soup(chapter).select("h2")} <= set(inside)
+    numbers = [page.extract_text().rsplit("\n", 1)[-1] for page in book.pages]
+    assert numbers == [str(number) for number in range(1, len(book.pages) + 1)]
+    start = next(book.get_destination_page_number(item) for item in book.outline if getattr(item, "title", "") == title)
+    assert title[:30] in re.sub(r"\s+", " ", book.pages[start].extract_text())
+    assert re.search(rf"{re.escape(title)}\s+{start + 1}\b", book.pages[start - 1].extract_text())
+    assert start in targets(book), "the page of contents leads to the chapter"
+    away = [target for target in targets(single) if str(target).startswith(HOME)]
+    assert away and all("127.0.0.1" not in str(target) for target in targets(single) + targets(book))
+    assert HOME + f"{chapter}.html" not in targets(book), "what is in the book is not looked for on the site"
+
+
+def test_a_bookmark_gets_its_spaces_back() -> None:
+    writer, broken = PdfWriter(), io.BytesIO()
+    writer.add_blank_page(100, 100)
+    parent = writer.add_outline_item(title="A modelthat reads", page_number=0)
+    writer.add_outline_item(title="Nothingknown", page_number=0, parent=parent)
+    writer.write(broken)
+    mended = pdf.spaced(broken.getvalue(), ["A model that reads", "Others"])
+    assert bookmarks(PdfReader(io.BytesIO(mended)).outline) == [(0, "A model that reads"), (1, "Nothingknown")]
+
+
+async def cut(site: Path, name: str, *, ready: bool = True) -> list[str]:
+    """What sticks out of the sheet's text, or is a figure higher than a sheet, in a page as it goes to paper."""
+    server, address = serve(site, 0, base())
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable(), args=FLAGS)
+        page = await browser.new_page()
+        if ready:
+            await pdf.prepare(page, address + name, HOME)
+        else:
+            await page.set_viewport_size({"width": pdf.WIDTH, "height": 1000})
+            await page.goto(address + name)
+        found = await page.evaluate("""([width, height]) => [...document.querySelectorAll(
+            "main :is(svg, img, pre, table, p, figure, .katex-html)")].filter(node => {
+                const box = node.getBoundingClientRect();
+                return node.checkVisibility() && (box.right > width + 2
+                    || (box.height > height && node.matches("svg, img, figure")));
+            }).map(node => node.outerHTML.slice(0, 80))""", [pdf.WIDTH, HEIGHT])
+    server.stop()
+    return found
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (SITE / "chapters").glob("*.html")))
+def test_nothing_is_cut_off(folder: Path, page: str) -> None:
+    assert asyncio.run(cut(SITE, f"chapters/{page}")) == []
+
+
+def test_what_is_cut_off_is_seen(folder: Path, tmp_path: Path) -> None:
+    wide = '<div class="scroll" style="overflow-x:auto"><table style="width:3000px"><tr><td>x</td></tr></table></div>'
+    tall = '<figure><svg width="10" height="2000"></svg></figure>'
+    (tmp_path / "page.html").write_text(f'<!doctype html><html data-content_root="./"><main><article>{wide}', "utf-8")
+    (tmp_path / "tall.html").write_text(f'<!doctype html><html data-content_root="./"><main><article>{tall}', "utf-8")
+    assert len(asyncio.run(cut(tmp_path, "page.html", ready=False))) == 1
+    assert asyncio.run(cut(tmp_path, "page.html")) == [], "it shrinks"
+    assert len(asyncio.run(cut(tmp_path, "tall.html"))) == 2
+
+
+def test_a_page_that_is_not_there_is_not_printed(folder: Path) -> None:
+    with pytest.raises(Mistake, match="gone.html"):
+        pdf.write(folder.parent, {"root": "chapters/gone", "chapters": []})
+
+
+@pytest.mark.parametrize("printed", [True, False])
+def test_pages_link_to_their_pdf_only_where_it_was_printed(tmp_path: Path, printed: bool) -> None:
+    (tmp_path / "site.json").write_text(f'{{"pdf": {str(printed).lower()}}}', "utf-8")
+    config = SimpleNamespace(root_doc="chapters/intro")
+    app: Any = SimpleNamespace(srcdir=tmp_path, config=config)
+    found = {}
+    for page in ("chapters/intro", "chapters/01-background", "search"):
+        context: dict[str, Any] = {"page_links": []}
+        book_site.tell_facts(app, page, "", context, None)
+        found[page] = [url for _, url in context["page_links"]]
+    expected = {"chapters/intro": ["../pdf/book.pdf"], "chapters/01-background": ["../pdf/01-background.pdf"],
+                "search": []}
+    assert found == (expected if printed else dict.fromkeys(expected, []))
+
+
+def test_this_site_links_to_what_it_has(site: str) -> None:
+    linked = {Path(str(link["href"])).name for path in (SITE / "chapters").glob("*.html")
+              for link in soup(f"chapters/{path.stem}").select('.actions a[href$=".pdf"]')}
+    assert linked == {path.name for path in (SITE / "pdf").glob("*.pdf")}

@@ -1,0 +1,90 @@
+"""The page of the run says what the ledger holds, and the time to read follows what there is to read."""
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from tests.tools.tiny_book import executed, result
+from tools import report
+
+WORDS = "one two three four"
+ENTRIES: dict[str, Any] = {
+    "commit": "a" * 40, "when": "2026-01-02T03:04:05+00:00", "machine": "Linux x86_64, 2 cores", "device": "cpu",
+    "profile": "quick", "seed": 7, "versions": {"python": "3.11.7", "torch": "2.13.0"},
+    "chapters": {"01-tiny": {
+        "seconds": 61.4, "peak_mb": 812, "cached": False, "when": "2026-01-02T03:00:00+00:00",
+        "results": {"gain": result("gain", 12.34, at_least=2.0) | {"interval": [11.0, 13.7], "unit": "points"},
+                    "share": result("share", 0.5) | {"band": [0.4, 0.6]}},
+        "claims": {"C8": {"word": "mixed"}}}}}
+
+
+def chapter(*cells: NotebookNode) -> NotebookNode:
+    return new_notebook(cells=[new_markdown_cell("# Tiny"), *cells])
+
+
+def page(entries: dict[str, Any] = ENTRIES, **facts: Any) -> str:
+    source = chapter()
+    return report.page(entries, {"01-tiny": source, "02-later": chapter()}, {"01-tiny": executed()},
+                       repository="https://github.com/o/n", **facts)
+
+
+def test_the_page_says_what_the_ledger_holds() -> None:
+    text = page()
+    assert "**2 of 2 results**" in text
+    assert f"[`{'a' * 12}`](https://github.com/o/n/commit/{'a' * 40})" in text
+    for words in ("2026-01-02 03:04 UTC", "Linux x86_64, 2 cores, cpu", "`SEED=7`", "torch 2.13.0", "none is publi"):
+        assert words in text
+    assert "| [Tiny](01-tiny.ipynb) | 2 | 2026-01-02 03:00 UTC | 61 | 812 | 1 |" in text
+    assert "| [Tiny](02-later.ipynb) | – | not run | – | – | 1 |" in text
+    assert "| gain | 12.34 points<br>11 to 13.7 | at least 2 | ✓ holds |" in text
+    assert "| share | 0.5 | at least 0.4 and at most 0.6 (published) | ✓ inside |" in text
+    assert "C8 mixed" in text
+
+
+def test_a_result_that_fails_is_not_counted_and_changed_sources_are_said() -> None:
+    entries = ENTRIES | {"commit": "a" * 40 + "-changed", "chapters": {"01-tiny": ENTRIES["chapters"]["01-tiny"] | {
+        "results": {"gain": result("gain", 1.0, at_least=2.0) | {"status": "broken"}}}}}
+    text = page(entries)
+    assert "**0 of 1 results**" in text and "✕ broken" in text and ", with changes since" in text
+
+
+def test_bands_and_lighthouse_stand_there_where_they_are_known() -> None:
+    scores = {"performance": 99, "accessibility": 100, "best-practices": 100, "seo": 98}
+    measured = {"version": "13", "pages": {"index.html": {"title": "Cover", "scores": scores, "kilobytes": 150}}}
+    text = page(bands={"seeds": [0, 1], "when": "2025-01-01T00:00:00+00:00", "rule": "the rule"}, lighthouse=measured)
+    assert "from seeds 0, 1, published 2025-01-01 00:00 UTC: the rule" in text
+    assert '| <a href="../index.html">Cover</a> | 99 | 100 | 100 | 98 | 150 |' in text
+    assert "Lighthouse" not in page()
+
+
+@pytest.mark.parametrize(("cell", "kind", "number"), [
+    (new_markdown_cell(f"{WORDS} [link](https://example.org/a/b/c)"), "words", 5),
+    (new_markdown_cell(f"{WORDS} <a href='x y z'>link</a>"), "words", 5),
+    (new_markdown_cell(f"{WORDS} $a + b$ and $c$"), "formulas in a line", 2),
+    (new_markdown_cell(f"{WORDS}\n\n$$\na + b\n$$\n"), "formulas on their own", 1),
+    (new_markdown_cell("```mermaid\nflowchart LR\n a --> b\n```"), "figures", 1),
+    (new_markdown_cell("```mermaid\nflowchart LR\n a --> b\n```"), "words", 0),
+    (new_code_cell("a = 1\n\nb = 2"), "lines of code shown", 2),
+    (new_code_cell("a = 1\n\nb = 2", metadata={"tags": ["hide-input"]}), "lines of code shown", 0),
+    (new_code_cell("a = 1", metadata={"tags": ["solution"]}), "lines of code shown", 0),
+])
+def test_what_there_is_to_read_is_counted(cell: NotebookNode, kind: str, number: int) -> None:
+    title = report.counts(chapter(), None)
+    assert report.counts(chapter(cell), None)[kind] - title[kind] == number
+
+
+def test_figures_and_cards_are_counted_in_the_run() -> None:
+    shown = new_output("display_data", data={"text/html": '<figure class="par-figure">'})
+    run = executed(result("a", 1.0), result("b", 2.0), extra=(shown,))
+    found = report.counts(chapter(), run)
+    assert (found["figures"], found["result cards"]) == (1, 2)
+
+
+def test_the_minutes_follow_the_words() -> None:
+    short, long = (report.minutes(report.counts(chapter(new_markdown_cell("word " * n)), None)) for n in (238, 2380))
+    assert (short, long) == (1, 10)
+    assert report.times(ENTRIES, {"01-tiny": chapter(), "02-later": chapter()}, {}) == {
+        "01-tiny": {"minutes": 1, "seconds": 61.4}, "02-later": {"minutes": 1, "seconds": None}}

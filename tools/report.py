@@ -1,0 +1,132 @@
+"""The page that says what stands behind the numbers: when, on what, how long, which versions, bands and results.
+
+Pure functions from the ledger and the chapters to Markdown; nothing on the page is typed.
+"""
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from nbformat import NotebookNode
+
+from tools.gate import results
+from tools.notebooks import CLAIM, cells, tags
+from tools.register import heading
+
+Item = dict[str, Any]
+DESCRIPTION = ("The run behind this copy of the book: when and on what machine it ran, how long it took, which "
+               "versions, every result beside the bounds it is held to.")
+FOLDED = {"setup", "hide-input", "hide-cell", "remove-input", "remove-cell", "solution"}
+# Seconds of a reader's time. Words: 238 a minute, the mean of silent reading of English prose (Brysbaert, 2019,
+# https://doi.org/10.1016/j.jml.2019.104047). Nobody has measured the others on this book: they are round guesses.
+PACE = {"words": 60 / 238, "formulas in a line": 2, "formulas on their own": 15, "lines of code shown": 3,
+        "figures": 20, "result cards": 6}
+
+
+def counts(source: NotebookNode, executed: NotebookNode | None) -> dict[str, int]:
+    """What there is to read in a chapter, by the kinds of PACE; folded code is not counted.
+
+    Args:
+        source: the chapter, for its prose and code.
+        executed: its run, for figures and cards; None where it did not run.
+    """
+    prose = "\n\n".join(cell.source for cell in source.cells if cell.cell_type == "markdown")
+    prose = re.sub(r"```mermaid.*?```", "", prose, flags=re.S)
+    prose, own = re.subn(r"\$\$.*?\$\$", " ", prose, flags=re.S)
+    prose, inline = re.subn(r"\$[^$\n]+\$", " formula ", prose)
+    prose = re.sub(r"\]\([^)]*\)|<[^>]*>", " ", prose)
+    code = [cell.source for cell in source.cells if cell.cell_type == "code" and not FOLDED & set(tags(cell))]
+    outputs = [output for cell in cells(executed) for output in cell.get("outputs", [])] if executed else []
+    drawn = sum("par-figure" in "".join(output.get("data", {}).get("text/html", "")) for output in outputs)
+    diagrams = sum("```mermaid" in cell.source for cell in source.cells)
+    cards = len(results(executed)) + len(results(executed, CLAIM)) if executed else 0
+    return {"words": len(re.findall(r"\w[\w'’-]*", prose)), "formulas in a line": inline, "formulas on their own": own,
+            "lines of code shown": sum(bool(line.strip()) for text in code for line in text.splitlines()),
+            "figures": drawn + diagrams, "result cards": cards}
+
+
+def minutes(found: Mapping[str, int]) -> int:
+    """Minutes to read so much at the paces above, at least one; exercises take as long as they take."""
+    return max(1, round(sum(PACE[kind] * number for kind, number in found.items()) / 60))
+
+
+def times(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[str, NotebookNode]) -> dict[str, Item]:
+    """Chapter -> minutes to read, and seconds of its run (None where it did not run)."""
+    return {stem: {"minutes": minutes(counts(source, executed.get(stem))),
+                   "seconds": entries["chapters"].get(stem, {}).get("seconds")} for stem, source in chapters.items()}
+
+
+def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[str, NotebookNode], *,
+         repository: str, bands: Item | None = None, lighthouse: Item | None = None) -> str:
+    """The page of the run.
+
+    Args:
+        entries: the ledger.
+        chapters: stem -> source of every chapter.
+        executed: stem -> executed notebook.
+        repository: its address, for the link to the commit.
+        bands: where the published bands come from; None where none are.
+        lighthouse: what `tools.lighthouse` measured on this site; None where nobody did.
+    """
+    ran = entries["chapters"]
+    found = [result for entry in ran.values() for result in entry["results"].values()]
+    good = sum(result["status"] in ("holds", "inside") for result in found)
+    head = entries["commit"].partition("-")[0]
+    commit = f"[`{entries['commit'][:12]}`]({repository}/commit/{head})" if len(head) == 40 else entries["commit"]
+    commit += ", with changes since" if entries["commit"].endswith("-changed") else ""
+    versions = ", ".join(f"{name} {version}" for name, version in entries["versions"].items())
+    facts = {"Built": when(entries["when"]), "Source": commit, "Machine": f"{entries['machine']}, {entries['device']}",
+             "Settings": f"`PROFILE={entries['profile']}`, `SEED={entries['seed']}`", "Versions": versions,
+             "Bands": "none is published for this profile and device" if not bands else
+             f"from seeds {', '.join(map(str, bands['seeds']))}, published {when(bands['when'])}: {bands['rule']}"}
+    lines = ["# The run behind these pages", "",
+             f"The run that made this copy of the book also checked it: **{good} of {len(found)} results** lie where "
+             f"they must. All that follows comes from the run's own records.", "",
+             "| | |", "|---|---|", *(f"| **{name}** | {value} |" for name, value in facts.items()), "",
+             "## How long it took", "", "| Chapter | Results | Ran | Seconds | Peak memory, MB | Minutes to read |",
+             "|---|---:|---|---:|---:|---:|"]
+    for stem, source in chapters.items():
+        entry = ran.get(stem)
+        run = f"{len(entry['results'])} | {when(entry['when'])} | {entry['seconds']:.0f} | {entry['peak_mb']}" \
+            if entry else "– | not run | – | –"
+        lines.append(f"| [{heading(source)}]({stem}.ipynb) | {run} | {minutes(counts(source, executed.get(stem)))} |")
+    rule = ", ".join(f"{seconds:.2g} s for {kind}" for kind, seconds in PACE.items() if kind != "words")
+    lines += ["", "A chapter whose code, data and packages have not changed is not run again; the time is that of the "
+              "run whose results stand here. Minutes to read are counted, from 238 words a minute "
+              f"([Brysbaert, 2019](https://doi.org/10.1016/j.jml.2019.104047)) and, each, {rule}. Only the first of "
+              "these paces has been measured on people. Folded code and the work on exercises are not counted."]
+    if lighthouse:
+        lines += ["", "## How the site does in a browser", "",
+                  f"Lighthouse {lighthouse['version']} on this site, served compressed on the machine that built it, "
+                  "as a mid-range phone on a slow network. Each figure is out of 100.", "",
+                  "| Page | Performance | Accessibility | Best practices | Search | KB |",
+                  "|---|---:|---:|---:|---:|---:|"]
+        for name, scored in lighthouse["pages"].items():
+            figures = [*scored["scores"].values(), scored["kilobytes"]]
+            where = f'<a href="../{name}">{html.escape(scored["title"])}</a>'
+            lines.append(f"| {where} | {' | '.join(map(str, figures))} |")
+    for stem, source in chapters.items():
+        if stem in ran:
+            lines += ["", f"## {heading(source)}", "", "| Result | Value | Must be | |", "|---|---:|---|---|",
+                      *(row(result) for result in ran[stem]["results"].values())]
+            judged = [f"{name} {claim['word']}" for name, claim in ran[stem]["claims"].items()]
+            lines += ["", f"Claims judged here: {', '.join(judged)} ([why](claims.md))."] if judged else []
+    return "\n".join(lines) + "\n"
+
+
+def row(result: Item) -> str:
+    """One result beside the bounds that hold for it."""
+    low, high = result["band"] or (result["at_least"], result["at_most"])
+    bounds = " and ".join(f"{words} {bound:.4g}" for words, bound in (("at least", low), ("at most", high))
+                          if bound is not None) + (" (published)" if result["band"] else "")
+    spread = "<br>" + "{:.4g} to {:.4g}".format(*result["interval"]) if result["interval"] else ""
+    unit = "" if result["unit"] == "1" else f" {html.escape(result['unit'])}"
+    sign = {"holds": "✓ holds", "inside": "✓ inside"}.get(result["status"], f"✕ {result['status']}")
+    return f"| {result['name'].replace('_', ' ')} | {result['value']:.4g}{unit}{spread} | {bounds} | {sign} |"
+
+
+def when(moment: str | None) -> str:
+    """2026-11-24T09:22:57.11+00:00 -> 2026-11-24 09:22 UTC."""
+    return f"{moment[:10]} {moment[11:16]} UTC" if moment else "at a time not noted"
