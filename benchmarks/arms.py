@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ from lib.data import encode
 from lib.host import has_bf16
 from lib.loss import Objective
 from lib.models import Classifier, Encoder, embed, load_encoder
-from lib.projection import LoRA, attach, ends_in
+from lib.projection import LoRA, attach, ends_in, merge, only_rows
 from lib.regularizers import cross_entropy
 from lib.training import Plan, evaluator, fit
 
 BATCH = 16
 WARMUP = 0.1  # of the steps, then linearly to zero; the source's loop has a constant rate, Trainer's default no warm-up
+MULTIPLE = 8 if has_bf16(torch.device("cpu")) else 1  # of which a batch's width is one
 LORA_LAYERS = ("query", "value")
 
 
@@ -205,11 +207,16 @@ def ours(task: Task, *, alter: Callable[[Classifier, Task], Any] = lambda model,
     lr = ARMS.get(task.job.arm, ARMS["full"]).lr
 
     def run() -> None:
-        data = encode(model.tokenizer, task.texts, task.labels, max_length=task.job.max_length)
+        data = encode(model.tokenizer, task.texts, task.labels, max_length=task.job.max_length, multiple=MULTIPLE)
+        everything = model.get_input_embeddings().weight.requires_grad
+        if everything:
+            only_rows(model, chain(*data.ids))
         trained = [p for p in model.parameters() if p.requires_grad]
         optimizer = optimize(torch.optim.AdamW(trained, weight_decay=0.0, fused=True))
         plan = Plan(epochs=task.job.epochs, batch_size=BATCH, lr=lr, warmup=WARMUP, seed=task.seed)
         fit(model, optimizer, objective(model), data, plan, show=False)
+        if everything:
+            merge(model)
 
     return run, lambda: task.accuracy(model)
 
@@ -229,7 +236,8 @@ def head_only(task: Task) -> Built:
     frozen, head = encoder(task), make_pipeline(Normalizer(), LogisticRegression())
 
     def features(texts: list[str]) -> Any:
-        return embed(frozen, encode(frozen.tokenizer, texts, [0] * len(texts), max_length=task.job.max_length))
+        return embed(frozen, encode(frozen.tokenizer, texts, [0] * len(texts), max_length=task.job.max_length,
+                                    multiple=MULTIPLE))
 
     return (lambda: head.fit(features(task.texts), task.labels),
             lambda: float(head.score(features(task.test_texts), task.test_labels)))

@@ -8,7 +8,7 @@ Shapes: W is a weight as `nn.Linear` holds it, (m, n) for n inputs and m outputs
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -175,6 +175,68 @@ def factorize(model: nn.Module, where: Where, rank: int) -> list[str]:
     return [name for name, _ in thin]
 
 
+class Rows(nn.Module):
+    """An embedding of which only the rows that a run reads train; the others are constants.
+
+        e(t) = R[place(t)] where t is one of the k rows, else W[t];   W: (words, n), frozen;   R: (k, n)
+
+    A row that no text reads gets no gradient, so without weight decay Adam leaves it where it is: training R alone ends
+    at the same weights, up to the rounding of the clipped norm, and spares the optimizer (words - k) n numbers.
+
+    Args:
+        embedding: the table to replace.
+        tokens: ids that train, in any order and as often as they come.
+
+    Raises:
+        ValueError: no id, or one that is not in the table.
+    """
+
+    table: Tensor
+    rows: Tensor
+    place: Tensor
+
+    def __init__(self, embedding: nn.Embedding, tokens: Iterable[int]) -> None:
+        super().__init__()
+        W, self.padding = embedding.weight, embedding.padding_idx
+        rows = sorted(set(tokens) - {self.padding})  # torch gives the padding's row no gradient either
+        if not rows or rows[0] < 0 or rows[-1] >= len(W):
+            raise ValueError(f"tokens must be one or more ids from 0 to {len(W) - 1}, got {rows[:1]} to {rows[-1:]}")
+        self.register_buffer("table", W.detach())
+        self.register_buffer("rows", torch.tensor(rows, device=W.device))
+        self.register_buffer("place", torch.full((len(W),), -1, device=W.device))
+        self.place[self.rows] = torch.arange(len(rows), device=W.device)
+        self.R = nn.Parameter(self.table[self.rows], requires_grad=W.requires_grad)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        place = self.place[tokens].unsqueeze(-1)
+        R = F.embedding(place.squeeze(-1).clamp_min(0), self.R)
+        return torch.where(place < 0, F.embedding(tokens, self.table), R)  # (...) -> (..., n)
+
+
+def only_rows(model: nn.Module, tokens: Iterable[int]) -> int:
+    """Train only the rows of the word embedding that `tokens` name, see `Rows`; `merge` puts them back.
+
+    Use it before making the optimizer, e.g. with `itertools.chain(*data.ids)`. Weight decay or an L2 penalty would
+    pull at the other rows too: with either, this changes the run.
+
+    Args:
+        model: altered in place; `model.get_input_embeddings()` is an `nn.Embedding`.
+        tokens: ids of the training texts.
+
+    Returns:
+        How many rows train.
+
+    Raises:
+        ValueError: the embedding is replaced already, or an id is not in it.
+    """
+    table = model.get_input_embeddings()  # type: ignore[operator]
+    if not isinstance(table, nn.Embedding):
+        raise ValueError(f"the word embedding must be an nn.Embedding, got {type(table).__name__}; merge it first")
+    rows = Rows(table, tokens)
+    model.set_submodule(next(name for name, module in model.named_modules() if module is table), rows)
+    return len(rows.rows)
+
+
 class LoRA(nn.Module):
     """A thin correction of a frozen weight.
 
@@ -334,7 +396,7 @@ def attach(model: nn.Module, where: Where, make: Callable[[Tensor], nn.Module], 
 
 
 def merge(model: nn.Module) -> list[str]:
-    """Make plain weights of every map and thin layer, e.g. before saving; returns their names.
+    """Make plain weights of every map, thin layer and `Rows`, e.g. before saving; returns their names.
 
     Maps give the same predictions bit for bit; thin layers up to rounding. A map is merged as it acts in evaluation,
     without noise. What `attach` froze stays frozen.
@@ -343,9 +405,13 @@ def merge(model: nn.Module) -> list[str]:
         ValueError: there is nothing to merge.
     """
     thin = [(name, module) for name, module in model.named_modules() if isinstance(module, Thin)]
-    names = [name for name, _ in thin] + [name for name, _ in _mapped(model)]
+    tables = [(name, module) for name, module in model.named_modules() if isinstance(module, Rows)]
+    names = [name for name, _ in thin + tables] + [name for name, _ in _mapped(model)]
     if not names:
         raise ValueError("the model carries no map and no thin layer to merge")
+    for name, rows in tables:
+        rows.table[rows.rows] = rows.R.detach()
+        model.set_submodule(name, nn.Embedding.from_pretrained(rows.table, not rows.R.requires_grad, rows.padding))
     for name, module in thin:
         m, n = module.B.shape[0], module.A.shape[1]
         linear = nn.utils.skip_init(nn.Linear, n, m, bias=False, device=module.A.device, dtype=module.A.dtype)

@@ -249,11 +249,13 @@ def test_a_size_below_one_is_named(call: Any) -> None:
 
 
 @quick
-@given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=30), min_size=1, max_size=6))
-def test_a_batch_holds_each_row_then_padding(ids: list[list[int]]) -> None:
-    batch = Dataset(ids, [0] * len(ids), pad=0).collate(range(len(ids)))
+@given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=30), min_size=1, max_size=6),
+       st.sampled_from([1, 3, 8]))
+def test_a_batch_holds_each_row_then_padding(ids: list[list[int]], multiple: int) -> None:
+    every = range(len(ids))
+    batch = Dataset(ids, [0] * len(ids), pad=0, multiple=multiple).subset(every).collate(every)
     width = batch["input_ids"].shape[1]
-    assert width % 8 == 0 and width - 8 < max(map(len, ids)) <= width
+    assert width % multiple == 0 and width - multiple < max(map(len, ids)) <= width
     for row, filled, mask in zip(ids, batch["input_ids"].tolist(), batch["attention_mask"].tolist(), strict=True):
         assert filled == row + [0] * (width - len(row)) and mask == [1] * len(row) + [0] * (width - len(row))
     assert batch["input_ids"].dtype == batch["attention_mask"].dtype == torch.int64
@@ -318,6 +320,8 @@ def test_a_row_without_tokens_and_a_batch_without_rows_are_named() -> None:
         Dataset([[1], []], [0, 1])
     with pytest.raises(ValueError, match="rows must not be empty"):
         rows_of([3]).collate([])
+    with pytest.raises(ValueError, match="multiple must be at least 1, got 0"):
+        Dataset([[1]], [0], multiple=0)
 
 
 def test_a_fingerprint_is_of_the_content() -> None:
@@ -329,8 +333,9 @@ def test_a_fingerprint_is_of_the_content() -> None:
         Dataset([[1, 2], [3]], [1, 0]),
         Dataset([[1, 2], [3]], [0.0, 1.0]),
         Dataset([[1, 2], [3]], [0, 1], pad=4),
+        Dataset([[1, 2], [3]], [0, 1], multiple=1),  # another width draws another dropout mask
     ]
-    assert len({d.fingerprint() for d in [base, *others]}) == 6
+    assert len({d.fingerprint() for d in [base, *others]}) == 7
 
 
 def test_a_subset_is_the_rows_asked_for() -> None:

@@ -22,19 +22,21 @@ from lib.projection import (
     LoRA,
     PiSSA,
     RandomSubspace,
+    Rows,
     Thin,
     attach,
     detach,
     ends_in,
     factorize,
     merge,
+    only_rows,
     project_ball,
     tail_energy,
     tail_penalty,
     tail_prox,
     truncate,
 )
-from lib.regularizers import SAM, Mixout, nuclear_factors, snapshot
+from lib.regularizers import SAM, Mixout, cross_entropy, nuclear_factors, snapshot
 from tests.lib.tiny import TinyBert, bert_batch
 
 torch.set_num_threads(1)
@@ -212,6 +214,59 @@ def test_tail_prox_solves_its_problem(case, step, strength):
     generator = torch.Generator().manual_seed(0)
     for scale in (1e-3, 0.1, 1.0):
         assert cost(X) <= cost(X + scale * torch.randn(W.shape, generator=generator).double()) + 1e-9
+
+
+# Rows of the word embedding
+
+
+def tuned(thin: bool, decay: float = 0.0) -> nn.Module:
+    """Three steps of AdamW on a batch that holds some of the 50 words, the padding's among them; clipped."""
+    model, batch = TinyBert(), bert_batch()
+    batch["input_ids"] %= 20
+    batch["input_ids"][0, 0] = 0
+    if thin:
+        only_rows(model, batch["input_ids"].flatten().tolist())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=decay)
+    for step in range(3):
+        torch.manual_seed(step)
+        optimizer.zero_grad()
+        cross_entropy()(model, batch).total.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+        optimizer.step()
+    if thin:
+        held = sum(value.numel() for state in optimizer.state.values() for value in state.values() if value.ndim == 2)
+        assert merge(model) == ["encoder.embeddings.word_embeddings"]
+        assert held < 2 * sum(p.numel() for p in model.parameters() if p.ndim == 2)  # Adam's two moments, fewer rows
+    return model
+
+
+def test_training_only_the_rows_that_are_read_ends_at_the_same_weights():
+    """1e-6: float32, and the norm that clips is summed over fewer zeros."""
+    whole, rows = tuned(False), tuned(True)
+    assert type(rows.get_input_embeddings()) is nn.Embedding
+    assert rows.get_input_embeddings().padding_idx == whole.get_input_embeddings().padding_idx == 0
+    for (name, a), (other, b) in zip(whole.state_dict().items(), rows.state_dict().items(), strict=True):
+        assert name == other
+        close(a, b, 1e-6)
+    start, table = TinyBert().get_input_embeddings().weight, rows.get_input_embeddings().weight
+    assert table.requires_grad and not torch.equal(table[1:20], start[1:20])
+    assert torch.equal(table[20:], start[20:]) and torch.equal(table[0], start[0])
+    decayed = tuned(False, decay=0.1).get_input_embeddings().weight  # control: with decay it is another run
+    assert not torch.allclose(decayed[20:], table[20:], atol=1e-6)
+
+
+def test_rows_answer_for_every_word_and_refuse_what_is_not_one():
+    model = TinyBert().eval()
+    before = model(**inputs())
+    assert only_rows(model, [3, 3, 1, 0]) == 2  # the padding's row has no gradient
+    assert torch.equal(model(**inputs()), before)
+    with pytest.raises(ValueError, match="nn.Embedding, got Rows; merge"):
+        only_rows(model, [1])
+    for wrong in ([], [0], [50], [-1]):
+        with pytest.raises(ValueError, match="tokens must be one or more ids from 0 to 49"):
+            Rows(nn.Embedding(50, 2, padding_idx=0), wrong)
+    frozen = Rows(nn.Embedding(5, 2).requires_grad_(False), [1])
+    assert not any(p.requires_grad for p in frozen.parameters())
 
 
 # Thin layers
