@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     job = Job("full", sentences=options.sentences, epochs=options.epochs, threads=options.threads,
-              tests=100 if options.quick else 1000)
+              tests=100 if options.quick else options.tests)
     started = time.perf_counter()
     peaks = matmul_rates()
     found: dict[str, Any] = {"peaks": peaks, "provenance": commit(ROOT) | place() | {
@@ -53,13 +53,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sentences", type=int, default=2000, help="to train on")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5, help="times that each arm runs; medians are over these")
+    parser.add_argument("--tests", type=int, default=1000, help="sentences for the accuracy")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), metavar="ARM",
                         help=f"only these, without methods and growth: {', '.join(ARMS)}")
     parser.add_argument("--quick", action="store_true", help="see that it runs: 32 sentences, one epoch, one round")
     parser.add_argument("--out", type=Path, default=ROOT / "_build" / "bench.json")
     options = parser.parse_args(arguments)
-    for name in ("sentences", "epochs", "rounds", "threads"):
+    for name in ("sentences", "epochs", "rounds", "tests", "threads"):
         if getattr(options, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(options, name)}")
     if options.quick:

@@ -41,20 +41,22 @@ def compare(title: str, jobs: Mapping[str, Job], number: int, peaks: Mapping[str
     """Run the jobs in turn; a table of time, accuracy, memory and share of the peak; every ratio of times."""
     runs: dict[str, dict[str, Any]] = {name: {key: [run[key] for run in found] for key in found[0]}
                                        for name, found in rounds(jobs, number, label=title).items()}
-    ratios = {a: {b: ratio(runs[a]["seconds"], runs[b]["seconds"]) for b in runs} for a in runs}
+    ratios, cpu_ratios = ({a: {b: ratio(runs[a][key], runs[b][key]) for b in runs} for a in runs}
+                          for key in ("seconds", "cpu_seconds"))
     peak, first = peaks["bf16_gflops"] or peaks["fp32_gflops"], "full" if "full" in runs else next(iter(runs))
-    print(f"\n{title}: median seconds of {number} rounds; 'x {first}' is the median ratio within a round\n"
-          f"{'':44}{'accuracy':>9}{'seconds':>9}{'x ' + first:>9}{'peak MB':>9}{'added MB':>9}{'TFLOP':>8}"
+    print(f"\n{title}: median seconds of {number} rounds; 'x {first}' is the median ratio within a round, "
+          "'x cpu' that of processor time, which other work disturbs less\n"
+          f"{'':44}{'accuracy':>9}{'seconds':>9}{'x ' + first:>9}{'x cpu':>9}{'peak MB':>9}{'added MB':>9}{'TFLOP':>8}"
           f"{f'of {peak:.0f} GFLOP/s':>17}")
     for name, run in runs.items():
         arm, typical = (ARMS | METHODS)[name], {key: median(run[key]) for key in run if key != "accuracy"}
         share = typical["flop"] / typical["seconds"] / peak / 1e9
         tested = f"{mean(run['accuracy']):.1%}" if None not in run["accuracy"] else "-"
         print(f"{arm.what + (f', rate {arm.lr:g}' if arm.lr else ''):44}{tested:>9}{typical['seconds']:9.1f}"
-              f"{ratios[name][first]:9.2f}{typical['peak_mb']:9.0f}{typical['growth_mb']:9.0f}"
-              f"{typical['flop'] / 1e12:8.2f}{share:17.0%}")
+              f"{ratios[name][first]:9.2f}{cpu_ratios[name][first]:9.2f}"
+              f"{typical['peak_mb']:9.0f}{typical['growth_mb']:9.0f}{typical['flop'] / 1e12:8.2f}{share:17.0%}")
         run |= {"what": arm.what, "lr": arm.lr, "share_of_peak": share}
-    return {"runs": runs, "ratios": ratios}
+    return {"runs": runs, "ratios": ratios, "cpu_ratios": cpu_ratios}
 
 
 def targets(found: Mapping[str, Any]) -> list[dict[str, Any]]:
