@@ -168,19 +168,24 @@ def prose(notebook: NotebookNode) -> str:
 
 
 def used(term: str, notebook: NotebookNode) -> bool:
-    """Whether the chapter's prose has the term, as a word or as words, in any case, in the singular or the plural."""
+    """Whether the chapter's prose has the term, as the site's extension finds it."""
     pattern = r"\s+".join(map(re.escape, term.split()))
-    return bool(re.search(rf"\b{pattern}(?:s|es)?\b", prose(notebook), re.I))
+    return bool(re.search(rf"(?<![\w-]){pattern}(?:s|es)?\b", prose(notebook), re.I))
 
 
 def glossary(terms: list[Item], chapters: Mapping[str, NotebookNode]) -> str:
-    """The page of terms in alphabetical order; a term that two chapters define is shown once."""
+    """The page of terms in alphabetical order; a term that two chapters define is shown once.
+
+    The links to the chapters that use a term are what the site's links from first use go by: an entry's `elsewhere`
+    lists the chapters in which the word means something else.
+    """
     merged = {term["term"].casefold(): term for term in reversed(terms)}
     lines = ["# Glossary", "", "Each term in English and Chinese, in one sentence."]
     for key in sorted(merged):
         term = merged[key]
-        pages = [f"[{heading(book)}]({stem}.ipynb)" for stem, book in chapters.items() if used(term["term"], book)]
-        lines += ["", f"{term['term']} ({term['chinese']})",
+        pages = [f"[chapter {int(stem[:2])}]({stem}.ipynb)" for stem, book in chapters.items()
+                 if stem not in term.get("elsewhere", ()) and used(term["term"], book)]
+        lines += ["", f"[{term['term']}]{{#{make_id('term-' + term['term'])}}} ({term['chinese']})",
                   f": {term['sentence']}" + (f" In: {', '.join(pages)}." if pages else "")]
     return "\n".join(lines) + "\n"
 

