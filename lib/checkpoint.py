@@ -15,6 +15,9 @@ def describe(value: Any) -> str:
     """A name for what a function, optimizer or tensor holds, equal in every process: a checkpoint refuses another's.
 
     A function is its name and what it closed over, so that two strengths of one penalty differ.
+
+    Args:
+        value: a function, optimizer, tensor, number or text, or lists and dictionaries of them.
     """
     if isinstance(value, Tensor):
         content = value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()
@@ -34,7 +37,12 @@ def describe(value: Any) -> str:
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write so that a kill at any moment leaves the old file or the new one, never half of one."""
+    """Write so that a kill at any moment leaves the old file or the new one, never half of one.
+
+    Args:
+        path: the file; its folder is made.
+        state: what `torch.load` reads back with `weights_only`; "run" in it says which run it is of.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(path.name + ".partial")
     with open(scratch, "wb") as file:
@@ -45,7 +53,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, run: dict[str, Any]) -> dict[str, Any]:
-    """Read a checkpoint of `run`.
+    """Read a checkpoint, if it is one of `run`.
 
     Raises:
         ValueError: the file is damaged, or it is of another run; names what differs.

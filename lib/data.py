@@ -25,7 +25,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Split:
-    """Three lists that share no unit: see `split`."""
+    """Three lists of sentences that share no unit: `train`, `dev` and `test`; see `split`."""
 
     train: list[Sentence]
     dev: list[Sentence]
@@ -38,14 +38,25 @@ def label(sentence: Sentence) -> int:
 
 
 def soft_label(sentence: Sentence) -> float:
-    """Share of raters above 0, raters at 0 counted half: an estimate of P(class 1) in [0, 1]."""
+    """Share of raters above 0, raters at 0 counted half: an estimate of P(class 1) in [0, 1].
+
+    Raises:
+        ValueError: the sentence has no ratings.
+    """
     if not sentence.ratings:
         raise ValueError(f"sentence must have ratings for a soft label, got none for {sentence.text!r}")
     return sum((r > 0) + (r == 0) / 2 for r in sentence.ratings) / len(sentence.ratings)
 
 
 def without_neutral(sentences: Iterable[Sentence], band: float = 0.5) -> list[Sentence]:
-    """The sentences with |rating| >= band, `band` in rating points; classes of a hub set are never neutral."""
+    """The sentences with |rating| >= band; classes of a hub set are never neutral.
+
+    Args:
+        band: between 0 and 4, in points of rating.
+
+    Raises:
+        ValueError: a band out of range.
+    """
     if not 0 <= band <= 4:
         raise ValueError(f"band must be between 0 and 4, got {band}")
     return [s for s in sentences if s.category is not None or abs(s.rating) >= band]
@@ -61,6 +72,9 @@ def split(sentences: Sequence[Sentence], *, dev: float = 0.1, test: float = 0.3,
     Args:
         dev, test: expected shares of the units, each at least 0, together below 1. The rest is for training.
         salt: another text gives another split.
+
+    Raises:
+        ValueError: shares out of range, or no sentences.
     """
     if not (dev >= 0 and test >= 0 and dev + test < 1):
         raise ValueError(f"dev and test must be at least 0 and together below 1, got {dev} and {test}")
@@ -95,6 +109,9 @@ def _units(sentences: Sequence[Sentence]) -> list[str]:
 def index_labels(labels: Iterable[str | int]) -> tuple[list[str | int], list[int]]:
     """The distinct classes, sorted, and each label as an index into them.
 
+    Args:
+        labels: one a text, of Python's, numpy's or torch's making.
+
     Raises:
         TypeError: a label is neither text nor a whole number.
         ValueError: there are fewer than two classes.
@@ -117,10 +134,13 @@ class Dataset:
     Args:
         ids: one list of token ids a text, none empty.
         labels: (n,) classes from 0; or (n,) P(class 1); or (n, classes) one distribution a text.
-        pad: token id that fills a row up to the width of its batch.
+        pad: token id, from 0, that fills a row up to the width of its batch.
         cut: rows whose text was longer than allowed and lost its end.
         multiple: the width of a batch is rounded up to a multiple of it, at least 1. With 8, bfloat16 and GPU kernels
             are built for few shapes; with 1, which is faster in float32 on a CPU, there is the least padding.
+
+    Raises:
+        ValueError: an empty row, a label out of range, labels that differ in number or kind; batches of no rows.
     """
 
     ids: list[list[int]]
@@ -164,9 +184,9 @@ class Dataset:
         similar lengths, and the batches come in random order.
 
         Args:
-            size: rows in a batch; the last batch of a pool may be smaller.
+            size: rows in a batch, at least 1; the last batch of a pool may be smaller.
             key: whole numbers from 0, such as (seed, epoch), that decide the shuffle.
-            pool: batches in a pool; a larger pool pads less and mixes less.
+            pool: batches in a pool, at least 1; a larger pool pads less and mixes less.
         """
         if size < 1 or pool < 1:
             raise ValueError(f"size and pool must be at least 1, got {size} and {pool}")
@@ -177,7 +197,7 @@ class Dataset:
         return [batches[i] for i in rng.permutation(len(batches))]
 
     def in_length_order(self, size: int) -> list[list[int]]:
-        """All rows, shortest first, in batches of `size`: the least padding, for use without training."""
+        """All rows, shortest first, in batches of `size`, at least 1: the least padding, for use without training."""
         if size < 1:
             raise ValueError(f"size must be at least 1, got {size}")
         return self._cut(np.arange(len(self)), size)
@@ -190,8 +210,8 @@ class Dataset:
     def collate(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
         """One batch: input_ids and attention_mask (batch, width), int64, and labels (batch,) or (batch, classes).
 
-        The width is rounded up to a multiple of `multiple`. Labels are int64 if they are classes and float32 if they
-        are probabilities.
+        Its `rows` keep their order; the width is rounded up to a multiple of `multiple`. Labels are int64 if they are
+        classes and float32 if they are probabilities.
         """
         if len(rows) == 0:
             raise ValueError("rows must not be empty")
@@ -208,7 +228,7 @@ class Dataset:
         }
 
     def subset(self, rows: Sequence[int]) -> Dataset:
-        """The rows asked for, in that order."""
+        """The `rows` asked for, in that order."""
         lost = set(self.cut)
         return Dataset(
             [self.ids[i] for i in rows],
@@ -234,10 +254,14 @@ def encode(
     """Texts and labels as a `Dataset`; texts longer than `max_length` lose their end, which is reported.
 
     Args:
+        tokenizer: of the encoder that will read the ids, `load_encoder(...).tokenizer`.
         texts: not blank.
         labels: one a text: classes from 0, P(class 1), or a distribution over classes.
         max_length: tokens, the special ones included; at least 8, at most 512 and what the tokenizer allows.
-        multiple: of which the width of a batch is one, see `Dataset`.
+        multiple: of which the width of a batch is one, at least 1, see `Dataset`.
+
+    Raises:
+        ValueError: `max_length` out of range, no texts, a blank one, or labels that `Dataset` refuses.
     """
     step = max(multiple, 1)  # `Dataset` refuses a multiple below 1
     most = min(512, tokenizer.model_max_length) // step * step  # batches are rounded up

@@ -25,7 +25,7 @@ def checker(
         cases: arguments and the right result for them: a number, an array, a tensor or a list of these.
         mistakes: what to tell the learner -> a function that makes this mistake.
         praise: what the right answer shows, in a sentence.
-        tolerance: largest absolute difference that counts as equal.
+        tolerance: largest absolute difference that counts as equal, at least 0.
     """
 
     def check(answer: Answer) -> Verdict:
@@ -37,25 +37,25 @@ def checker(
                 return verdict(False, f"your function raised {type(error).__name__}: {error}")
             if got[-1] is None:
                 return verdict(False, "your function returns nothing yet")
-        right = [same(result, expected, tolerance) for result, (_, expected) in zip(got, cases, strict=True)]
+        right = [_same(result, expected, tolerance) for result, (_, expected) in zip(got, cases, strict=True)]
         if all(right):
             return verdict(True, praise)
         for hint, mistake in mistakes.items():
             if all(
-                same(result, mistake(*arguments), tolerance) for result, (arguments, _) in zip(got, cases, strict=True)
+                _same(result, mistake(*arguments), tolerance) for result, (arguments, _) in zip(got, cases, strict=True)
             ):
                 return verdict(False, hint)
         first = right.index(False)
         return verdict(
             False,
-            f"for {shown(cases[first][0])} your function gives `{shown(got[first])}`, "
-            f"expected `{shown(cases[first][1])}`",
+            f"for {_shown(cases[first][0])} your function gives `{_shown(got[first])}`, "
+            f"expected `{_shown(cases[first][1])}`",
         )
 
     return check
 
 
-def same(a: Any, b: Any, tolerance: float) -> bool:
+def _same(a: Any, b: Any, tolerance: float) -> bool:
     """Whether two results have one shape and differ by no more than `tolerance` anywhere."""
     try:
         a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
@@ -64,9 +64,9 @@ def same(a: Any, b: Any, tolerance: float) -> bool:
     return a.shape == b.shape and bool(np.allclose(a, b, atol=tolerance, rtol=0))
 
 
-def shown(value: Any) -> str:
+def _shown(value: Any) -> str:
     """A short text for a case: matrices by their shape."""
     if isinstance(value, tuple):
-        return f"({', '.join(map(shown, value))})"
+        return f"({', '.join(map(_shown, value))})"
     shape = getattr(value, "shape", ())
     return f"an array of shape {tuple(shape)}" if len(shape) > 1 else f"{value}"

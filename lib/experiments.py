@@ -42,7 +42,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Row:
-    """One finished run: the arguments it had, the numbers it returned, and how long it took in seconds."""
+    """One finished run.
+
+    Args:
+        spec: the arguments it had.
+        result: the numbers it returned, by name.
+        seconds: how long it took; 0 or more.
+    """
 
     spec: Json
     result: Json
@@ -51,6 +57,9 @@ class Row:
 
 def product(**axes: Iterable[Any]) -> list[Json]:
     """Every combination of values, the last axis fastest: `product(arm=["none", "l2"], seed=range(5))`.
+
+    Args:
+        axes: name -> its values.
 
     Raises:
         ValueError: an axis is empty, or text in place of a list.

@@ -106,6 +106,7 @@ def show(fig: Figure, *, alt: str, caption: str = "") -> None:
     """Show a figure as inline SVG and close it.
 
     Args:
+        fig: closed afterwards.
         alt: what is drawn and its message, for who does not see it.
         caption: a line below the figure; \\(...\\) is mathematics.
 
@@ -162,6 +163,9 @@ def explore(draw: Callable[..., Figure], *, live: bool, alt: str, caption: str =
         alt: alternative text; {0} and {1} stand for the values.
         caption: a line below the figure.
         axes: name -> the values it may take; underscores read as spaces.
+
+    Raises:
+        ValueError: an axis without values, or an empty `alt`.
     """
     if not live:
         frames = {key: draw(**dict(zip(axes, key, strict=True))) for key in itertools.product(*axes.values())}
@@ -178,7 +182,14 @@ def explore(draw: Callable[..., Figure], *, live: bool, alt: str, caption: str =
 
 @dataclass(frozen=True)
 class Question:
-    """One quiz question: the right answer, why it is right, and each wrong answer with why it is wrong."""
+    """One quiz question.
+
+    Args:
+        text: the question.
+        answer: the right one.
+        why: why it is right.
+        wrong: each wrong answer -> why it is wrong.
+    """
 
     text: str
     answer: str
@@ -215,7 +226,7 @@ def quiz(questions: Sequence[Question]) -> None:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a checker says: true or false, and why. A cell that ends with it shows nothing twice."""
+    """What a checker says: whether an answer is `ok`, and a `message` why; it is true or false as `ok` is."""
 
     ok: bool
     message: str
@@ -228,7 +239,12 @@ class Verdict:
 
 
 def verdict(ok: bool, message: str) -> Verdict:
-    """Show a checker's verdict on an exercise and return it; it never raises."""
+    """Show a checker's verdict on an exercise and return it; it never raises.
+
+    Args:
+        ok: whether the answer is right.
+        message: why, in a sentence; `code` in it is set as code.
+    """
     result = Verdict(bool(ok), message)
     word, name, colour = ("Correct", "correct", COLOURS[2]) if result else ("Not yet", "not-yet", COLOURS[1])
     display({

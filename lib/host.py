@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 in hardware; emulation is far slower than float32."""
+    """Whether the processor of `device` multiplies bfloat16 in hardware; emulation is far slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -20,7 +20,7 @@ def has_bf16(device: torch.device) -> bool:
 
 
 class Local:
-    """This process alone, on one device. It offers the names that `fit` uses of `accelerate.Accelerator`.
+    """This process alone, on one device, under the names that `fit` uses of `accelerate.Accelerator`.
 
     Args:
         device: "cpu", "cuda", ...; the first GPU where there is one, if not given.
@@ -34,18 +34,23 @@ class Local:
         self.bf16 = has_bf16(self.device) if bf16 is None else bf16
 
     def prepare(self, model: nn.Module, optimizer: Any) -> tuple[nn.Module, Any]:
+        """The model on the device, and the `optimizer` as it is."""
         return model.to(self.device), optimizer
 
     def unwrap_model(self, model: nn.Module) -> nn.Module:
+        """The model: nothing is wrapped around it."""
         return model
 
     def autocast(self) -> AbstractContextManager[Any]:
+        """The context of a forward pass, in bfloat16 or as it is."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
     def reduce(self, values: Tensor, reduction: str) -> Tensor:
+        """The `values`, of any shape, as they are: the `reduction`, "sum" or "mean", is over this process alone."""
         return values
 
     def backward(self, loss: Tensor) -> None:
+        """Gradients of `loss`, a scalar."""
         loss.backward()
 
 

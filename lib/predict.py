@@ -15,7 +15,11 @@ from lib.models import load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the label of each text."""
+    """Print the label of each text; gives 0, or exits with 2.
+
+    Args:
+        arguments: what would stand on the command line; what does stand there if not given.
+    """
     parser = argparse.ArgumentParser("python -m lib.predict", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("folder", help="what lib.models.save wrote")
     parser.add_argument("text", nargs="*", help="texts; without one, each line of stdin is a text")

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm as notebook_tqdm
 SECONDS_BETWEEN_LINES = 10.0  # where the terminal is a log file
 
 
-def watched() -> bool:
+def _watched() -> bool:
     """Whether a person looks at this notebook: Jupyter Server names its sessions, Colab brings a module of its own."""
     return "JPY_SESSION_NAME" in os.environ or "google.colab" in sys.modules
 
@@ -34,7 +34,7 @@ def progress(items: Iterable[Any], *, label: str, total: int | None = None, init
     settings = {"desc": label, "total": total, "initial": initial, "disable": not show, "dynamic_ncols": True}
     if not show:
         return tqdm(items, **settings)
-    if watched():
+    if _watched():
         return notebook_tqdm(items, **settings)
     try:
         terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w")

@@ -77,7 +77,7 @@ def tail_penalty(where: Where, rank: int, strength: float, start: Mapping[str, T
 
     Args:
         where: names of the `nn.Linear` modules whose weights, maps included, are charged.
-        rank: 0 (then it is L2) to min(m, n) - 1 of every weight.
+        rank: at least 0 (then it is L2), at most min(m, n) - 1 of every weight.
         strength: at least 0; a gradient step of size eta contracts the tail for eta * strength < 1.
         start: W0 under the weight's name, e.g. "encoder.layer.0.attention.self.query.weight"; `snapshot` makes one.
 
@@ -106,7 +106,7 @@ def tail_penalty(where: Where, rank: int, strength: float, start: Mapping[str, T
 
 
 def tail_prox(W: Tensor, rank: int, step: float, strength: float) -> Tensor:
-    """Proximal step of the tail penalty: keeps the first r singular values and shrinks the others.
+    """Proximal step of the tail penalty, (m, n): keeps the first r singular values and shrinks the others.
 
         argmin_X |X - W|_F^2 / (2 step) + strength/2 sum_{i>r} s_i(X)^2 = W_r + (W - W_r) / (1 + step * strength)
 
@@ -150,6 +150,7 @@ class Thin(nn.Module):
 
     @property
     def weight(self) -> Tensor:
+        """B A, (m, n)."""
         return self.B @ self.A
 
     def forward(self, x: Tensor) -> Tensor:
@@ -182,6 +183,8 @@ class Rows(nn.Module):
 
     A row that no text reads gets no gradient, so without weight decay Adam leaves it where it is: training R alone ends
     at the same weights, up to the rounding of the clipped norm, and spares the optimizer (words - k) n numbers.
+
+    Source: Kingma and Ba 2015, algorithm 1, where moments that are zero make a step of zero.
 
     Args:
         embedding: the table to replace.
@@ -240,7 +243,9 @@ def only_rows(model: nn.Module, tokens: Iterable[int]) -> int:
 class LoRA(nn.Module):
     """A thin correction of a frozen weight.
 
-        W -> W + s B A,   s = alpha / r  (Hu et al. 2022, eq. 3),  or alpha / sqrt(r)  (Kalajdzievski 2023)
+        W -> W + s B A,   s = alpha / r,   or alpha / sqrt(r) if stabilized        Hu et al. 2022, eq. 3
+
+    Source of the second scale: Kalajdzievski 2023.
 
     Args:
         weight: (m, n), the weight to correct; only its shape and type are used.
@@ -272,9 +277,10 @@ class LoRA(nn.Module):
 class DoRA(LoRA):
     """LoRA that learns length and direction apart.
 
-        W -> M * V / |V|,   V = W + s B A,   one length M_i a row: the weights of one output   Liu et al. 2024, eq. 5
+        W -> M * V / |V|,   V = W + s B A,   one length M_i a row        Liu et al. 2024, eq. 5
 
-    |V| is a constant for the gradient (section 4.3), so this is not the derivative of the formula. M starts at |W|.
+    A row holds the weights of one output. |V| is a constant for the gradient (section 4.3), so this is not the
+    derivative of the formula. M starts at |W|.
 
     Args:
         weight, rank, alpha, stabilized, generator: as in `LoRA`.
@@ -326,10 +332,12 @@ class PiSSA(LoRA):
 class RandomSubspace(nn.Module):
     """All mapped weights move in one random subspace of d dimensions: its size is the intrinsic dimension.
 
-        theta -> theta + P z,   P: (m n, d), one entry +-sqrt(d / mn) in a row, so |P z| is about |z| for each weight
+        theta -> theta + P z,   one entry +-sqrt(d / N) in each row of P
+
+    P is (N, d) for a weight of N = m n numbers, and |P z| about |z|.
 
     Source: Li et al. 2018 (intrinsic dimension), section 2, where P is dense or Fastfood. Ours is a count sketch
-    (Charikar et al. 2002): it costs one integer a weight and no product.
+    (Charikar et al. 2002): it costs one integer a number of the weight and no product.
 
     Args:
         weight: (m, n).

@@ -36,7 +36,15 @@ def device() -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one chapter, and the published bands its results are compared with."""
+    """One run of one chapter, as `start` makes it.
+
+    Args:
+        chapter: the notebook's name without its ending.
+        profile: "quick" or "full".
+        seed: from 0.
+        device: "cpu" or "cuda".
+        bands: name of a result -> its published "low" and "high".
+    """
 
     chapter: str
     profile: str
@@ -172,7 +180,7 @@ def start(chapter: str, *, profile: str, seed: int) -> Run:
 
 
 def interval(values: Sequence[float]) -> list[float] | None:
-    """Return the 95% interval of the mean, mean -+ t(0.975, n - 1) s / sqrt(n); None for a single value."""
+    """Return the 95% interval of the mean of `values`, mean -+ t(0.975, n - 1) s / sqrt(n); None for a single value."""
     if len(values) < 2:
         return None
     from scipy.stats import t

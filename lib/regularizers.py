@@ -51,7 +51,7 @@ def targets(labels: Tensor, classes: int) -> Tensor:
 
     Args:
         labels: integers (N,) in [0, C); floats (N,) in [0, 1] where C = 2; or floats (N, C), rows that sum to 1.
-        classes: C.
+        classes: C, at least 2.
 
     Raises:
         ValueError: labels of another shape or outside their range, named.
@@ -197,6 +197,8 @@ def penalized(base: Objective, penalty: Penalty, name: str) -> Objective:
     Put it outside R-Drop, so that it is computed once.
 
     Args:
+        base: called once.
+        penalty: model -> scalar.
         name: not the name of a part that `base` has.
 
     Raises:
@@ -324,7 +326,7 @@ def set_dropout(model: nn.Module, p: float) -> list[str]:
 
 
 class Mixout(nn.Module):
-    """Swap weights for their start at random; a map for `attach`. In evaluation it is the identity.
+    """Swap weights for their start at random, as a map for `attach`; in evaluation it is the identity.
 
         W -> (M * W + (1 - M) * W0 - p W0) / (1 - p),   M ~ Bernoulli(1 - p)        Lee et al. 2020, section 3
 
@@ -380,11 +382,12 @@ class SAM(torch.optim.Optimizer):
         self.param_groups, self.state = inner.param_groups, inner.state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Give `state_dict`, from `state_dict()`, to the inner optimizer."""
         self.inner.load_state_dict(state_dict)
         self.param_groups, self.state = self.inner.param_groups, self.inner.state  # loading rebinds both
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        """One step; `closure` zeroes the gradient, computes loss and gradient, returns the loss. It is called twice."""
+        """One step; `closure`, called twice, zeroes the gradient, computes loss and gradient and returns the loss."""
         if closure is None:
             raise TypeError("SAM.step needs a closure that computes loss and gradient, got None")
         loss = closure()
@@ -501,7 +504,7 @@ def interpolate(start: State, tuned: State, alpha: float) -> dict[str, Tensor]:
 
     Args:
         start, tuned: state dicts with the same names and shapes.
-        alpha: 0 (the start, bit for bit) to 1 (the tuned model, bit for bit).
+        alpha: from 0 (the start, bit for bit) to 1 (the tuned model, bit for bit).
 
     Raises:
         ValueError: alpha out of range, states that differ in names or shapes, or unmerged maps.

@@ -65,9 +65,9 @@ def service(model: Classifier, limits: Limits | None = None) -> FastAPI:
     limits = limits or Limits()
     busy = Lock()
     app = FastAPI(title="sentiment", docs_url=None, redoc_url=None)  # their pages load scripts from another host
-    app.add_middleware(BodyLimit, most=limits.body)
+    app.add_middleware(_BodyLimit, most=limits.body)
 
-    Text = Annotated[str, StringConstraints(max_length=limits.characters), AfterValidator(not_blank)]
+    Text = Annotated[str, StringConstraints(max_length=limits.characters), AfterValidator(_not_blank)]
 
     class Texts(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
@@ -91,7 +91,7 @@ def service(model: Classifier, limits: Limits | None = None) -> FastAPI:
     @app.exception_handler(RequestValidationError)
     def refuse(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        got = "nothing" if first["type"] == "missing" else shown(first["input"])
+        got = "nothing" if first["type"] == "missing" else _shown(first["input"])
         match first["loc"][1:]:
             case ("texts",):
                 field, rule = "texts", f"must be a list of 1 to {limits.texts} texts"
@@ -101,22 +101,22 @@ def service(model: Classifier, limits: Limits | None = None) -> FastAPI:
                 field, rule = name[:60], "must not be there: a request holds texts alone"
             case _:
                 field, rule = "body", BODY
-                got = shown(error.body)
-        return refusal(422, field, f"{field} {rule}, got {got}")
+                got = _shown(error.body)
+        return _refusal(422, field, f"{field} {rule}, got {got}")
 
     @app.exception_handler(HTTPError)
     def fail(request: Request, error: HTTPError) -> JSONResponse:
         if error.status_code in (404, 405):
             field = {404: "path", 405: "method"}[error.status_code]
             words = f"{field} must be that of POST /predict or GET /health, got {request.method} {request.url.path}"
-            return refusal(error.status_code, field, words[:160])
+            return _refusal(error.status_code, field, words[:160])
         unread = f"body {BODY}, got what cannot be read"
-        return refusal(error.status_code, "body", unread if error.status_code == 400 else str(error.detail))
+        return _refusal(error.status_code, "body", unread if error.status_code == 400 else str(error.detail))
 
     return app
 
 
-class BodyLimit:
+class _BodyLimit:
     """Refuses a body of more than `most` bytes before all of it is read, whatever length it declares."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:
@@ -136,34 +136,38 @@ class BodyLimit:
         declared = int(dict(scope.get("headers", [])).get(b"content-length", b"0"))
         if declared > self.most:
             words = f"body must hold at most {self.most} bytes, got {declared}"
-            await refusal(413, "body", words)(scope, receive, send)
+            await _refusal(413, "body", words)(scope, receive, send)
         else:
             await self.app(scope, counted, send)
 
 
-def not_blank(text: str) -> str:
+def _not_blank(text: str) -> str:
     """The text, or ValueError where it is white space alone."""
     if not text.strip():
         raise ValueError("blank")
     return text
 
 
-def shown(value: Any) -> str:
+def _shown(value: Any) -> str:
     """What was sent, in few characters that any terminal can print."""
     if isinstance(value, list | dict):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
     return f"{len(value)} characters" if isinstance(value, str | bytes) and len(value) > 60 else ascii(value)[:80]
 
 
-def refusal(status: int, field: str, error: str) -> JSONResponse:
+def _refusal(status: int, field: str, error: str) -> JSONResponse:
     """The answer to a request that is not served."""
     return JSONResponse({"error": error, "field": field}, status)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Load a folder that `lib.models.save` wrote, say where the service listens, and answer until told to stop."""
-    parser = argparse.ArgumentParser("python -m lib.service", description=main.__doc__)
-    parser.add_argument("folder")
+    """Load a folder that `lib.models.save` wrote, say where the service listens, and answer until told to stop.
+
+    Args:
+        arguments: what would stand on the command line; what does stand there if not given.
+    """
+    parser = argparse.ArgumentParser("python -m lib.service", description="Answer over HTTP for a saved classifier.")
+    parser.add_argument("folder", help="what lib.models.save wrote")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1 is this machine alone")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     for name, default in asdict(Limits()).items():

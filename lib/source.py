@@ -69,7 +69,7 @@ class Sentence:
 
     Args:
         text: the sentence.
-        rating: mean of `ratings`, from -4 (most negative) to 4; NaN in a hub set, which has classes instead.
+        rating: mean of `ratings`, at least -4 (most negative), at most 4; NaN in a hub set, which has classes instead.
         ratings: every rater's rating, whole numbers from -4 to 4.
         domain: one of `DOMAINS`, or the path of a hub set.
         group: the review or article that the sentence is part of; "" where the domain has none.

@@ -50,7 +50,7 @@ def cached(folder: Path, key: Json, compute: Callable[[], Mapping[str, NDArray[A
         ValueError: `key` is not JSON, or an array holds Python objects.
     """
     path = Path(folder) / f"{digest(key)}.npz"
-    with locked(path):
+    with _locked(path):
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return dict(stored)
@@ -79,8 +79,17 @@ def read_runs(path: Path) -> dict[str, Json]:
 
 
 def save_run(path: Path, key: str, run: Json, provenance: Json) -> None:
-    """Add one run to the store at `path`; several processes may do so at once. One line a run, for a readable diff."""
-    with locked(path):
+    """Add one run to the store at `path`; several processes may do so at once.
+
+    Args:
+        key: the run's name, from `digest`; a run of that name is replaced.
+        run: what happened, as JSON holds it; one line of the file, for a readable diff.
+        provenance: where and with what it ran, from `place` and `commit`.
+
+    Raises:
+        ValueError: the file is not a store, or what was given is not JSON.
+    """
+    with _locked(path):
         book = read_runs(path)
         book["provenance"][digest(provenance)] = provenance
         book["runs"][key] = run | {"provenance": digest(provenance)}
@@ -129,7 +138,7 @@ def commit(folder: Path) -> Json:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[None]:
     """Keep other processes from changing `path`, by a lock file beside it; makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
@@ -137,7 +146,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write beside `path`, then rename, so that a kill at any moment leaves the old file or the new one."""
+    """Let `write` fill a file beside `path`, then rename it: a kill leaves the old file or the new one."""
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
         write(file)

@@ -1,11 +1,12 @@
 """One loop for every method in the book.
 
-What varies is passed in as four plain values and nothing else:
+What varies is passed in as plain values and nothing else:
 
     model      altered beforehand (LoRA, thin layers, mixout, a projection in the head, another dropout rate)
     objective  (model, batch) -> Loss; composes by wrapping (R-Drop, SMART, L2-SP, smoothing)
     optimizer  anything with torch's `step(closure)` contract (AdamW, SGD, SAM(AdamW))
     stop       (history) -> bool, a pure function of the record so far
+    host       where it runs: `Local()`, the default, or an `accelerate.Accelerator`
 
 Randomness is a function, not a state: step t of seed s always draws the same numbers. A checkpoint therefore holds no
 generator state, a resumed run ends with the bits of an uninterrupted one, and evaluation cannot disturb training.
@@ -48,13 +49,13 @@ class Plan:
     """The numbers that define a run.
 
     Args:
-        epochs: passes over the data.
-        batch_size: examples a step, over all processes together.
-        lr: peak learning rate.
+        epochs: passes over the data, at least 1.
+        batch_size: examples a step, over all processes together, at least 1.
+        lr: peak learning rate, above 0.
         warmup: fraction of all steps over which the rate rises to its peak; it then falls linearly to zero.
-        clip: largest L2 norm of the whole gradient; `inf` switches clipping off.
+        clip: largest L2 norm of the whole gradient, above 0; `inf` switches clipping off.
         eval_every: steps between evaluations. The last step is always evaluated.
-        seed: chooses batch order and every random draw of training.
+        seed: chooses batch order and every random draw of training, from 0.
 
     Raises:
         ValueError: a number outside its range.
@@ -81,7 +82,7 @@ class Plan:
 
 
 def warmup_linear(t: float, warmup: float) -> float:
-    """Learning-rate factor at progress t in (0, 1): up to 1 over the first `warmup`, then down to 0."""
+    """Learning-rate factor at progress `t`, between 0 and 1: up to 1 over the fraction `warmup`, then down to 0."""
     return t / warmup if t < warmup else (1.0 - t) / (1.0 - warmup)
 
 
@@ -94,6 +95,10 @@ def patience(metric: str, evaluations: int) -> Stop:
     """Stop once `metric`, where higher is better, has not improved for `evaluations` evaluations in a row.
 
     Source: Prechelt 1998, "Early stopping - but when?", class UP with a strip of one evaluation.
+
+    Args:
+        metric: its name in the history.
+        evaluations: at least 1.
 
     Raises:
         ValueError: `evaluations` below 1.
@@ -109,14 +114,19 @@ def patience(metric: str, evaluations: int) -> Stop:
 
 
 def predict_logits(model: nn.Module, data: Data, *, batch_size: int = 64, host: Any = None) -> Tensor:
-    """What the model says of every row of `data`, in order, in evaluation mode: (rows, classes), float32 on the CPU."""
+    """What the model says of every row of `data`, in order, in evaluation mode: (rows, classes), float32 on the CPU.
+
+    Args:
+        data: batches and their content.
+        batch_size: rows at a time, at least 1.
+    """
     device, training = next(model.parameters()).device, model.training
     host = host or Local(device.type)
     model.eval()
     try:
         with torch.inference_mode(), host.autocast():
             order = data.in_length_order(batch_size)
-            parts = [model(**to(device, inputs(data.collate(rows)))).float().cpu() for rows in order]
+            parts = [model(**_to(device, _inputs(data.collate(rows)))).float().cpu() for rows in order]
     finally:
         model.train(training)
     logits = torch.cat(parts)
@@ -124,7 +134,11 @@ def predict_logits(model: nn.Module, data: Data, *, batch_size: int = 64, host: 
 
 
 def evaluator(data: Data, *, batch_size: int = 64, host: Any = None) -> Callable[[nn.Module], Record]:
-    """Function from a model to its "accuracy" and mean negative log-likelihood "nll", nats, on hard-labelled `data`."""
+    """Function from a model to its "accuracy" and mean negative log-likelihood "nll", nats, on hard-labelled `data`.
+
+    Args:
+        batch_size: rows at a time, at least 1.
+    """
 
     def evaluate(model: nn.Module) -> Record:
         logits = predict_logits(model, data, batch_size=batch_size, host=host)
@@ -202,10 +216,10 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         for group in optimizer.param_groups:
             group["lr"] = lr * group.get("lr_scale", 1.0)
         rows = batches[step][host.process_index::host.num_processes]
-        batch = to(host.device, data.collate(rows))
+        batch = _to(host.device, data.collate(rows))
         share = len(rows) * host.num_processes / len(batches[step])  # the mean over processes is that over the batch
         model.train()
-        record = update(model, optimizer, objective, batch, share, list(trained.values()), plan, step, host)
+        record = update(model, optimizer, objective, batch, list(trained.values()), plan, step, host, share=share)
         record["lr"] = lr
         due = (step + 1) % plan.eval_every == 0 or step + 1 == len(batches)
         if due and evaluate is not None:
@@ -225,9 +239,17 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
     return history
 
 
-def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch, share: float,
-           trained: list[nn.Parameter], plan: Plan, step: int, host: Any) -> Record:
-    """One optimizer step; the record of its first pass. `share` weighs this process's rows in the mean over processes.
+def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch, trained: list[nn.Parameter],
+           plan: Plan, step: int, host: Any, *, share: float = 1.0) -> Record:
+    """One optimizer step of `fit`; the record of its first pass.
+
+    Args:
+        objective: (model, batch) -> Loss.
+        batch: the model's keyword arguments and "labels", on its device.
+        trained: parameters whose gradient is clipped.
+        plan: its `clip` and `seed` are used.
+        step: from 0; with the seed it decides every random draw.
+        share: weight, above 0, of this process's rows in the mean over processes.
 
     Raises:
         FloatingPointError: a loss or gradient that is not finite, before it reaches the weights; in every process.
@@ -257,11 +279,11 @@ def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch,
     return passes[0]
 
 
-def inputs(batch: Batch) -> Batch:
+def _inputs(batch: Batch) -> Batch:
     """The batch without its labels: the model's keyword arguments."""
     return {name: value for name, value in batch.items() if name != "labels"}
 
 
-def to(device: torch.device, batch: Batch) -> Batch:
+def _to(device: torch.device, batch: Batch) -> Batch:
     """The batch on `device`."""
     return {name: value.to(device) for name, value in batch.items()}

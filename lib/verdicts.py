@@ -2,8 +2,11 @@
 
     n  seeds: repetitions, the same ones in every arm
     m  items: test sentences, the same ones in every arm
-    d  difference between two arms under one seed; sd is its standard deviation over seeds
-    t_k, with k degrees of freedom, the quantile of Student's t that the level asks for
+    d  difference between two arms under one seed
+    sd  its standard deviation over seeds, above 0
+    level  coverage of an interval, between 0.5 and 1
+    power  probability of seeing what is there, between 0.5 and 1
+    t_k  with k degrees of freedom, the quantile of Student's t that the level asks for
 
 A null result is not "p > 0.05" but "within the bound", and the bound is one that n seeds can reach.
 """
@@ -27,8 +30,8 @@ class Effect:
     Args:
         difference: mean of d, in the unit of what was compared.
         error: its standard error, same unit.
-        dof: degrees of freedom of `error`.
-        seeds: n.
+        dof: degrees of freedom of `error`, above 0.
+        seeds: n, at least 2.
         level: coverage of the interval (`low`, `high`).
     """
 
@@ -39,7 +42,11 @@ class Effect:
     level: float = 0.95
 
     def interval(self, level: float) -> tuple[float, float]:
-        """The interval (low, high) that holds the true difference with probability `level`."""
+        """The interval (low, high) that holds the true difference with probability `level`, between 0 and 1.
+
+        Raises:
+            ValueError: a level out of range.
+        """
         half = _t(self.dof, level) * self.error
         return self.difference - half, self.difference + half
 
@@ -214,7 +221,13 @@ def verdict(effects: Effect | Sequence[Effect], *, bound: float, direction: int)
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """y = scale * x ** exponent, with the interval (`low`, `high`) of the exponent."""
+    """A power law y = scale * x ** exponent, with the interval (`low`, `high`) of the exponent.
+
+    Args:
+        scale: y at x = 1, in the units of y.
+        exponent: by how much log y grows with log x, without units.
+        low, high: ends of its interval, without units.
+    """
 
     scale: float
     exponent: float

@@ -12,7 +12,7 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from tools import register, repo, report
+from tools import api, register, repo, report
 from tools.notebooks import CLAIM, RESULT, Mistake, cells, chapters, read
 
 
@@ -58,6 +58,7 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, A
         else:
             print(f"  {path.stem}: not run yet, its page will have no outputs", flush=True)
         (target / "chapters" / path.name).write_text(nbformat.writes(page), encoding="utf-8")
+    api.write(root, target / "chapters")
     sources = {path.stem: read(path) for path in chapters(root)}
     register.write(root / "chapters", target / "chapters", sources, executed)
     meta = yaml.safe_dump({"myst": {"html_meta": {"description lang=en": report.DESCRIPTION}}}, width=1000)

@@ -235,7 +235,7 @@ def save_from_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_the_lock_is_what_keeps_concurrent_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert save_from_threads(tmp_path / "locked.json", monkeypatch) == 5
-    monkeypatch.setattr(store, "locked", lambda path: nullcontext())
+    monkeypatch.setattr(store, "_locked", lambda path: nullcontext())
     assert save_from_threads(tmp_path / "unlocked.json", monkeypatch) < 5
 
 

@@ -24,7 +24,7 @@ from transformers import BertConfig, BertModel
 
 from lib import predict
 from lib.models import Classifier, Encoder, load, save
-from lib.service import BodyLimit, Limits, main, service
+from lib.service import Limits, _BodyLimit, main, service
 
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(texts=4, characters=300, body=4096)
@@ -189,10 +189,10 @@ def test_a_large_body_is_refused_whatever_it_declares(port: int) -> None:
 def test_without_the_limit_the_large_body_would_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the test above: it is the limit that refuses."""
 
-    async def through(self: BodyLimit, scope: Any, receive: Any, send: Any) -> None:
+    async def through(self: _BodyLimit, scope: Any, receive: Any, send: Any) -> None:
         await self.app(scope, receive, send)
 
-    monkeypatch.setattr(BodyLimit, "__call__", through)
+    monkeypatch.setattr(_BodyLimit, "__call__", through)
     with serving(service(load(folder), LIMITS)) as port:
         assert ask(port, "POST", "/predict", json.dumps({"texts": ["good"], "padding": "x" * 4096}).encode())[0] == 422
 

@@ -1,0 +1,58 @@
+"""Examples of `lib.data`; see `tests/lib/test_examples.py`."""
+
+# %% Split
+from lib.data import load_domain, split
+
+parts = split(load_domain("amazon"))
+reviews = {s.group for s in parts.train} & {s.group for s in parts.test}
+assert not reviews  # no review lies on both sides
+
+# %% label
+from lib.data import Sentence, label
+
+sentence = Sentence("A fine film.", rating=2.5, ratings=(2, 3), domain="movies")
+assert label(sentence) == 1
+
+# %% soft_label
+from lib.data import Sentence, soft_label
+
+sentence = Sentence("A film.", rating=0.25, ratings=(2, 0, -2, 1), domain="movies")
+assert soft_label(sentence) == 0.625  # two raters above 0, one at 0, one below
+
+# %% without_neutral
+from lib.data import load_domain, without_neutral
+
+tweets = load_domain("tweets")
+clear = without_neutral(tweets, band=1.0)
+assert 0 < len(clear) < len(tweets)
+assert min(abs(s.rating) for s in clear) >= 1.0
+
+# %% split
+from lib.data import load_domain, split
+
+tweets = load_domain("tweets")
+parts = split(tweets, dev=0.1, test=0.3)
+assert len(parts.train) + len(parts.dev) + len(parts.test) == len(tweets)
+assert parts.test == split(tweets[::-1], dev=0.1, test=0.3).test[::-1]  # whatever their order
+
+# %% index_labels
+from lib.data import index_labels
+
+classes, y = index_labels(["sport", "food", "sport"])
+assert classes == ["food", "sport"] and y == [1, 0, 1]
+
+# %% Dataset
+from lib.data import Dataset
+
+data = Dataset([[5, 6], [7], [8, 9, 4]], labels=[0, 1, 1])
+batches = data.batches(2, key=(0, 1))  # seed 0, epoch 1
+assert sorted(row for batch in batches for row in batch) == [0, 1, 2]
+assert data.collate([0, 2])["attention_mask"].sum(1).tolist() == [2, 3]
+
+# %% encode
+from lib.data import encode
+from lib.models import load_encoder
+
+data = encode(load_encoder("minilm").tokenizer, ["A fine film.", "Dull."], [1, 0])
+assert len(data) == 2 and data.labels == [1, 0]
+assert [len(row) for row in data.ids] == [6, 4]  # [CLS] and [SEP] count

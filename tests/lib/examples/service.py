@@ -1,0 +1,26 @@
+"""Examples of `lib.service`; see `tests/lib/test_examples.py`."""
+
+# %% Limits
+from lib.models import Classifier, load_encoder
+from lib.service import Limits, service
+
+model = Classifier(load_encoder("minilm"), ["bad", "good"])
+app = service(model, Limits(texts=8, characters=500))
+assert {"/predict", "/health"} <= {route.path for route in app.routes}
+
+# %% service
+from lib.models import Classifier, load_encoder
+from lib.service import service
+
+app = service(Classifier(load_encoder("minilm"), ["bad", "good"]))  # serve it with `uvicorn.run(app)`
+(health,) = (route.endpoint for route in app.routes if route.path == "/health")
+assert health()["classes"] == ["bad", "good"]
+
+# %% main
+from lib.service import main
+
+try:
+    main(["no-such-folder", "--port", "0"])
+except SystemExit as ended:
+    code = ended.code
+assert code == 2  # an argument is wrong, and stderr says which

@@ -1,0 +1,276 @@
+"""The page of `lib`, from its docstrings and from the examples that the tests run; the code is read, not imported."""
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+GROUPS = {
+    "Methods": ("projection", "regularizers", "loss"),
+    "Data and models": ("data", "source", "models"),
+    "Training": ("training", "host", "checkpoint", "progress"),
+    "Experiments": ("experiments", "verdicts", "store"),
+    "Use": ("predict", "service"),
+    "Pages": ("record", "figures", "exercises"),
+}
+SECTIONS = ("Args", "Returns", "Raises")
+YEAR = r"\b(?:1[89]|20)\d\d[ab]?\b"
+DESCRIPTION = "Every public name of the book's library: signature, shapes, errors, source, and an example that runs."
+
+
+@dataclass(frozen=True)
+class Doc:
+    """A docstring in its parts.
+
+    Args:
+        summary: its first paragraph.
+        body: the other paragraphs; one that starts with white space is a formula or code.
+        sections: "Args", "Returns", "Raises" -> name -> what is said of it; "Returns" has the one name "".
+    """
+
+    summary: str
+    body: list[str]
+    sections: dict[str, dict[str, str]]
+
+    @property
+    def text(self) -> str:
+        """Everything but the sections."""
+        return "\n\n".join([self.summary, *self.body])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A public function, class or method: its name, the node that defines it, its docstring, its public methods."""
+
+    name: str
+    node: ast.FunctionDef | ast.ClassDef
+    doc: Doc
+    methods: list[Entry] = field(default_factory=list)
+
+
+def parse(node: ast.Module | ast.FunctionDef | ast.ClassDef) -> Doc:
+    """The docstring of a node in its parts; that of a module stands at the margin already."""
+    docstring = ast.get_docstring(node, clean=not isinstance(node, ast.Module)) or ""
+    head, *rest = re.split(rf"^({'|'.join(SECTIONS)}):\n", docstring, flags=re.M)
+    summary, *body = re.split(r"\n\s*\n", head.rstrip())
+    sections = {}
+    for title, text in zip(rest[::2], rest[1::2], strict=True):
+        lines = textwrap.dedent(text).strip()
+        if title == "Returns":
+            sections[title] = {"": " ".join(lines.split())}
+        else:
+            items = (item.partition(":") for item in re.split(r"\n(?=\S)", lines))
+            sections[title] = {name: " ".join(said.split()) for names, _, said in items for name in names.split(", ")}
+    return Doc(" ".join(summary.split()), body, sections)
+
+
+def public(body: list[ast.stmt]) -> list[Entry]:
+    """The functions and classes among `body` whose names do not start with an underscore."""
+    return [Entry(node.name, node, parse(node),
+                  public(node.body) if isinstance(node, ast.ClassDef) else [])
+            for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")]
+
+
+def library(folder: Path) -> dict[str, tuple[Doc, list[Entry]]]:
+    """Module -> its docstring and its public names, in reading order; a module without any is left out.
+
+    Raises:
+        ValueError: a module stands in no group of the page.
+    """
+    trees = {path.stem: ast.parse(path.read_text("utf-8")) for path in sorted(folder.glob("*.py"))}
+    found = {name: (parse(tree), public(tree.body)) for name, tree in trees.items()}
+    order = [name for names in GROUPS.values() for name in names]
+    if strange := [name for name, (_, entries) in found.items() if entries and name not in order]:
+        raise ValueError(f"each module of lib must stand in a group of the page, {strange[0]} stands in none")
+    return {name: found[name] for name in order if name in found}
+
+
+def examples(folder: Path) -> dict[str, dict[str, str]]:
+    """Module -> name -> example: the cells of the module's file, each headed by `# %% name`."""
+    return {path.stem: {name: code.strip() for name, code in
+                        re.findall(r"^# %% (\w+)\n(.*?)(?=^# %% |\Z)", path.read_text("utf-8"), re.M | re.S)}
+            for path in sorted(folder.glob("*.py"))}
+
+
+# The page
+
+
+def page(modules: Mapping[str, tuple[Doc, list[Entry]]], shown: Mapping[str, Mapping[str, str]], code: str) -> str:
+    """The page in MyST Markdown.
+
+    Args:
+        modules: what `library` found.
+        shown: what `examples` found.
+        code: address of the repository's files, e.g. "https://github.com/OWNER/NAME/blob/main".
+    """
+    lines = ["# The library", "",
+             "What the chapters import, name by name. Install it with `pip install .` in the book's folder; each "
+             "example below runs as it stands, and the tests run it. An argument out of range raises an error that "
+             "says its name, its value and what is allowed.", "", "::::{container} index"]
+    for group, names in GROUPS.items():
+        lines += ["", f"**{group}**", ""]
+        lines += [f"[{name}](#api-{name})\n: {_links(name, modules[name][1])}\n" for name in names if name in modules]
+    lines += ["", "::::"]
+    for name, (doc, entries) in modules.items():
+        lines += ["", f"(api-{name})=", f"## lib.{name}", "", _prose(doc.summary), ""]
+        for paragraph in doc.body:
+            lines += [*_paragraph(paragraph, formulas=False), ""]
+        for entry in entries:
+            where = f"{code}/lib/{name}.py#L{entry.node.lineno}"
+            lines += ["", f"({_label(name, entry)})=", f"### {entry.name}", "", *_entry(entry)]
+            if entry.name in shown.get(name, {}):
+                lines += [":::{container} example", f"Example. [Code of {entry.name}]({where})", "",
+                          "```python", shown[name][entry.name], "```", ":::", ""]
+    return "\n".join(lines) + "\n"
+
+
+def _label(module: str, entry: Entry) -> str:
+    """Where the entry stands; labels know no capitals, so `Split` and `split` would be one."""
+    return f"api-{module}-{'class-' * isinstance(entry.node, ast.ClassDef)}{entry.name.lower()}"
+
+
+def _links(module: str, entries: list[Entry]) -> str:
+    return ", ".join(f"[{entry.name}](#{_label(module, entry)})" for entry in entries)
+
+
+def _entry(entry: Entry) -> list[str]:
+    """Signature, text and sections of a name, then the same of its methods."""
+    lines = ["```python", signature(entry.node), "```", "", _prose(entry.doc.summary), ""]
+    for paragraph in entry.doc.body:
+        lines += [*_paragraph(paragraph), ""]
+    before = {"Args": "", "Returns": "returns", "Raises": "raises "}
+    facts = [f"{before[title]}{f'`{name}`' if name else ''}\n: {_prose(said)}\n"
+             for title, items in entry.doc.sections.items() for name, said in items.items()]
+    if facts:
+        lines += [":::{container} facts", *facts, ":::", ""]
+    for method in entry.methods:
+        if method.doc.summary:
+            lines += [f"**`.{method.name}`**", "", *_entry(method)]
+    return lines
+
+
+def signature(node: ast.FunctionDef | ast.ClassDef) -> str:
+    """How a name is called: one line where it fits a phone, else one line an argument."""
+    if isinstance(node, ast.ClassDef):
+        start = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+        fields = [ast.unparse(each) for each in node.body if isinstance(each, ast.AnnAssign)]
+        decorated = any("dataclass" in ast.unparse(each) for each in node.decorator_list)
+        arguments = _arguments(start[0])[1:] if start else fields if decorated else []
+        tail = ""
+    else:
+        if any(ast.unparse(each) == "property" for each in node.decorator_list):
+            return f"{node.name}{f': {ast.unparse(node.returns)}' if node.returns else ''}"
+        arguments = [each for each in _arguments(node) if each != "self"]
+        tail = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    arguments = [each for each in arguments if not each.startswith("_")]
+    line = f"{node.name}({', '.join(arguments)}){tail}"
+    return line if len(line) <= 60 else f"{node.name}(\n    " + ",\n    ".join(arguments) + f",\n){tail}"
+
+
+def _arguments(node: ast.FunctionDef) -> list[str]:
+    """The arguments as they are written, with "*" where keywords begin."""
+    given = node.args
+    plain = [None] * (len(given.args) - len(given.defaults)) + list(given.defaults)
+    pairs = list(zip(given.args, plain, strict=True))
+    found = [_argument(each, default) for each, default in pairs]
+    if given.vararg:
+        found.append("*" + _argument(given.vararg, None))
+    elif given.kwonlyargs:
+        found.append("*")
+    found += [_argument(each, default) for each, default in zip(given.kwonlyargs, given.kw_defaults, strict=True)]
+    return found + (["**" + _argument(given.kwarg, None)] if given.kwarg else [])
+
+
+def _argument(argument: ast.arg, default: ast.expr | None) -> str:
+    typed = ast.unparse(argument)
+    return typed if default is None else f"{typed} = {ast.unparse(default)}"
+
+
+def _paragraph(text: str, *, formulas: bool = True) -> list[str]:
+    """Markdown of a paragraph: plain prose, lines set off in it, code, or a formula with its source."""
+    if not text.startswith(" "):
+        before, *rest = re.split(r"\n(?= )", text, maxsplit=1)
+        if not rest:
+            found = text.startswith("Source:")
+            return [":::{container} source", _prose(text), ":::"] if found else [_prose(text)]
+        block, *after = re.split(r"\n(?=\S)", rest[0], maxsplit=1)
+        return [_prose(before), "", *_list(block), "", *map(_prose, after)]
+    code = textwrap.dedent(text)
+    if re.match(r"\w+\(.*\)$|python ", code):
+        return ["```text" if code.startswith("python ") else "```python", code, "```"]
+    if not formulas:
+        return _list(text)
+    parts = [part.strip(" ,;") for part in re.split(r"\n| {3,}", code) if part.strip(" ,;")]
+    return [part for each in parts for part in
+            ([":::{container} source", _prose(each), ":::"] if re.search(YEAR, each) else ["$$", tex(each), "$$", ""])]
+
+
+def _list(block: str) -> list[str]:
+    """One item a line of the block; deeper lines belong to the item above, wide gaps divide a term from its words."""
+    items = (re.fullmatch(r"(?:(\S+) {2,})?(.*)", item, re.S) for item in re.split(r"\n(?=\S)", textwrap.dedent(block)))
+    return [f"- {f'**{_prose(item[1])}** ' if item[1] else ''}{_prose(item[2])}" for item in items if item]
+
+
+def _prose(text: str) -> str:
+    """Prose of a docstring as Markdown: what Markdown would read as markup outside code stands for itself."""
+    parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
+    return "".join(part if part.startswith("`") else re.sub(r"([*_$<>\[\]{}^~])", r"\\\1", part) for part in parts)
+
+
+GREEK = {"theta", "alpha", "beta", "delta", "eta", "rho", "sigma", "lambda"}
+NAMED = {"sum": r"\sum", "min": r"\min", "max": r"\max", "log": r"\log", "exp": r"\exp", "grad": r"\nabla ",
+         "argmin": r"\operatorname*{argmin}", "sign": r"\operatorname{sign}", "KL": r"\mathrm{KL}", "inf": r"\infty "}
+SIGNS = {"<=": r"\le ", ">=": r"\ge ", "->": r"\to ", "<-": r"\leftarrow ", "+-": r"\pm ", "*": r"\cdot ",
+         "~": r"\sim ", "_*": "_*", "%": r"\%"}
+TOKEN = re.compile(r"`[^`]*`|[A-Za-z]+(?:-[A-Za-z]+)+|[A-Za-z]+\d*_[A-Za-z0-9]+|[A-Za-z]+\d*|<=|>=|->|<-|\+-|_\*|.",
+                   re.S)
+
+
+def tex(formula: str) -> str:
+    """A formula of a docstring in TeX: Greek names, operators and words are told apart, the rest is TeX already."""
+    out, words = [""], ""
+    formula = re.sub(r"\bsqrt\(([^()]*)\)", r"\\sqrt{\1}", formula)
+    for token in [*TOKEN.findall(formula), ""]:
+        if _is_word(token) and out[-1][-1:] != "\\" or words and token == " ":
+            words += token.strip("`")
+            continue
+        if words:
+            before = " " if len(out) > 1 and out[-1] == " " and re.search(r"[\w})|,:]\s*$", out[-2]) else ""
+            words = words if token.isalnum() or token in tuple("|(\\") else words.rstrip()
+            out.append(rf"\text{{{before}{words.replace('_', chr(92) + '_')}}}")
+            words = ""
+        out.append(SIGNS.get(token) or (_letter(token) if token[:1].isalpha() else token))
+    return "".join(out)
+
+
+def _is_word(token: str) -> bool:
+    """Whether a token is a word of prose: of several letters, and no Greek letter, operator or name with an index."""
+    name = re.split(r"_|\d", token.strip("`"))[0]
+    return len(name) > 1 and name[0].isalpha() and name not in GREEK and name not in NAMED
+
+
+def _letter(token: str) -> str:
+    """A letter with its indices: "theta0_S" is theta with the indices 0 and S; a long index is a word."""
+    name, *indices = filter(None, re.split(r"_|(?<=[a-zA-Z])(?=\d)", token))
+    below = ",".join(map(_index, indices))
+    return (NAMED.get(name) or (f"\\{name} " if name in GREEK else name)) + (f"_{{{below}}}" if below else "")
+
+
+def _index(name: str) -> str:
+    return NAMED.get(name) or (rf"\text{{{name}}}" if len(name) > 2 else name)
+
+
+def write(root: Path, target: Path) -> None:
+    """Write the page `api.md` into the folder `target`; nothing where `root` has no examples."""
+    folder = root / "tests" / "lib" / "examples"
+    if not folder.exists():
+        return
+    config = yaml.safe_load((root / "_config.yml").read_text("utf-8"))["repository"]
+    meta = yaml.safe_dump({"myst": {"html_meta": {"description lang=en": DESCRIPTION}}}, width=1000)
+    text = page(library(root / "lib"), examples(folder), f"{config['url']}/blob/{config['branch']}")
+    (target / "api.md").write_text(f"---\n{meta}---\n\n{text}", encoding="utf-8")
