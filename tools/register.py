@@ -1,4 +1,4 @@
-"""The pages that nobody types: claims, errata, glossary, references, from their entries and from the runs.
+"""The pages that nobody types: claims, errata, glossary, references, speed, from their entries and from the runs.
 
 Pure functions from entries to Markdown; `write` reads the folders and puts the pages into the staged tree.
 """
@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 from pybtex.database import Entry, parse_string
 
 from lib.figures import COLOURS, INK, _svg
+from tools import speed
 from tools.gate import results, word
 from tools.notebooks import CLAIM
 
@@ -37,6 +38,7 @@ DESCRIPTIONS = {
     "errata": "Where the source is wrong: what it says, what is true, and the cell that shows it.",
     "glossary": "The book's terms in English and Chinese, one sentence each, with the chapters that use them.",
     "references": "The works that the chapters cite, each with its address and the chapters that cite it.",
+    "speed": speed.DESCRIPTION,
 }
 
 
@@ -257,7 +259,8 @@ def write(source: Path, target: Path, chapters: Mapping[str, NotebookNode],
     pages = {"claims": claims(entries(source / "claims"), judged, chapters),
              "errata": errata(entries(source / "errata"), chapters),
              "glossary": glossary([term for some in entries(source / "glossary").values() for term in some], chapters),
-             "references": references(bibliography(source / "bibliography"), chapters)}
+             "references": references(bibliography(source / "bibliography"), chapters),
+             "speed": speed.page(speed.stored(source.parent / "results" / "bench.json"))}
     for name, text in pages.items():
         meta = yaml.safe_dump({"myst": {"html_meta": {"description lang=en": DESCRIPTIONS[name]}}}, width=1000)
         (target / f"{name}.md").write_text(f"---\n{meta}---\n\n{text}", encoding="utf-8")

@@ -1,0 +1,76 @@
+"""The page of speed says what was measured, also where a target is not met; numbers here are made up."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import speed
+from tools.notebooks import ROOT
+
+Item = dict[str, Any]
+
+
+def arms(**seconds: list[float]) -> Item:
+    """What `benchmarks.report.compare` gives: `full` takes one second in each round."""
+    runs = {name: {"what": f"arm {name}", "seconds": each, "cpu_seconds": each, "accuracy": [0.75, 0.85],
+                   "peak_mb": [900.0, 900.0], "growth_mb": [210.0, 210.0], "share_of_peak": 0.42}
+            for name, each in ({"full": [1.0, 1.0]} | seconds).items()}
+    ratios = {a: {"full": sum(run["seconds"]) / 2} for a, run in runs.items()}
+    return {"runs": runs, "ratios": ratios, "cpu_ratios": {a: {"full": 2 * row["full"]} for a, row in ratios.items()}}
+
+
+def measured(**more: Any) -> Item:
+    """A file of `make bench --arms`."""
+    place = {"machine": "An Old Processor", "device": "cpu", "when": "2001-02-03", "commit": "a" * 40, "dirty": False,
+             "versions": {"torch": "9.9"}, "peers": {"peft": "8.8"}, "rounds": 2,
+             "job": {"sentences": 77, "epochs": 1, "tests": 55, "max_length": 128, "threads": 3}}
+    targets = [{"claim": "full at least 10 times as fast as source", "found": 4.0, "least": 10.0, "met": False},
+               {"claim": "lora at least 1.3 times as fast as peft_tuned", "found": 1.5, "least": 1.3, "met": True}]
+    return {"provenance": place, "peaks": {"fp32_gflops": 123.4, "bf16_gflops": None, "bf16_note": "none here"},
+            "arms": arms(source=[3.0, 5.0]), "targets": targets} | more
+
+
+LAW = {"x": [16, 16, 32, 32]} | {key: {"y": [], "exponent": b, "low": b - 0.1, "high": b + 0.1}
+                                 for key, b in (("seconds", 1.25), ("growth_mb", 0.5))}
+
+
+def test_the_page_says_what_was_measured_and_where() -> None:
+    page = speed.page(measured(methods=arms(sam=[2.0, 2.0]), growth={"max_length": LAW}))
+    assert "| arm source | 80.0% | 4.0 | 4.00 (3.00 to 5.00) | 8.00 | 900 | 210 | 42% |" in page
+    assert "| arm sam | 2.0 | 2.00 (2.00 to 2.00) | 4.00 | 900 | 210 | 42% |" in page
+    assert "| length, tokens | 16, 32 | 1.25 (1.15 to 1.35) | 0.50 (0.40 to 0.60) |" in page
+    for fact in ("77 movie sentences, 1 epoch,", "3 threads, 2 rounds", "accuracy on 55", "An Old Processor",
+                 "peft 8.8", "torch 9.9", "`aaaaaaaaaaaa`", "123 GFLOP/s in float32; bfloat16: none here"):
+        assert fact in page, fact
+    assert "changed since" not in page
+
+
+def test_a_target_that_was_missed_says_so() -> None:
+    page = speed.page(measured())
+    assert "| full at least 10 times as fast as source | 10 | 4.00 | **not met** |" in page
+    assert "| lora at least 1.3 times as fast as peft_tuned | 1.3 | 1.50 | **met** |" in page
+    assert "What a method costs" not in page and "How time and memory grow" not in page
+
+
+def test_runs_that_do_not_pair_are_refused() -> None:
+    with pytest.raises(ValueError):
+        speed.page(measured(arms=arms(source=[3.0])))
+
+
+def unlike(page: str, found: Item) -> list[str]:
+    """The ratios of the file that the page lacks."""
+    return [name for name, row in found["arms"]["ratios"].items() if f"| {row['full']:.2f} (" not in page]
+
+
+def test_the_book_shows_its_own_file_or_says_that_there_is_none(tmp_path: Path) -> None:
+    assert "Not measured yet" in speed.page(speed.stored(tmp_path / "bench.json"))
+    path = ROOT / "results" / "bench.json"
+    if path.exists():
+        found = json.loads(path.read_text("utf-8"))
+        page = speed.page(speed.stored(path))
+        assert unlike(page, found) == [] and found["provenance"]["dirty"] is False
+        found["arms"]["ratios"]["full"]["full"] = 123.0  # control: another file
+        assert unlike(page, found) == ["full"]

@@ -1,0 +1,100 @@
+"""The page of speed and memory: what `make bench` measured, as Markdown; pure functions of the stored file."""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+DESCRIPTION = ("How fast and how small the book's training is beside other libraries, measured in turn on one machine, "
+               "and how time and memory grow.")
+AXES = {"sentences": "examples", "max_length": "length, tokens", "rank": "rank of LoRA",
+        "width": "width of the encoder"}
+TITLE = "# Speed and memory, measured"
+WHY = """## Why ours costs what it costs
+
+- **Only the rows that are read train.** The word table is the largest matrix of a small encoder, and a run reads few
+  of its rows. The others get no gradient, so without weight decay Adam leaves them where they are. `only_rows` takes
+  them away from the optimizer: no gradient, no moments, no update. The weights at the end are the same; a test holds
+  them side by side. With weight decay or an L2 penalty it would be another run.
+- **Little padding.** Batches hold sentences of similar length. On a processor without bfloat16 they are as wide as
+  their longest sentence; with it, a multiple of eight, because kernels are built for each width. Padding changes no
+  logit but draws another dropout mask.
+- **Each sentence is tokenised once**, the optimizer is torch's fused one, and the encoder has no pooler.
+- **A frozen encoder reads each sentence once**, shortest first, without a gradient.
+- **LoRA forms the whole gradient of the two weights it corrects** and then projects it onto its factors. The two thin
+  products of a replaced layer would do less, but the code would no longer be the equation that the book explains.
+
+What is left is the products of matrices, the same in every library. A loop cannot make them cheaper; bfloat16 can.
+"""
+
+
+def stored(path: Path) -> dict[str, Any] | None:
+    """What `make bench` wrote and someone committed; None where nobody did."""
+    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return found
+
+
+def page(found: Mapping[str, Any] | None) -> str:
+    """The page, from what `python -m benchmarks` wrote."""
+    if found is None:
+        return f"{TITLE}\n\nNot measured yet: `make bench` measures, and `results/bench.json` keeps it.\n\n{WHY}"
+    place, job, peaks = found["provenance"], found["provenance"]["job"], found["peaks"]
+    versions = ", ".join(f"{name} {version}" for name, version in sorted((place["versions"] | place["peers"]).items()))
+    bf16 = f"{peaks['bf16_gflops']:.0f} in bfloat16" if peaks["bf16_gflops"] else f"bfloat16: {peaks['bf16_note']}"
+    lines = [
+        TITLE, "",
+        "Is the book's training as fast as it could be, and does it need no more memory than other libraries? All ways "
+        "to train ran in turn, each in a process of its own. Two are compared by the ratio of their times in the same "
+        "round, and the median over rounds is what counts: a machine that is busy for a while slows all of them. "
+        "`make bench` runs it afresh and prints these tables.", "",
+        f"**Setting.** {job['sentences']} movie sentences, {counted(job['epochs'], 'epoch')}, batches of 16, at most "
+        f"{job['max_length']} tokens, {counted(job['threads'], 'thread')}, {counted(place['rounds'], 'round')}; "
+        f"accuracy on {job['tests']} other sentences.", "",
+        f"**Where.** {place['machine']}, {place['device']}; {place['when']}; commit `{place['commit'][:12]}`"
+        f"{', changed since' if place['dirty'] else ''}; {versions}.", "",
+        f"**The most this machine can do.** Products of matrices: {peaks['fp32_gflops']:.0f} GFLOP/s in float32; "
+        f"{bf16}.", "", "## All arms in one run", "", *compared(found["arms"], "full", "Accuracy"), "",
+        "Seconds are those of a clock on the wall, processor time is what the process itself used. Peak is that of the "
+        "whole process; added is what training added to it. The last column is the useful arithmetic in a second, as a "
+        "share of the machine's best product of matrices.", "",
+        "## Targets", "", "Fixed before the runs, for equal accuracy.", "",
+        "| Target | Asked | Found | |", "|---|---:|---:|---|",
+        *(f"| {row['claim']} | {row['least']:g} | {row['found']:.2f} | {'**met**' if row['met'] else '**not met**'} |"
+          for row in found["targets"]), ""]
+    if "methods" in found:
+        lines += ["## What a method costs beside plain fine-tuning", "", *compared(found["methods"], "full", ""), ""]
+    if "growth" in found:
+        lines += ["## How time and memory grow", "",
+                  "Exponent $b$ of $y = a\\,x^b$, fitted to all rounds, with its 95% interval: 1 doubles $y$ where $x$ "
+                  "doubles. Memory is what training added to the process.", "",
+                  "| Along | Values | Time | Added memory |", "|---|---|---:|---:|",
+                  *(growth(axis, law) for axis, law in found["growth"].items()), ""]
+    return "\n".join([*lines, WHY])
+
+
+def counted(number: int, what: str) -> str:
+    """2, "epoch" -> "2 epochs"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def compared(found: Mapping[str, Any], first: str, accuracy: str) -> Iterable[str]:
+    """A table with a row for each arm; times beside those of `first`, with the range over rounds."""
+    runs, head = found["runs"], f"{accuracy} | " if accuracy else ""
+    yield (f"| | {head}Seconds | Time beside {runs[first]['what']} | Processor time beside it | Peak, MB | Added, MB | "
+           "Share of the peak rate |")
+    yield f"|---|{'---:|' if accuracy else ''}---:|---:|---:|---:|---:|---:|"
+    for name, run in runs.items():
+        each = [a / b for a, b in zip(run["seconds"], runs[first]["seconds"], strict=True)]
+        tested = f"{mean(run['accuracy']):.1%} | " if accuracy else ""
+        yield (f"| {run['what']} | {tested}{median(run['seconds']):.1f} | {found['ratios'][name][first]:.2f} "
+               f"({min(each):.2f} to {max(each):.2f}) | {found['cpu_ratios'][name][first]:.2f} | "
+               f"{median(run['peak_mb']):.0f} | {median(run['growth_mb']):.0f} | {run['share_of_peak']:.0%} |")
+
+
+def growth(axis: str, law: Mapping[str, Any]) -> str:
+    """A row for one axis."""
+    cells = [f"{law[key]['exponent']:.2f} ({law[key]['low']:.2f} to {law[key]['high']:.2f})"
+             for key in ("seconds", "growth_mb")]
+    return f"| {AXES[axis]} | {', '.join(map(str, sorted(set(law['x']))))} | {' | '.join(cells)} |"
