@@ -9,6 +9,7 @@ PORT ?= 8000
 TORCH ?= 2.13.0
 NAME ?=
 URL ?=
+REF ?=
 
 PY := $(abspath $(VENV))/bin/python
 READY := $(VENV)/.installed
@@ -57,8 +58,8 @@ bands: $(READY) ## run every chapter for SEEDS="0 1 2 3 4" and publish the bands
 evidence: $(READY) ## run the sweeps that results/evidence lacks; goes on where it was stopped
 	$(call timed,$(PY) -m tools.book $(SETTINGS) --evidence)
 
-repo: $(READY) ## write the repository's address wherever it is needed: URL=https://github.com/OWNER/NAME
-	$(call timed,$(PY) -m tools.repo $(URL))
+repo: $(READY) ## write the repository's address and version, and the set-up cell, wherever needed: URL=https://github.com/OWNER/NAME REF=v1.0.0
+	$(call timed,$(PY) -m tools.repo $(if $(URL),--url $(URL)) $(if $(REF),--ref $(REF)))
 
 bench: $(READY) ## measure speed and memory against other libraries
 	$(call timed,$(PY) -m benchmarks)

@@ -10,7 +10,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from tools.notebooks import ROOT, chapters, read, record_calls, syntax, tags
-from tools.repo import strangers
+from tools.repo import odd_ones, strangers
 
 PARAMETERS = {"PROFILE": "quick", "SEED": 0, "LIVE": False, "EVIDENCE": False}
 OPTIONAL = {"EVIDENCE"}
@@ -101,6 +101,8 @@ def book(root: Path) -> list[str]:
                 if owner.setdefault(str(name), path.stem) != path.stem:
                     found.append(f"{name} is recorded in {owner[str(name)]} as well")
         wrong += [f"{path.relative_to(root)}: {words}" for words in found]
+    wrong += [f"{path.relative_to(root)}: its set-up cell is not tools/setup_cell.txt (`make repo` puts it there)"
+              for path in odd_ones(root)]
     return wrong + strangers(root)
 
 

