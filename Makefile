@@ -22,7 +22,7 @@ define timed
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve chapter pdf lighthouse report lint bands evidence repo bench mutants lock clean
+.PHONY: help book test serve chapter pdf lighthouse preview report lint bands evidence repo bench mutants lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ pdf: $(READY) ## build the site with a PDF of each page and of the whole book; n
 
 lighthouse: $(READY) ## measure every page of the site with Lighthouse; the figures go into the page of the run
 	$(call timed,$(PY) -m tools.book $(SETTINGS) --lighthouse)
+
+preview: $(READY) ## draw the link preview and the README's picture again, from the site; needs Chromium
+	$(call timed,$(PY) -m tools.book $(SETTINGS) && $(PY) -m tools.preview)
 
 report: $(READY) ## print every result beside its bounds; fails where one is outside
 	$(call timed,$(PY) -m tools.book $(SETTINGS) --report)

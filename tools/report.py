@@ -119,11 +119,11 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
 def row(result: Item) -> str:
     """One result beside the bounds that hold for it."""
     low, high = result["band"] or (result["at_least"], result["at_most"])
-    bounds = " and ".join(f"{words} {bound:.4g}" for words, bound in (("at least", low), ("at most", high))
-                          if bound is not None) + (" (published)" if result["band"] else "")
+    bounds = ", ".join(f"{sign}\u00a0{bound:.4g}" for sign, bound in (("≥", low), ("≤", high)) if bound is not None)
+    bounds += " (published)" if result["band"] else ""
     spread = "<br>" + "{:.4g} to {:.4g}".format(*result["interval"]) if result["interval"] else ""
     unit = "" if result["unit"] == "1" else f" {html.escape(result['unit'])}"
-    sign = {"holds": "✓ holds", "inside": "✓ inside"}.get(result["status"], f"✕ {result['status']}")
+    sign = {"holds": "✓", "inside": "✓"}.get(result["status"], "✕") + f"\u00a0{result['status']}"
     return f"| {result['name'].replace('_', ' ')} | {result['value']:.4g}{unit}{spread} | {bounds} | {sign} |"
 
 

@@ -53,6 +53,13 @@ def pictures(page: Page) -> list[str]:
     }""")
 
 
+def fits(page: Page) -> list[str]:
+    """Diagrams and figures need no scrolling; formulas and tables may scroll inside themselves."""
+    return page.evaluate("""() => [...document.querySelectorAll(".mermaid, .par-figure")]
+        .filter(node => node.checkVisibility() && node.scrollWidth > node.clientWidth + 1)
+        .map(node => `does not fit, ${node.scrollWidth} px on ${node.clientWidth}: ${node.className}`)""")
+
+
 def sideways(page: Page) -> list[str]:
     """The page does not scroll sideways, and what scrolls inside it can be reached by keyboard."""
     return page.evaluate("""() => {

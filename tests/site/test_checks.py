@@ -26,6 +26,7 @@ CASES: list[tuple[Check, str, str]] = [
     (checks.pictures, '<svg role="img"></svg>', "picture without alternative text"),
     (checks.sideways, '<div style="width:3000px">wide</div>', "page is"),
     (checks.sideways, '<div style="overflow-x:auto"><p style="width:3000px">wide</p></div>', "scrolls, but"),
+    (checks.fits, '<div class="mermaid" style="width:9em;overflow:auto"><svg width="400"></svg></div>', "does not fit"),
     (checks.accessibility, '<p style="color:#ccc;background:#fff">pale words</p>', "color-contrast"),
     (checks.accessibility, '<input type="range">', "label"),
 ]

@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup
 from playwright.async_api import async_playwright
 from pypdf import PdfReader, PdfWriter
 
-from tests.site.browser import SITE, missing
+from tests.site.browser import SITE, aside, missing
 from tests.site.test_reading import page_with
 from tools import pdf
 from tools.chromium import FLAGS, executable
@@ -40,7 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, chapter: str) -> Path:
     if not executable():
         missing("no Chromium here: `apt-get install chromium`, or install Chrome, and run again")
     site = shutil.copytree(SITE, tmp_path_factory.mktemp("built") / "site", ignore=shutil.ignore_patterns("pdf"))
-    pdf.write(site, {"root": "chapters/intro", "chapters": [{"file": chapter}, {"file": "chapters/glossary"}]})
+    toc = {"root": "chapters/intro", "chapters": [{"file": chapter}, {"file": "chapters/glossary"}]}
+    aside(lambda: pdf.write(site, toc))
     return site / "pdf"
 
 
@@ -136,7 +137,11 @@ def test_a_bookmark_gets_its_spaces_back() -> None:
     assert bookmarks(PdfReader(io.BytesIO(mended)).outline) == [(0, "A model that reads"), (1, "Nothingknown")]
 
 
-async def cut(site: Path, name: str, *, ready: bool = True) -> list[str]:
+def cut(site: Path, name: str, *, ready: bool = True) -> list[str]:
+    return aside(lambda: asyncio.run(_cut(site, name, ready)))
+
+
+async def _cut(site: Path, name: str, ready: bool) -> list[str]:
     """What sticks out of the sheet's text, or is a figure higher than a sheet, in a page as it goes to paper."""
     server, address = serve(site, 0, base())
     async with async_playwright() as playwright:
@@ -159,7 +164,7 @@ async def cut(site: Path, name: str, *, ready: bool = True) -> list[str]:
 
 @pytest.mark.parametrize("page", sorted(path.name for path in (SITE / "chapters").glob("*.html")))
 def test_nothing_is_cut_off(folder: Path, page: str) -> None:
-    assert asyncio.run(cut(SITE, f"chapters/{page}")) == []
+    assert cut(SITE, f"chapters/{page}") == []
 
 
 def test_what_is_cut_off_is_seen(folder: Path, tmp_path: Path) -> None:
@@ -167,14 +172,14 @@ def test_what_is_cut_off_is_seen(folder: Path, tmp_path: Path) -> None:
     tall = '<figure><svg width="10" height="2000"></svg></figure>'
     (tmp_path / "page.html").write_text(f'<!doctype html><html data-content_root="./"><main><article>{wide}', "utf-8")
     (tmp_path / "tall.html").write_text(f'<!doctype html><html data-content_root="./"><main><article>{tall}', "utf-8")
-    assert len(asyncio.run(cut(tmp_path, "page.html", ready=False))) == 1
-    assert asyncio.run(cut(tmp_path, "page.html")) == [], "it shrinks"
-    assert len(asyncio.run(cut(tmp_path, "tall.html"))) == 2
+    assert len(cut(tmp_path, "page.html", ready=False)) == 1
+    assert cut(tmp_path, "page.html") == [], "it shrinks"
+    assert len(cut(tmp_path, "tall.html")) == 2
 
 
 def test_a_page_that_is_not_there_is_not_printed(folder: Path) -> None:
     with pytest.raises(Mistake, match="gone.html"):
-        pdf.write(folder.parent, {"root": "chapters/gone", "chapters": []})
+        aside(lambda: pdf.write(folder.parent, {"root": "chapters/gone", "chapters": []}))
 
 
 @pytest.mark.parametrize("printed", [True, False])

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from PIL import Image
 from playwright.sync_api import Browser
 
-from tests.site.browser import SITE, visit
+from tests.site.browser import SITE, aside, visit
 from tests.site.conftest import pages
-from tools import serve
-from tools.notebooks import ROOT
+from tools import preview, serve
+from tools.notebooks import ROOT, Mistake
 
 ADDRESS = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["html"]["baseurl"]
 NEEDED = ("description", "og:title", "og:description", "og:image", "twitter:card")
@@ -90,3 +91,15 @@ def test_a_page_of_another_depth_would_be_bare(tmp_path: Path, browser: Browser)
     with host(tmp_path) as address, visit(browser, address + serve.base() + "chapters/gone.html") as opened:
         assert any("book.css" in fault for fault in opened.faults)
         assert opened.page.evaluate("getComputedStyle(document.querySelector('.top')).position") == "static"
+
+
+def test_one_command_draws_the_pictures_again(site: str, tmp_path: Path) -> None:
+    for folder in ("tools/ext/static", "docs"):
+        (tmp_path / folder).mkdir(parents=True)
+    aside(lambda: asyncio.run(preview.pictures(SITE, tmp_path)))
+    sizes = {"tools/ext/static/preview.png": (1200, 630), "docs/page.png": (1200, 840)}
+    for name, size in sizes.items():
+        picture = Image.open(tmp_path / name)
+        assert picture.size == size and len(picture.convert("RGB").getcolors(1 << 20) or []) > 20, "it is not blank"
+    with pytest.raises(Mistake, match="make book"):
+        aside(lambda: asyncio.run(preview.pictures(tmp_path, tmp_path)))

@@ -28,7 +28,8 @@ def differences(ledger: Ledger) -> list[str]:
     for chapter, entry in ledger["chapters"].items():
         top = (SITE / "chapters" / f"{chapter}.html").read_text("utf-8").partition("<article")[0]
         words = BeautifulSoup(top, "html.parser").select_one(".times").text
-        if not re.fullmatch(rf"\d+ min to read, {entry['seconds']:.0f} s to run \(.*{ledger['machine']}\)", words):
+        took = f"{entry['seconds']:.0f} s to run"
+        if not re.fullmatch(rf"Chapter \d+ · \d+ min to read, {took} \(.*{ledger['machine']}\)", words):
             wrong.append(f"{chapter}: {words}")
         wrong += [name for name, result in entry["results"].items()
                   if f"{name.replace('_', ' ')}\n{result['value']:.4g}" not in page]

@@ -189,10 +189,19 @@ def tell_facts(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     stem = posixpath.basename(page)
     context["time"] = facts.get("times", {}).get(stem)
     context["run"] = facts
+    context["number"] = chapter(stem)
+    context["numbered"] = lambda listed: re.sub('href="([^"]*)">', lambda link: link[0] + "".join(
+        f'<span class="number">{n}</span> ' for n in chapter(posixpath.basename(link[1].replace("#", stem)))), listed)
     if facts.get("pdf"):
         name, label = ("book", "The whole book as PDF") if page == app.config.root_doc else (stem, "PDF")
         if page.startswith("chapters/"):
             context["page_links"].append((label, f"../pdf/{name}.pdf"))
+
+
+def chapter(stem: str) -> str:
+    """The number that a chapter's file name begins with; other pages have none."""
+    found = re.match(r"0*(\d+)-", stem)
+    return found[1] if found else ""
 
 
 @cache

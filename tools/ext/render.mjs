@@ -49,19 +49,25 @@ const unescape = text => text.replace(/&(amp|lt|gt|quot);/g, (_, name) => ({ amp
 const escape = text => text.replace(/[&<>"]/g, sign => `&#${sign.codePointAt(0)};`);
 
 // A flowchart that runs sideways is also drawn downwards, for narrow screens; one too wide for the column, only so.
+// What is still too wide for a phone is drawn once more with its words below each other.
 const COLUMN = 900;
+const PHONE = 350;
+const width = svg => +svg.match(/--width:(\d+)px/)[1];
+const stacked = line => line.replace(/(?<=[[({]")[^"]+(?=")/g, words => words.replaceAll(" ", "<br>"));
 
 function diagram({ source, id }) {
   const graph = read(source);
   const [header, ...lines] = graph.kept;
   const wide = picture(graph, [header, ...lines], id, "wide");
-  if (!/ (LR|RL)$/.test(header)) return wide;
-  const tall = picture(graph, ["flowchart TB", ...lines], `${id}-tall`, "tall");
-  return wide.match(/--width:(\d+)px/)[1] > COLUMN ? tall : wide + tall;
+  const sideways = / (LR|RL)$/.test(header);
+  if (!sideways && width(wide) <= PHONE) return wide;
+  let tall = picture(graph, ["flowchart TB", ...lines], `${id}-tall`, "tall");
+  if (width(tall) > PHONE) tall = picture(graph, ["flowchart TB", ...lines.map(stacked)], `${id}-tall`, "tall", 12);
+  return sideways && width(wide) > COLUMN ? tall : wide + tall;
 }
 
-function picture(graph, lines, id, kind) {
-  let svg = renderMermaidSVG(lines.join("\n"), { transparent: true, padding: 4, nodeSpacing: 20, layerSpacing: 36 });
+function picture(graph, lines, id, kind, nodeSpacing = 20) {
+  let svg = renderMermaidSVG(lines.join("\n"), { transparent: true, padding: 4, nodeSpacing, layerSpacing: 36 });
   const nodes = [...svg.matchAll(/class="node" data-id="([^"]+)"/g)].map(match => match[1]);
   const edges = [...svg.matchAll(/class="edge" data-from="([^"]+)" data-to="([^"]+)"([^>]*)/g)].map(
     ([, from, to, rest]) => `${from} ${to} ${unescape(rest.match(/data-label="([^"]*)"/)?.[1] ?? "")}`);
