@@ -143,6 +143,8 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
     if not site:
         print(table(entries))
     problems = gate.check(executed, bands, claims_register(root) if settings.profile == "quick" else None)
+    if settings.profile == "quick":
+        problems += gate.recipe(recipe(root), executed, whole=len(executed) == len(jobs))
     if gone := sorted(set(bands) - set(jobs)):
         problems.append(f"bands are published for chapters that do not exist: {', '.join(gone)}")
     if problems:
@@ -168,6 +170,12 @@ def claims_register(root: Path) -> dict[str, dict[str, Any]]:
     """The entries of `chapters/claims/`: id -> quotation, protocol, the verdict that its advice rests on, ..."""
     paths = sorted((root / "chapters" / "claims").glob("*.yml"))
     return {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths}
+
+
+def recipe(root: Path) -> list[dict[str, Any]]:
+    """The rows of the recipe; none where there is no recipe."""
+    path = root / "chapters" / "recipe.yml"
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
 def evidence(root: Path, settings: Settings, name: str = "") -> int:

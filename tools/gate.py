@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nbformat import NotebookNode
@@ -128,6 +128,43 @@ def claims(executed: Mapping[str, NotebookNode], register: Mapping[str, Mapping[
                                 f"{entry.get('verdict')}: read its advice again")
     return problems + [f"{entry['chapter']}: claim {name} is never judged, and chapters/claims says that it is"
                        for name, entry in register.items() if entry["chapter"] in executed and name not in owner]
+
+
+def recipe(rows: Sequence[Mapping[str, Any]], executed: Mapping[str, NotebookNode], whole: bool = True) -> list[str]:
+    """What is wrong with the recipe: each row's advice rests on verdicts and signs, and each must be what the runs say.
+
+    Args:
+        rows: of `chapters/recipe.yml`. A row `rests_on` {claim, verdict}, with `effect` for the word on one effect of
+            the claim, or on {record, sign}: the mean, and its interval where there is one, lie on that side of zero.
+        executed: chapter -> executed notebook.
+        whole: whether these are all chapters, so that what is not there is missing.
+    """
+    found = {claim["id"]: claim for book in executed.values() for claim in results(book, CLAIM)}
+    found |= {result["name"]: result for book in executed.values() for result in results(book)}
+    problems = []
+    for row in rows:
+        for ground in row["rests_on"]:
+            name = ground.get("claim") or ground["record"]
+            if name not in found:
+                problems += [f"recipe: {row['take']!r} rests on {name}, which no chapter shows"] * whole
+            elif (says := stand(found[name], ground)) != (wanted := ground.get("verdict") or side(ground["sign"])):
+                problems.append(f"recipe: {row['take']!r} rests on {name} being {wanted}, and it is {says}")
+    return problems
+
+
+def stand(shown: Result, ground: Mapping[str, Any]) -> str:
+    """What a claim, one of its effects or a record says, in the words of a row's ground."""
+    if "claim" in ground:
+        effects = shown["effects"]
+        chosen = {ground["effect"]: effects.get(ground["effect"])} if "effect" in ground else effects
+        return word(shown | {"effects": chosen}) if all(chosen.values()) else "without that effect"
+    ends = [shown["value"], *(shown["interval"] or [])]
+    return next((side(sign) for sign in (1, -1) if all(sign * end > 0 for end in ends)), "of no sign")
+
+
+def side(sign: int) -> str:
+    """The sign of a number, in words."""
+    return "above zero" if sign > 0 else "below zero"
 
 
 def check(executed: Mapping[str, NotebookNode], bands: Mapping[str, Mapping[str, Any]],

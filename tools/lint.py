@@ -50,13 +50,13 @@ def lint(notebook: NotebookNode) -> list[str]:
         return [*wrong, f"does not parse: {error}"]
     if None in calls:
         wrong.append("record() needs a literal name as its first argument")
-    wrong += takeaways(notebook, {name for name in (*calls, *record_calls(notebook, "claim")) if name})
+    wrong += takeaways(notebook, {name for name in record_calls(notebook, "claim") if name} | gates(notebook).keys())
     return wrong + [f"{name} is recorded {n} times" for name, n in Counter(calls).items() if name and n > 1]
 
 
 def takeaways(notebook: NotebookNode, recorded: set[str]) -> list[str]:
     """What is wrong with "What we found": each point ends with the records or claims that carry it, in parentheses."""
-    wrong = []
+    wrong, gated = [], gates(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and cell.source.startswith("## What we found"):
             section = re.split(r"^## ", cell.source, flags=re.MULTILINE)[1]
@@ -66,7 +66,36 @@ def takeaways(notebook: NotebookNode, recorded: set[str]) -> list[str]:
                 if not names:
                     wrong.append(f"no record carries the takeaway {line[:60]!r}: end it with (`name`)")
                 wrong += [f"{name} carries a takeaway and is never recorded" for name in names if name not in recorded]
+                wrong += [f"{name} carries a takeaway, and its gate cannot turn red for it: {why}" for name in names
+                          if (why := weakness(*gated.get(name, ("0", "0"))))]
     return wrong
+
+
+def gates(notebook: NotebookNode) -> dict[str, tuple[str, str]]:
+    """name -> (at_least, at_most) of each record, as they are written; "" where there is none."""
+    found = {}
+    for cell in notebook.cells:
+        for node in ast.walk(syntax(cell)) if cell.cell_type == "code" else ():
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "record" and node.args:
+                given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                name = getattr(node.args[0], "value", None)
+                found[str(name)] = (given.get("at_least", ""), given.get("at_most", ""))
+    return found
+
+
+def weakness(low: str, high: str) -> str:
+    """Why bounds cannot carry a sign or an ordering; "" where they can.
+
+    Bounds on both sides of zero allow either sign. They carry a null only as -NAME and NAME: a bound declared by name.
+    """
+    if not low and not high:
+        return "it has no bound of its own"
+    if not (low and high) or low == f"-{high}" and high.isidentifier():
+        return ""
+    try:
+        return "its bounds lie on both sides of zero" if float(low) < 0 < float(high) else ""
+    except ValueError:
+        return "its bounds are computed"
 
 
 def parameters(code: list[NotebookNode]) -> list[str]:

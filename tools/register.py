@@ -1,4 +1,4 @@
-"""The pages that nobody types: claims, errata, glossary, references, speed, from their entries and from the runs.
+"""The pages that nobody types: claims, recipe, errata, glossary, references, speed, from their entries and the runs.
 
 Pure functions from entries to Markdown; `write` reads the folders and puts the pages into the staged tree.
 """
@@ -18,7 +18,7 @@ from pybtex.database import Entry, parse_string
 
 from lib.figures import COLOURS, INK, _svg
 from tools import speed
-from tools.gate import results, word
+from tools.gate import results, stand, word
 from tools.notebooks import CLAIM
 
 Item = dict[str, Any]
@@ -35,6 +35,8 @@ MEANS = {
 DESCRIPTIONS = {
     "claims": "Every testable claim of the source: its question and protocol, the effects with intervals, and the "
               "verdict that a fixed rule gives.",
+    "recipe": "Which method to take for how many labels, how much time and which shift, each row with the runs it "
+              "rests on.",
     "errata": "Where the source is wrong: what it says, what is true, and the cell that shows it.",
     "glossary": "The book's terms in English and Chinese, one sentence each, with the chapters that use them.",
     "references": "The works that the chapters cite, each with its address and the chapters that cite it.",
@@ -72,13 +74,15 @@ def section_of(notebook: NotebookNode, cell: str) -> str:
     raise ValueError(f"cell must be one of the notebook's, got {cell!r}")
 
 
-def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Mapping[str, NotebookNode]) -> str:
+def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Mapping[str, NotebookNode],
+           full: bool = False) -> str:
     """The page of claims.
 
     Args:
         entries: id -> entry of `chapters/claims/`.
         judged: id -> what `run.claim` wrote, from the executed chapters; a claim without it is not tested yet.
         chapters: stem -> notebook, for the titles.
+        full: whether the `full` profile's evidence is stored.
     """
     order = sorted(entries, key=number)
     words = {name: word(judged[name]) if name in judged else "not tested yet" for name in order}
@@ -86,6 +90,8 @@ def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Ma
              "Each testable claim of the source, what our runs say about it, and the rule by which they say it. "
              "A claim that failed stands as large as one that held. All effects of a claim must bear it out.", "",
              *(f"- {MARK[name]} **{name}**: {text}." for name, text in MEANS.items()), "",
+             *([] if full else ["The verdicts are those of the `quick` profile: few sentences and few seeds. The "
+                                "`full` profile, with more of each, has not been run yet.", ""]),
              "| Claim | What is asked | Tested in | Verdict |", "|---|---|---|---|"]
     for name in order:
         entry = entries[name]
@@ -232,6 +238,46 @@ def cites(notebook: NotebookNode, entry: Entry) -> bool:
     return plain(entry.fields["title"]) in plain(text) or bool(address(entry) and address(entry) in text)
 
 
+def recipe(rows: list[Item], executed: Mapping[str, NotebookNode], chapters: Mapping[str, NotebookNode]) -> str:
+    """The page that says what to take: each row with the results that it rests on, and links to where they are shown.
+
+    Args:
+        rows: of `chapters/recipe.yml`.
+        executed: stem -> executed notebook.
+        chapters: stem -> notebook, for the headings.
+    """
+    shown = {}
+    for stem, book in executed.items():
+        for cell in book.cells:
+            alone = NotebookNode(cells=[cell])
+            for name, found in [(result["name"], result) for result in results(alone)] + [
+                    (claim["id"], claim) for claim in results(alone, CLAIM)]:
+                place = f"{stem}.html#{make_id(section_of(chapters[stem], cell.id))}"
+                shown[name] = (found, f'<a href="{place}">chapter {int(stem[:2])}</a>')
+    lines = ["# What to take", "",
+             "Find your labels, your time and your shift; the last column says what the advice rests on. Where nothing "
+             "was shown, the row says so. The book is not published while a row says more than its runs.", "",
+             "| Labels | Time | Shift | Take | What it rests on |", "|---|---|---|---|---|"]
+    for row in rows:
+        grounds = [_ground(ground, *shown[name]) for ground in row["rests_on"]
+                   if (name := ground.get("claim") or ground["record"]) in shown]
+        lines.append(f"| {row['labels']} | {row['time']} | {row['shift']} | **{row['take']}** {row['because']} | "
+                     f"{'<br>'.join(grounds) or 'not run yet'} |")
+    return "\n".join([*lines, "", "All of it for one small encoder and English sentences. With another model or "
+                      "another language, run the chapter that the row links to."]) + "\n"
+
+
+def _ground(ground: Item, shown: Item, where: str) -> str:
+    if "claim" in ground:
+        judged = word(shown)
+        anchor = make_id(f"{shown['id']}: {judged}")
+        told = f"{ground['effect']}: {stand(shown, ground)}" if "effect" in ground else f"{MARK[judged]} {judged}"
+        return f'<a href="claims.html#{anchor}">{shown["id"]}</a>, {told} ({where})'
+    low, high = shown["interval"] or (None, None)
+    spread = "" if low is None else f" [{low:+.3g}, {high:+.3g}]"
+    return f"{ground['record'].replace('_', ' ')}: {shown['value']:+.3g}{spread} {shown['unit']} ({where})"
+
+
 def entries(folder: Path) -> dict[str, Any]:
     """Stem -> content of each .yml file."""
     return {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.yml"))}
@@ -256,11 +302,14 @@ def write(source: Path, target: Path, chapters: Mapping[str, NotebookNode],
         executed: stem -> executed notebook.
     """
     judged = {claim["id"]: claim for book in executed.values() for claim in results(book, CLAIM)}
-    pages = {"claims": claims(entries(source / "claims"), judged, chapters),
+    full = any((source.parent / "results" / "evidence").glob("*-full.json"))
+    pages = {"claims": claims(entries(source / "claims"), judged, chapters, full),
              "errata": errata(entries(source / "errata"), chapters),
              "glossary": glossary([term for some in entries(source / "glossary").values() for term in some], chapters),
              "references": references(bibliography(source / "bibliography"), chapters),
              "speed": speed.page(speed.stored(source.parent / "results" / "bench.json"))}
+    if (rows := source / "recipe.yml").exists():
+        pages["recipe"] = recipe(yaml.safe_load(rows.read_text(encoding="utf-8")), executed, chapters)
     for name, text in pages.items():
         meta = yaml.safe_dump({"myst": {"html_meta": {"description lang=en": DESCRIPTIONS[name]}}}, width=1000)
         (target / f"{name}.md").write_text(f"---\n{meta}---\n\n{text}", encoding="utf-8")

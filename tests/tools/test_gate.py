@@ -11,7 +11,7 @@ from lib import record
 from lib.experiments import paired_effect
 from tests.tools.tiny_book import executed, result
 from tools import gate
-from tools.notebooks import RESULT
+from tools.notebooks import CLAIM, RESULT
 
 BANDS = {"01-a": {"accuracy": {"low": 0.7, "high": 0.9}}}
 GOOD = result("accuracy", 0.8)
@@ -137,3 +137,30 @@ def test_the_rule_of_the_gate_is_that_of_the_card(monkeypatch: Any) -> None:
     found = [data[gate.CLAIM] for data in shown]
     assert [gate.word(each) for each in found] == ["supported", "refuted", "refuted"]
     assert [each["word"] for each in found] == ["supported", "refuted", "refuted"]
+
+
+GAIN = {"difference": 9.0, "error": 0.1, "dof": 4, "seeds": 5, "level": 0.95}
+SHOWN = executed(result("a", 3.0, interval=[2.0, 4.0]))
+SHOWN.cells[-1].outputs.append(new_output("display_data", data={CLAIM: {
+    "id": "C8", "bound": 2.0, "direction": 1, "effects": {"x": GAIN, "y": GAIN | {"difference": -9.0}}}}))
+
+
+@pytest.mark.parametrize(("ground", "words"), [
+    ({"record": "a", "sign": 1}, []),
+    ({"record": "a", "sign": -1}, ["a being below zero, and it is above zero"]),
+    ({"claim": "C8", "verdict": "mixed"}, []),
+    ({"claim": "C8", "verdict": "supported"}, ["C8 being supported, and it is mixed"]),
+    ({"claim": "C8", "effect": "x", "verdict": "supported"}, []),
+    ({"claim": "C8", "effect": "y", "verdict": "supported"}, ["C8 being supported, and it is refuted"]),
+    ({"claim": "C8", "effect": "z", "verdict": "supported"}, ["and it is without that effect"]),
+    ({"record": "b", "sign": 1}, ["rests on b, which no chapter shows"]),
+])
+def test_a_row_of_the_recipe_falls_with_what_it_rests_on(ground: dict[str, Any], words: list[str]) -> None:
+    found = gate.recipe([{"take": "Do so.", "rests_on": [ground]}], {"01-a": SHOWN})
+    assert len(found) == len(words) and all(word in line for word, line in zip(words, found, strict=True))
+
+
+def test_an_interval_that_holds_zero_carries_no_sign_and_a_chapter_that_did_not_run_is_not_missed() -> None:
+    rows = [{"take": "Do so.", "rests_on": [{"record": "a", "sign": 1}]}]
+    assert "it is of no sign" in gate.recipe(rows, {"01-a": executed(result("a", 3.0, interval=[-1.0, 7.0]))})[0]
+    assert gate.recipe(rows, {}, whole=False) == [] != gate.recipe(rows, {})

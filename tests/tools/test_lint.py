@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from tests.tools.tiny_book import Book
@@ -71,7 +72,23 @@ def test_the_book_itself_passes() -> None:
     ("- It helps. (`b`)", ["b carries a takeaway and is never recorded"]),
 ])
 def test_a_takeaway_names_what_carries_it(point: str, words: list[str]) -> None:
-    notebook = Book.notebook("run.record('a', 1)\nrun.claim('C3', {})")
-    notebook.cells.append(new_markdown_cell(f"## What we found\n\n{point}\n\n## Where the source is wrong\n\n- E1."))
-    found = lint(notebook)
+    found = lint(concluding(point, "run.record('a', 1, at_least=0)\nrun.claim('C3', {})"))
     assert len(found) == len(words) and all(word in line for word, line in zip(words, found, strict=True))
+
+
+def concluding(point: str, code: str) -> NotebookNode:
+    """A notebook with one takeaway."""
+    notebook = Book.notebook(code)
+    notebook.cells.append(new_markdown_cell(f"## What we found\n\n{point}\n\n## Where the source is wrong\n\n- E1."))
+    return notebook
+
+
+@pytest.mark.parametrize(("bounds", "why"), [
+    ("at_least=0", ""), ("at_most=-2.0", ""), ("at_most=1e-9", ""), ("at_least=0.9, at_most=1.1", ""),
+    ("at_least=-1.1, at_most=-0.9", ""), ("at_least=-BOUND, at_most=BOUND", ""),
+    ("unit='1'", "no bound of its own"), ("at_least=-3.0, at_most=3.0", "both sides of zero"),
+    ("at_least=-1, at_most=2", "both sides of zero"), ("at_least=low, at_most=high", "computed"),
+])
+def test_a_takeaways_record_has_a_gate_that_can_turn_red_for_it(bounds: str, why: str) -> None:
+    found = lint(concluding("- It helps. (`a`)", f"run.record('a', 1, {bounds})"))
+    assert [why in line for line in found] == [True] * bool(why)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pybtex.database import parse_string
 
 from tools import register
-from tools.notebooks import ROOT, chapters, read
+from tools.notebooks import CLAIM, RESULT, ROOT, chapters, read
 
 Item = dict[str, Any]
 ENTRY = {"source": "1.2", "quote": "微调", "translation": "Tune it.", "chapter": "02-tiny", "section": "Does it help?",
@@ -57,6 +57,11 @@ def test_a_claim_without_a_chapter_is_not_tested_yet_and_links_nowhere() -> None
     assert ".html" in register.claims({"C20": ENTRY}, {}, {"02-tiny": notebook()})
 
 
+def test_the_page_says_that_the_full_profile_has_not_run_until_it_has() -> None:
+    pages = [register.claims({"C20": WAITING}, {}, {}, full) for full in (False, True)]
+    assert ["`full` profile, with more of each, has not been run yet" in page for page in pages] == [True, False]
+
+
 def test_claims_are_in_the_order_of_their_numbers_and_effects_too() -> None:
     page = register.claims({"C10": WAITING, "C9": WAITING}, {}, {})
     assert page.index("## C9") < page.index("## C10")
@@ -95,6 +100,21 @@ def test_the_glossary_has_what_the_chapters_use_and_nothing_else() -> None:
     assert len(terms) > 60 and all(term["chinese"] and term["sentence"].endswith(".") for term in terms)
     assert idle(terms) == []
     assert idle([{"term": "phlogiston"}]) == ["phlogiston"]
+
+
+def test_a_row_of_the_recipe_shows_what_the_run_found_and_links_to_it() -> None:
+    book = notebook()
+    book.cells[2].outputs = [new_output("display_data", data={kind: found}) for kind, found in (
+        (RESULT, {"name": "a_minus_b", "value": 3.0, "interval": [2.0, 4.0], "unit": "points"}), (CLAIM, claim(9.0)))]
+    grounds: list[Item] = [{"record": "a_minus_b", "sign": 1}, {"claim": "C8", "verdict": "supported"},
+                           {"claim": "C8", "effect": "arm 0", "verdict": "supported"}]
+    row = dict.fromkeys(("labels", "time", "shift", "take", "because"), "few") | {"rests_on": grounds}
+    page = register.recipe([row], {"02-tiny": book}, {"02-tiny": notebook()})
+    there = '<a href="02-tiny.html#does-it-help">chapter 2</a>'
+    assert f"a minus b: +3 [+2, +4] points ({there})<br>" in page
+    assert f'<a href="claims.html#c8-supported">C8</a>, ● supported ({there})<br>' in page
+    assert f"arm 0: supported ({there}) |" in page
+    assert "| not run yet |" in register.recipe([row], {}, {"02-tiny": notebook()})
 
 
 def test_a_reference_is_formatted_and_names_who_cites_it() -> None:
