@@ -56,7 +56,7 @@ class Local:
 
 def seed_step(*key: int) -> None:
     """Point torch's generators, on CPU and GPU, at the stream that `key` names, e.g. (seed, step, rank)."""
-    torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
+    torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1)
 
 
 @contextmanager

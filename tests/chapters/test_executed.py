@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -68,6 +69,7 @@ def test_a_chapter_stays_within_its_budget(notebook: Path) -> None:
     [
         ("PROFILE=huge", "profile must be one of quick, full, got 'huge'"),
         ("SEED=-1", "seed must be a whole number from 0 up, got -1"),
+        ("SEED=abc", "seed must be a whole number from 0 up, got 'abc'"),
     ],
 )
 def test_plain_papermill_refuses_bad_parameters_from_another_folder(
@@ -86,6 +88,10 @@ def test_plain_papermill_refuses_bad_parameters_from_another_folder(
         "-k",
         "python3",
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # this tree, whichever one is installed
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode != 0
     assert message in done.stderr
+    left = outputs(tmp_path / "out.ipynb")  # what ran before is kept, and the error beside it
+    assert left[0].name == "stdout" and "nothing was missing" in left[0].text
+    assert [output.output_type for output in left].count("error") == 1 and message in left[-1].evalue

@@ -20,6 +20,7 @@ from lib.experiments import paired_effect
 from lib.record import MIME, interval, start
 
 Shown = list[dict[str, Any]]
+DEVICE = record.device
 
 
 @pytest.fixture
@@ -193,3 +194,21 @@ def test_a_claim_without_name_or_effect_is_refused(run: record.Run, claim: str, 
     given = {"a - b": paired_effect([1, 2], [0, 0])} if effects else {}
     with pytest.raises(ValueError, match=words):
         run.claim(claim, given, unit="points", bound=1.0, direction=1)
+
+
+@pytest.mark.parametrize(
+    "gpu, value, words",
+    [
+        (False, 0.85, "inside the published band 0.800 to 0.900 (quick, cpu)"),
+        (False, 0.95, "outside the published band 0.800 to 0.900 (quick, cpu)"),
+        (True, 0.85, "no band published yet (quick, cuda)"),
+    ],
+)
+def test_a_card_speaks_of_this_kind_of_device(
+    run: record.Run, shown: Shown, monkeypatch: pytest.MonkeyPatch, gpu: bool, value: float, words: str
+) -> None:
+    """A CPU's band says nothing about a GPU."""
+    monkeypatch.setattr(record, "device", DEVICE)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    start("05-case", profile="quick", seed=0).record("accuracy", value, unit="of sentences")
+    assert words in shown[-1]["text/plain"]
