@@ -82,7 +82,9 @@ async def _print(site: Path, names: Sequence[str], home: str) -> tuple[dict[str,
             await page.set_content(head + CONTENTS.format(_rows(readers, home)), wait_until="networkidle")
             contents = await page.pdf(**SHEET)
             await page.set_content(head + NUMBERS.format(numbers), wait_until="networkidle")
-            return printed, contents, await page.pdf(format="A4")
+            numbered = await page.pdf(format="A4")
+            await browser.close()
+            return printed, contents, numbered
     finally:
         server.stop()
 

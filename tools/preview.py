@@ -51,6 +51,7 @@ async def pictures(site: Path, target: Path) -> None:
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             await draw(await browser.new_page(color_scheme="light", reduced_motion="reduce"), address, target)
+            await browser.close()
     finally:
         server.stop()
 

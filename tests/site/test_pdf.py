@@ -158,6 +158,7 @@ async def _cut(site: Path, name: str, ready: bool) -> list[str]:
                 return node.checkVisibility() && (box.right > width + 2
                     || (box.height > height && node.matches("svg, img, figure")));
             }).map(node => node.outerHTML.slice(0, 80))""", [pdf.WIDTH, HEIGHT])
+        await browser.close()
     server.stop()
     return found
 
