@@ -306,7 +306,7 @@ def nuclear_factors(strength: float) -> Penalty:
 
 
 def set_dropout(model: nn.Module, p: float) -> list[str]:
-    """Set the rate of every dropout layer, in place; returns their names.
+    """Set the rate of every dropout layer, and of the dropout inside torch's attention, in place; returns their names.
 
         x -> M * x / (1 - p),   M ~ Bernoulli(1 - p)        Srivastava et al. 2014, section 4
 
@@ -317,12 +317,14 @@ def set_dropout(model: nn.Module, p: float) -> list[str]:
         ValueError: a rate out of range, or a model without dropout layers.
     """
     _check_rate(p=p)
-    layers = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Dropout)]
+    rates = {nn.Dropout: "p", nn.MultiheadAttention: "dropout"}
+    layers = [(name, m, rate) for name, m in model.named_modules()
+              for kind, rate in rates.items() if isinstance(m, kind)]
     if not layers:
         raise ValueError("model must have a dropout layer, got none")
-    for _, layer in layers:
-        layer.p = p
-    return [name for name, _ in layers]
+    for _, layer, rate in layers:
+        setattr(layer, rate, p)
+    return [name for name, _, _ in layers]
 
 
 class Mixout(nn.Module):

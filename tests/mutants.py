@@ -42,6 +42,10 @@ SERVICE, PREDICT = "lib/service.py", "lib/predict.py"
 T, M, A = "tests/lib/test_training.py", "tests/lib/test_models.py", "tests/lib/test_accelerate.py"
 S = "tests/lib/test_service.py"
 P, R, D = "tests/lib/test_projection.py", "tests/lib/test_regularizers.py", "tests/lib/test_derivations.py"
+EXPERIMENTS, STORE, VERDICTS, DATA = "lib/experiments.py", "lib/store.py", "lib/verdicts.py", "lib/data.py"
+K = "tests/lib/test_resume.py"
+Q = "tests/lib/test_pairs.py::test_a_pair_trains_or_is_refused_by_name"
+E, V, B = "tests/lib/test_experiments.py", "tests/lib/test_verdicts.py", "tests/lib/test_data.py"
 
 MUTANTS = [
     # Names and attaching
@@ -230,6 +234,10 @@ MUTANTS = [
            "_total(m.scale * factor.square()",
            "_total(factor.square()",
            (f"{R}::test_nuclear_factors_bounds_the_nuclear_norm_and_attains_it_when_balanced",)),
+    Mutant(REGULARIZERS, "dropout inside torch's attention is left alone",
+           'nn.MultiheadAttention: "dropout"}',
+           "}",
+           (f"{R}::test_set_dropout_reaches_torchs_own_attention",)),
     Mutant(REGULARIZERS, "bloodwass/mixout: without 1 / (1 - p)",
            "F.dropout(W - self.start, self.p)",
            "F.dropout(W - self.start, self.p) * (1 - self.p)",
@@ -344,7 +352,7 @@ MUTANTS = [
     Mutant(TRAINING, "a resumed run forgets Adam's moments",
            '        optimizer.load_state_dict(state["optimizer"])\n',
            "",
-           ("tests/lib/test_resume.py::test_killed_run_ends_with_the_same_bits[plain]",)),
+           (f"{K}::test_killed_run_ends_with_the_same_bits[plain]",)),
     Mutant(CHECKPOINT, "a checkpoint of another run is taken",
            "    if other:",
            "    if False:",
@@ -383,6 +391,121 @@ MUTANTS = [
            (f"{S}::test_other_paths_and_methods_are_refused_by_name",)),
     Mutant(PREDICT, "notes among the answers", "contextlib.redirect_stdout(sys.stderr)", "contextlib.nullcontext()",
            (f"{S}::test_the_command_line_says_on_stderr_that_a_text_lost_its_end",)),
+    # Projections, further mistakes
+    Mutant(PROJECTION, "the projections lean on the regularisers",
+           "from lib.loss import Penalty\n",
+           "from lib.loss import Penalty\nfrom lib.regularizers import Mixout  # noqa: F401\n",
+           ("tests/lib/test_design.py",)),
+    Mutant(PROJECTION, "a product under autocast is not W_r",
+           "    with torch.autocast(W.device.type, enabled=False):  # a product",
+           "    with torch.no_grad():  # a product",
+           (f"{P}::test_truncation_keeps_the_type_and_needs_no_svd_in_half_precision",)),
+    Mutant(PROJECTION, "the tail penalty decomposes in bfloat16 under autocast",
+           "    with torch.autocast(W.device.type, enabled=False):\n        M =",
+           "    with torch.no_grad():\n        M =",
+           (f"{P}::test_tail_penalty_under_autocast_is_that_of_float32",)),
+    Mutant(PROJECTION, "the tail penalty differentiates its decomposition",
+           "@torch.no_grad()\ndef _top(",
+           "def _top(",
+           (f"{P}::test_tail_penalty_survives_repeated_singular_values",)),
+    Mutant(PROJECTION, "a penalty on a weight that does not train",
+           "            if torch.is_grad_enabled() and not D.requires_grad:",
+           "            if False:",
+           (f"{Q}[penalty-tail-map-biases]",)),
+    Mutant(PROJECTION, "factors in LAPACK's order",
+           "(U[:, :rank] * root).contiguous()",
+           "U[:, :rank] * root",
+           (f"{Q}[map-thin-optimizer-lbfgs]",)),
+    Mutant(PROJECTION, "the ball binds the largest tensor alone",
+           "[change.norm() for change in moved.values()]).norm()",
+           "[change.norm() for change in moved.values()]).max()",
+           (f"{P}::test_ball_projection_is_a_projection",)),
+    Mutant(PROJECTION, "a subspace whose directions all point one way",
+           "torch.randint(2 * len(z), weight.shape",
+           "torch.randint(len(z), weight.shape",
+           (f"{P}::test_random_subspace_is_theta0_plus_P_z",)),
+    Mutant(PROJECTION, "PiSSA's frozen part moves with the factors",
+           'self.register_buffer(f"{name}0", factor.clone())',
+           'self.register_buffer(f"{name}0", factor)',
+           (f"{P}::test_pissa_is_pefts",)),
+    Mutant(PROJECTION, "factorize thaws what was frozen",
+           "self.B = nn.Parameter(B.to(linear.weight.dtype), requires_grad=trains)",
+           "self.B = nn.Parameter(B.to(linear.weight.dtype))",
+           (f"{P}::test_factorize_at_full_rank_changes_nothing_and_keeps_freezing",)),
+    Mutant(PROJECTION, "merging thaws a frozen thin layer",
+           ", requires_grad=module.A.requires_grad)",
+           ")",
+           (f"{P}::test_factorize_at_full_rank_changes_nothing_and_keeps_freezing",)),
+    Mutant(PROJECTION, "mixout on a frozen weight does nothing, and says nothing",
+           "    if frozen:\n",
+           "    if False:\n",
+           (f"{P}::test_what_means_nothing_is_refused_by_name",)),
+    Mutant(PROJECTION, "A comes from the global generator",
+           "a=5**0.5, generator=generator)",
+           "a=5**0.5)",
+           (f"{P}::test_lora_start_is_drawn_by_the_generator_and_has_the_authors_spread",)),
+    # Regularisers, further mistakes
+    Mutant(REGULARIZERS, "SMART starts at a point where the gradient is zero",
+           "d = (init * torch.randn_like(x))",
+           "d = (0 * torch.randn_like(x))",
+           (f"{R}::test_smart_moves_each_number_by_the_radius_where_there_is_text",)),
+    Mutant(REGULARIZERS, "the history holds on to the graph",
+           "name: value.detach()}",
+           "name: value}",
+           (f"{R}::test_parts_of_a_loss_hold_no_graph",)),
+    Mutant(REGULARIZERS, "the divergence is a mean over classes",
+           "(log_p - log_q)).sum(1).mean()",
+           "(log_p - log_q)).mean()",
+           (f"{R}::test_symmetric_kl_is_scipys_and_torchs",)),
+    Mutant(REGULARIZERS, "P(class 1) is read as P(class 0)",
+           "torch.stack((1 - labels, labels), 1)",
+           "torch.stack((labels, 1 - labels), 1)",
+           (f"{R}::test_one_logit_is_bernoulli",)),
+    Mutant(REGULARIZERS, "what is new is held as tightly as what was pretrained",
+           "leash + beta / 2",
+           "leash + alpha / 2",
+           (f"{R}::test_l2_sp_gradient_is_the_leash",)),
+    Mutant(REGULARIZERS, "L2 charges what is frozen",
+           "_chosen(model, where, trains=True))",
+           "_chosen(model, where))",
+           (f"{R}::test_l2_counts_what_trains_and_matches",)),
+    Mutant(REGULARIZERS, "the snapshot moves with the model",
+           "name: p.detach().clone() for name, p in _chosen",
+           "name: p.detach() for name, p in _chosen",
+           (f"{P}::test_the_ball_binds_after_every_step",)),
+    Mutant(REGULARIZERS, "mixout's start moves with the weight",
+           '"start", weight.detach().clone()',
+           '"start", weight.detach()',
+           (f"{R}::test_r_drop_costs_nothing_without_noise_and_refuses_to_train_so",)),
+    Mutant(REGULARIZERS, "SAM divides by a gradient of zero",
+           ".norm() + 1e-12",
+           ".norm()",
+           (f"{R}::test_sam_at_a_minimum_stays_there",)),
+    Mutant(REGULARIZERS, "SAM reports the loss up the hill",
+           "            closure()\n        finally:",
+           "            loss = closure()\n        finally:",
+           (f"{R}::test_sam_on_a_quadratic_is_the_closed_form",)),
+    Mutant(REGULARIZERS, "the layers lose their groups' decay",
+           '{**groups[i], "params": params,',
+           '{"params": params,',
+           (f"{R}::test_layerwise_rates_fall_towards_the_embeddings",)),
+    Mutant(REGULARIZERS, "a soup shares what is no float with its ingredient",
+           ".mean(0) if value.is_floating_point() else value.clone()",
+           ".mean(0) if value.is_floating_point() else value",
+           (f"{R}::test_averages_share_no_memory_with_what_they_average",)),
+    # The loop, further mistakes
+    Mutant(TRAINING, "every epoch has the order of the first",
+           "(plan.seed, epoch)",
+           "(plan.seed, 0)",
+           (f"{T}::test_each_epoch_and_each_seed_has_an_order_of_its_own",)),
+    Mutant(TRAINING, "the last step is not evaluated",
+           " or step + 1 == len(batches)",
+           "",
+           (f"{T}::test_the_last_step_is_evaluated",)),
+    Mutant(TRAINING, "an evaluation sees the model in training mode",
+           "            core.eval()\n",
+           "",
+           (f"{T}::test_an_evaluation_sees_the_model_in_evaluation_mode",)),
 ]
 
 
@@ -414,7 +537,7 @@ def run_pytest(folder: str, tests: Sequence[str]) -> None:
 
 
 def status(context: multiprocessing.context.BaseContext, tests: Sequence[str], parts: Sequence[str],
-           mutant: Mutant | None = None) -> tuple[int | None, str]:
+           mutant: Mutant | None = None, limit: float = LIMIT) -> tuple[int | None, str]:
     """Exit status of the tests, with the bug in if one is given, and the end of what they said."""
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder), parts)
@@ -426,11 +549,11 @@ def status(context: multiprocessing.context.BaseContext, tests: Sequence[str], p
             path.write_text(text.replace(mutant.old, mutant.new))
         process = context.Process(target=run_pytest, args=(folder, tests))  # type: ignore[attr-defined]
         process.start()
-        process.join(LIMIT)
+        process.join(limit)
         if process.is_alive():
             process.kill()
             process.join()
-            return None, f"no answer in {LIMIT} s"
+            return None, f"no answer in {limit} s"
         log = Path(folder) / "log"
         return process.exitcode, log.read_text()[-1500:] if log.exists() else ""
 
@@ -446,7 +569,7 @@ def main(words: Sequence[str]) -> int:
     bad = 0
     for parts in sorted({m.parts for m in rows}):
         tests = sorted({test for m in rows if m.parts == parts for test in m.tests})
-        code, said = status(context, tests, parts)
+        code, said = status(context, tests, parts, limit=4 * LIMIT)  # the tests of all rows at once
         print(f"without a bug: {len(tests)} tests {'pass' if code == 0 else 'DO NOT PASS'}", flush=True)
         if code != 0:
             print(said)

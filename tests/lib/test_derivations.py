@@ -11,8 +11,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from concept_erasure import LeaceEraser
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from torch import nn
 from torch.nn import functional as F
 
@@ -164,6 +165,25 @@ def test_4_torchs_dropout_draws_from_that_distribution(draw):
     sample = F.dropout(x.expand(100000, 6), p)
     assert ((sample == 0) | torch.isclose(sample, x / (1 - p))).all()
     assert (sample == 0).double().mean().item() == pytest.approx(p, abs=0.004)  # 6e5 draws, 6 sd
+
+
+def test_4_dropout_in_logistic_regression_is_a_weighted_ridge_to_second_order(draw):
+    X, y, w, p = draw(50, 6), (draw(50) > 0).double(), draw(6), 0.3
+    M, probability = masks(6, p)
+
+    def loss(z):  # the negative log-likelihood, summed over the sentences
+        return (F.softplus(z) - y * z).sum(-1)
+
+    ratio = []
+    for size in (0.1, 0.01):
+        z = X @ (size * w)
+        expected = (probability * loss((M[:, None] * X / (1 - p)) @ (size * w))).sum()
+        weight = z.sigmoid() * (1 - z.sigmoid())
+        second = 0.5 * p / (1 - p) * ((size * w) ** 2 * (weight[:, None] * X**2).sum(0)).sum()
+        ratio.append(((expected - loss(z)) / second).item())
+    assert abs(ratio[0] - 1) < 0.05 and abs(ratio[1] - 1) < abs(ratio[0] - 1) / 10  # what is left falls with the size
+    plain = 0.5 * p / (1 - p) * ((size * w) ** 2 * (X**2).sum(0)).sum()
+    assert abs((expected - loss(z)) / plain - 1) > 0.5  # control: without p (1 - p)
 
 
 def test_5_mixout_on_a_quadratic_is_l2_sp_weighted_by_curvature(draw):
@@ -398,6 +418,8 @@ def test_12_leace_and_orthogonal_removal_both_guard_but_leace_edits_least(draw):
     root, inverse = (Q * values.sqrt()) @ Q.T, (Q / values.sqrt()) @ Q.T
     u = inverse @ c / (inverse @ c).norm()
     leace = X - X @ (root @ torch.outer(u, u) @ inverse).T
+    theirs = LeaceEraser.fit(X, Z[:, None], shrinkage=False, method="leace")
+    close(leace, theirs(X), 1e-8)
     d = c / c.norm()
     orthogonal = X - torch.outer(X @ d, d)
     for erased in (leace, orthogonal):
@@ -409,6 +431,8 @@ def test_12_leace_and_orthogonal_removal_both_guard_but_leace_edits_least(draw):
         cost = (torch.outer(X @ other, c) / (c @ other)).square().sum(1).mean()
         assert cost >= edit[0] - 1e-10
     assert (X.T @ Z / n).abs().max() > 0.05  # control: before, the concept shows
+    found = [LogisticRegression().fit(x, Z > 0).score(x, Z > 0) for x in (X.numpy(), leace.numpy())]
+    assert found[0] > 0.6 and found[1] < 0.52  # a probe finds it before, and afterwards guesses
 
 
 # 13. Bounds

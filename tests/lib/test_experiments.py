@@ -81,6 +81,13 @@ def test_stored_runs_are_not_repeated_and_questions_do_not_mix(tmp_path: Path) -
     assert len(calls) == 8
 
 
+def test_the_order_of_a_specs_keys_does_not_matter(tmp_path: Path) -> None:
+    calls: list[tuple[str, int]] = []
+    for spec in ({"arm": "l2", "seed": 0}, {"seed": 0, "arm": "l2"}):
+        sweep(recording(calls), [spec], question="q", store=tmp_path / "s.json")
+    assert len(calls) == 1
+
+
 def test_a_normal_build_only_reads_and_names_what_is_missing(tmp_path: Path) -> None:
     calls: list[tuple[str, int]] = []
     book = tmp_path / "05.json"
@@ -270,6 +277,22 @@ def test_features_are_computed_once_and_come_back_bit_for_bit(tmp_path: Path) ->
     assert len(calls) == 2
 
 
+def test_features_are_computed_once_by_all_who_ask_at_once(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def slow() -> dict[str, np.ndarray]:
+        calls.append(1)
+        time.sleep(0.1)
+        return {"x": np.arange(3.0)}
+
+    threads = [threading.Thread(target=cached, args=(tmp_path, {"k": 1}, slow)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:200] + b"\xff" + b[201:]])
 def test_damaged_features_are_computed_anew(damage: Any, tmp_path: Path) -> None:
     def compute() -> dict[str, np.ndarray]:
@@ -281,6 +304,13 @@ def test_damaged_features_are_computed_anew(damage: Any, tmp_path: Path) -> None
     assert np.array_equal(cached(tmp_path, {"k": 1}, compute)["x"], np.arange(100.0))
     with np.load(path) as stored:
         assert np.array_equal(stored["x"], np.arange(100.0))
+
+
+def test_cached_features_that_would_run_code_are_computed_anew(tmp_path: Path) -> None:
+    cached(tmp_path, {"k": 1}, lambda: {"x": np.arange(3.0)})
+    (path,) = tmp_path.glob("*.npz")
+    np.savez(path, x=np.array([Path("/")], dtype=object))  # a pickle inside
+    assert np.array_equal(cached(tmp_path, {"k": 1}, lambda: {"x": np.arange(3.0)})["x"], np.arange(3.0))
 
 
 def test_features_that_are_python_objects_are_refused(tmp_path: Path) -> None:

@@ -198,6 +198,14 @@ def test_tail_penalty_is_accurate_in_float32_at_a_pretrained_weights_size():
     assert ((gradient - exact).norm() / exact.norm()).item() < 1e-4  # float32 epsilon over the relative gap
 
 
+def test_tail_penalty_under_autocast_is_that_of_float32():
+    layer = nn.Linear(30, 40, bias=False)
+    exact = layer.weight.detach().double() - truncate(layer.weight.detach().double(), 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        (found,) = torch.autograd.grad(tail_penalty(lambda name: True, 4, 1.0)(layer), layer.weight)
+    close(found.double(), exact, 1e-5)  # products in bfloat16 would differ by 1e-2
+
+
 @given(matrices(), st.floats(0.01, 3), st.floats(0, 3))
 @few
 def test_tail_prox_solves_its_problem(case, step, strength):
@@ -295,6 +303,8 @@ def test_factorize_at_full_rank_changes_nothing_and_keeps_freezing():
     close(model(x), before)
     assert not model[0].A.requires_grad and not model[0].B.requires_grad
     assert [p.requires_grad for p in model[2].parameters()] == [True, True]
+    merge(model)
+    assert not model[0].weight.requires_grad and model[0].bias.requires_grad
 
 
 def test_a_rank_too_large_for_one_layer_leaves_every_layer_alone():
@@ -310,13 +320,16 @@ def test_a_rank_too_large_for_one_layer_leaves_every_layer_alone():
 # Maps against peft
 
 
-def peft_pair(make, dtype=torch.float64, **config):
+SQUARE, WIDE = ("query", "value"), ("intermediate.dense", "output.dense")  # 32 to 32; 32 to 48, 48 to 32 and 32 to 32
+
+
+def peft_pair(make, dtype=torch.float64, on=SQUARE, **config):
     """Our TinyBert with our map, the same one with peft's, and peft's layers by our names."""
     from peft import LoraConfig, get_peft_model
 
     ours, theirs = TinyBert().to(dtype).eval(), TinyBert().to(dtype).eval()
-    names = attach(ours, QV, make)
-    config = LoraConfig(target_modules=["query", "value"], lora_dropout=0.0, **config)
+    names = attach(ours, ends_in(*on), make)
+    config = LoraConfig(target_modules=list(on), lora_dropout=0.0, **config)
     wrapped = get_peft_model(theirs, config, autocast_adapter_dtype=False).eval()
     return ours, wrapped, {name: wrapped.base_model.model.get_submodule(name) for name in names}
 
@@ -346,35 +359,47 @@ def agree(ours, wrapped, layers, tolerance: float = 1e-12) -> None:
     assert worst < tolerance
 
 
-@pytest.mark.parametrize("rank, alpha", [(1, 1.0), (4, 16.0), (7, 3.0)])
-@pytest.mark.parametrize("stabilized", [False, True])
-def test_lora_is_pefts(rank, alpha, stabilized):
-    ours, wrapped, layers = peft_pair(lambda W: LoRA(W, rank, alpha, stabilized), r=rank, lora_alpha=alpha,
+several = pytest.mark.parametrize("rank, alpha, stabilized, on", [
+    (1, 0.5, False, SQUARE), (4, 16.0, True, SQUARE), (7, 3.0, False, WIDE), (2, 8.0, True, WIDE),
+    (32, 16.0, False, WIDE)])  # up to the full rank of every layer
+
+
+@several
+def test_lora_is_pefts(rank, alpha, stabilized, on):
+    ours, wrapped, layers = peft_pair(lambda W: LoRA(W, rank, alpha, stabilized), on=on, r=rank, lora_alpha=alpha,
                                       use_rslora=stabilized)
     close(ours(**inputs()), wrapped(**inputs()))  # B = 0
     randomize(ours, layers)
     agree(ours, wrapped, layers)
+    merge(ours)
+    close(ours(**inputs()), wrapped.merge_and_unload()(**inputs()))
 
 
-def test_dora_is_pefts_forward_and_gradient():
-    ours, wrapped, layers = peft_pair(lambda W: DoRA(W, 3, 6.0), r=3, lora_alpha=6.0, use_dora=True)
+@several
+def test_dora_is_pefts_forward_and_gradient(rank, alpha, stabilized, on):
+    ours, wrapped, layers = peft_pair(lambda W: DoRA(W, rank, alpha, stabilized), on=on, r=rank, lora_alpha=alpha,
+                                      use_dora=True, use_rslora=stabilized)
     close(ours(**inputs()), wrapped(**inputs()))
     randomize(ours, layers)
     agree(ours, wrapped, layers)
+    merge(ours)
+    close(ours(**inputs()), wrapped.merge_and_unload()(**inputs()))
 
 
-def test_pissa_is_pefts():
-    ours, wrapped, layers = peft_pair(lambda W: PiSSA(W, 3, 6.0), torch.float32, r=3, lora_alpha=6.0,
-                                      init_lora_weights="pissa")
+@several
+def test_pissa_is_pefts(rank, alpha, stabilized, on):
+    ours, wrapped, layers = peft_pair(lambda W: PiSSA(W, rank, alpha, stabilized), torch.float32, on, r=rank,
+                                      lora_alpha=alpha, use_rslora=stabilized, init_lora_weights="pissa")
     plain = TinyBert().eval()
     assert torch.equal(ours(**inputs()), plain(**inputs()))  # ours leaves every bit alone
     close(ours(**inputs()), wrapped(**inputs()), 1e-6)
     for name, theirs in layers.items():
         new = ours.get_submodule(name).parametrizations.weight[0]
         W = plain.get_submodule(name).weight.detach()
-        product = 2.0 * theirs.lora_B["default"].weight @ theirs.lora_A["default"].weight
+        scale = alpha / rank**0.5 if stabilized else alpha / rank
+        product = scale * theirs.lora_B["default"].weight @ theirs.lora_A["default"].weight
         close(new.scale * new.B @ new.A, product, 1e-6)
-        close(new.scale * new.B @ new.A, truncate(W, 3), 1e-6)
+        close(new.scale * new.B @ new.A, truncate(W, rank), 1e-6)
         close(W - new.scale * new.B0 @ new.A0, theirs.get_base_layer().weight, 1e-6)
     shake(ours)  # and away from the start
     with torch.no_grad():

@@ -183,6 +183,13 @@ def test_penalty_gradcheck(name, penalty):
     assert torch.autograd.gradcheck(value, values)
 
 
+def test_parts_of_a_loss_hold_no_graph():
+    objective = penalized(smart(r_drop(base, 0.7), 0.8), l2(0.1), "l2")
+    loss = objective(Tiny(3, 0.3), tiny_batch())
+    assert loss.parts.keys() == {"ce", "r_drop", "smart", "l2"} and loss.total.requires_grad
+    assert not any(part.requires_grad for part in loss.parts.values())
+
+
 # R-Drop
 
 
@@ -361,6 +368,12 @@ def test_set_dropout_reaches_every_layer_and_the_attention():
     assert torch.equal(model(**batch), model(**batch))
 
 
+def test_set_dropout_reaches_torchs_own_attention():
+    layer, x = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.5, batch_first=True), torch.randn(3, 4, 8)
+    assert "self_attn" in set_dropout(layer, 0.0)
+    assert torch.equal(layer(x), layer(x))
+
+
 def test_mixout_from_zero_is_dropout_bit_for_bit():
     W, mix = torch.randn(20, 30), Mixout(torch.zeros(20, 30), 0.3)
     torch.manual_seed(0)
@@ -459,6 +472,12 @@ def test_sam_of_radius_zero_is_the_inner_optimizer_bit_for_bit():
     run(SAM(torch.optim.AdamW(a.parameters(), lr=0.1), 0.0), lambda: base(a, tiny_batch()).total, steps=3)
     run(torch.optim.AdamW(b.parameters(), lr=0.1), lambda: base(b, tiny_batch()).total, steps=3)
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_sam_at_a_minimum_stays_there():
+    theta = nn.Parameter(torch.zeros(3, dtype=torch.float64))
+    run(SAM(torch.optim.SGD([theta], lr=0.1), 0.5), lambda: theta.square().sum(), steps=2)
+    assert torch.equal(theta.detach(), torch.zeros(3, dtype=torch.float64))
 
 
 def test_sam_restores_the_weights_when_the_second_pass_raises():
@@ -573,6 +592,14 @@ def test_soup_is_the_mean():
     close(soup([a, b])["w"], interpolate(a, b, 0.5)["w"], 1e-6)
 
 
+def test_averages_share_no_memory_with_what_they_average():
+    given = states()
+    for average in (soup(given), interpolate(given[0], given[1], 0.0), interpolate(given[0], given[1], 1.0)):
+        for value in average.values():
+            value.zero_()
+    assert all(state["n"] == 7 and state["w"].ne(0).all() for state in given)
+
+
 def test_the_mean_of_factors_is_not_the_mean_of_products():
     models = [TinyBert(), TinyBert()]
     for model in models:
@@ -659,7 +686,7 @@ def test_every_public_name_says_what_it_takes_and_raises(value):
         assert name in doc or name in ("model", "where", "base", "penalty"), (value, name)
 
 
-PLAIN = {"ends_in", "attach", "merge", "detach"}  # no equation, no source
+PLAIN = {"ends_in", "attach", "merge", "detach", "only_rows"}  # no equation, no source
 
 
 def test_targets_are_distributions():

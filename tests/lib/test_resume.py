@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
@@ -50,6 +52,38 @@ def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "c.pt", {"lr": 0.1, "steps": 3})
     with pytest.raises(ValueError, match=r"of another run: lr was 0.1, is 0.2"):
         load_checkpoint(tmp_path / "c.pt", {"lr": 0.2, "steps": 3})
+
+
+def test_a_write_that_dies_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_checkpoint(tmp_path / "c.pt", {"run": {}, "step": 1})
+
+    def dies(state: object, file: IO[bytes]) -> None:
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(torch, "save", dies)
+        save_checkpoint(tmp_path / "c.pt", {"run": {}, "step": 2})
+    assert load_checkpoint(tmp_path / "c.pt", {})["step"] == 1
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    torch.save({"run": {}, "payload": Payload(tmp_path / "ran")}, tmp_path / "c.pt")
+    with pytest.raises(ValueError, match="is damaged"):
+        load_checkpoint(tmp_path / "c.pt", {})
+    assert not (tmp_path / "ran").exists()
+    torch.load(tmp_path / "c.pt", weights_only=False)  # the control: it would have
+    assert (tmp_path / "ran").exists()
+
+
+class Payload:
+    """What unpickles by making a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[str]]:
+        return os.mkdir, (str(self.folder),)
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])

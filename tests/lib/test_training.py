@@ -70,6 +70,93 @@ def test_the_weights_of_the_best_evaluation_are_left() -> None:
     assert [r["step"] for r in history if "accuracy" in r] == [1, 3, 5, 7]
 
 
+def test_the_first_of_equal_evaluations_is_left() -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def always_half(model: nn.Module) -> dict[str, float]:
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return {"accuracy": 0.5}
+
+    left, _ = train(Plan(epochs=1, batch_size=8, eval_every=2), evaluate=always_half)
+    assert same(left, seen[0]) and not same(left, seen[1])
+
+
+def test_the_last_step_is_evaluated() -> None:
+    _, history = train(Plan(epochs=1, batch_size=8, eval_every=5), evaluate=lambda model: {"accuracy": 0.5})
+    assert [r["step"] for r in history if "accuracy" in r] == [4, 7] and len(history) == 8
+
+
+def test_an_evaluation_sees_the_model_in_evaluation_mode() -> None:
+    modes: list[bool] = []
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        modes.append(model.training)
+        return {"accuracy": 0.0}
+
+    train(Plan(epochs=1, batch_size=8, eval_every=2), evaluate=evaluate)
+    assert modes == [False] * 4
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_prediction_leaves_the_mode_alone(training: bool) -> None:
+    model = Toy().train(training)
+    first = predict_logits(model, toy_data(8), host=CPU)
+    assert model.training is training and torch.equal(predict_logits(model, toy_data(8), host=CPU), first)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_the_evaluator_is_sklearns(outputs: int) -> None:
+    from sklearn.metrics import accuracy_score, log_loss
+
+    model, data = Toy(), toy_data(30)
+    model.head = nn.Linear(16, outputs)
+    nn.init.normal_(model.head.weight)
+    logits = predict_logits(model, data, host=CPU)
+    p = logits.sigmoid() if outputs == 1 else logits.softmax(1)[:, 1:]
+    found = evaluator(data, host=CPU)(model)
+    assert found["accuracy"] == pytest.approx(accuracy_score(data.labels, p[:, 0] > 0.5))
+    assert found["nll"] == pytest.approx(log_loss(data.labels, p.double().numpy()[:, 0]), rel=1e-5)
+
+
+def test_each_epoch_and_each_seed_has_an_order_of_its_own() -> None:
+    class Watched(Dataset):
+        def batches(self, size: int, key: Any, pool: int = 50) -> list[list[int]]:
+            keys.append(key)
+            orders.append(super().batches(size, key, pool))
+            return orders[-1]
+
+    keys: list[Any] = []
+    orders: list[list[list[int]]] = []
+    toy = toy_data(60)
+    for seed in (0, 1):
+        train(Plan(epochs=3, batch_size=8, seed=seed), data=Watched(toy.ids, toy.labels))
+    assert keys == [(seed, epoch) for seed in (0, 1) for epoch in range(3)]
+    assert len({str(order) for order in orders}) == 6
+
+
+def test_the_best_weights_survive_a_kill(tmp_path: Path) -> None:
+    """The best evaluation comes first, the process ends after the second, another goes on."""
+
+    def falling(ends_at: int) -> Callable[[nn.Module], dict[str, float]]:
+        calls: list[int] = []
+
+        def evaluate(model: nn.Module) -> dict[str, float]:
+            calls.append(1)
+            if len(calls) > ends_at:
+                raise KeyboardInterrupt
+            return {"accuracy": -torch.linalg.vector_norm(model.head.weight).item()}  # the head grows
+        return evaluate
+
+    plan = Plan(epochs=2, batch_size=8, lr=1e-2, eval_every=4)
+    whole, history = train(plan, evaluate=falling(99))
+    values = [r["accuracy"] for r in history if "accuracy" in r]
+    assert values.index(max(values)) < 2
+    with pytest.raises(KeyboardInterrupt):
+        train(plan, evaluate=falling(2), checkpoint=tmp_path / "c.pt")
+    resumed, again = train(plan, evaluate=falling(99), checkpoint=tmp_path / "c.pt")
+    assert same(resumed, whole) and again == history
+
+
 def test_eight_examples_are_learned_by_heart() -> None:
     data = toy_data(8)
     _, history = train(
