@@ -116,6 +116,8 @@ def index_labels(labels: Iterable[str | int]) -> tuple[list[str | int], list[int
         TypeError: a label is neither text nor a whole number.
         ValueError: there are fewer than two classes.
     """
+    if isinstance(labels, str):
+        raise ValueError(f"labels must be a list, one a text, got {labels!r}")
     labels = [v.item() if isinstance(v, np.generic | torch.Tensor) else v for v in labels]
     for i, value in enumerate(labels):
         if not isinstance(value, str | int):
@@ -190,6 +192,8 @@ class Dataset:
         """
         if size < 1 or pool < 1:
             raise ValueError(f"size and pool must be at least 1, got {size} and {pool}")
+        if min(key if isinstance(key, tuple) else (key,)) < 0:
+            raise ValueError(f"key must be whole numbers from 0, got {key}")
         rng = np.random.default_rng(key)
         order = rng.permutation(len(self))
         pools = (order[start : start + pool * size] for start in range(0, len(order), pool * size))
@@ -201,6 +205,11 @@ class Dataset:
         if size < 1:
             raise ValueError(f"size must be at least 1, got {size}")
         return self._cut(np.arange(len(self)), size)
+
+    def _check(self, rows: Sequence[int]) -> None:
+        for row in rows:
+            if not -len(self) <= row < len(self):
+                raise ValueError(f"rows must be between 0 and {len(self) - 1}, got {row}")
 
     def _cut(self, rows: np.ndarray, size: int) -> list[list[int]]:
         lengths = [len(self.ids[i]) for i in rows]
@@ -215,6 +224,7 @@ class Dataset:
         """
         if len(rows) == 0:
             raise ValueError("rows must not be empty")
+        self._check(rows)
         lengths = np.array([[len(self.ids[i])] for i in rows])
         width = -(-lengths.max() // self.multiple) * self.multiple
         mask = np.arange(width) < lengths  # not `ids != pad`: a text may hold the pad token
@@ -229,6 +239,7 @@ class Dataset:
 
     def subset(self, rows: Sequence[int]) -> Dataset:
         """The `rows` asked for, in that order."""
+        self._check(rows)
         lost = set(self.cut)
         return Dataset(
             [self.ids[i] for i in rows],

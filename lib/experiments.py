@@ -64,7 +64,8 @@ def product(**axes: Iterable[Any]) -> list[Json]:
     Raises:
         ValueError: an axis is empty, or text in place of a list.
     """
-    values = {name: [] if isinstance(axis, str) else list(axis) for name, axis in axes.items()}
+    values = {name: list(axis) if isinstance(axis, Iterable) and not isinstance(axis, str) else []
+              for name, axis in axes.items()}
     for name, axis in values.items():
         if not axis:
             raise ValueError(f"axis {name} must be a list of at least one value, got {axes[name]!r}")
@@ -97,8 +98,10 @@ def sweep(
 
     Raises:
         LookupError: `execute` is False and a run is missing.
-        ValueError: a spec stands twice or is not JSON, a result is not finite, or the store is damaged or not named.
+        ValueError: no spec, one that stands twice or is not JSON, a result not finite, a store damaged or not named.
     """
+    if not grid:
+        raise ValueError("grid must hold at least one spec, got []")
     keys = [digest({"question": question, "spec": spec}) for spec in grid]
     todo = dict(zip(keys, grid, strict=True))
     if len(todo) < len(grid):

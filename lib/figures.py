@@ -167,6 +167,9 @@ def explore(draw: Callable[..., Figure], *, live: bool, alt: str, caption: str =
     Raises:
         ValueError: an axis without values, or an empty `alt`.
     """
+    for name, values in axes.items():
+        if not len(values):
+            raise ValueError(f"{name} must have at least one value, got {values!r}")
     if not live:
         frames = {key: draw(**dict(zip(axes, key, strict=True))) for key in itertools.product(*axes.values())}
         return slider(frames, label=[name.replace("_", " ") for name in axes], alt=alt, caption=caption)

@@ -146,8 +146,8 @@ class Classifier(Pooled):
                  projection: int | None = None, dropout: float = 0.1, one_logit: bool = False, seed: int = 0) -> None:
         super().__init__(encoder.model, pooling)
         width = self.encoder.config.hidden_size
-        if len(set(labels)) < 2 or len(set(labels)) < len(labels):
-            raise ValueError(f"labels must hold at least two classes, each once, got {list(labels)}")
+        if isinstance(labels, str) or len(set(labels)) < 2 or len(set(labels)) < len(labels):
+            raise ValueError(f"labels must hold at least two classes, each once, got {labels!r}")
         if one_logit and len(labels) != 2:
             raise ValueError(f"one_logit needs two labels, got {len(labels)}")
         if pooling not in POOLING.values():

@@ -9,6 +9,7 @@ Shapes: W is a weight as `nn.Linear` holds it, (m, n) for n inputs and m outputs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from lib import _check
 from lib.loss import Penalty
 
 Where = Callable[[str], bool]  # a dotted name, e.g. "encoder.layer.0.attention.self.query" -> is it meant?
@@ -29,7 +31,7 @@ def ends_in(*suffixes: str) -> Where:
     Raises:
         ValueError: no suffix, or an empty one.
     """
-    if not suffixes or not all(suffixes):
+    if not suffixes or not all(isinstance(suffix, str) and suffix for suffix in suffixes):
         raise ValueError(f"suffixes must be one or more non-empty names, got {suffixes}")
     return lambda name: any(f".{name}".endswith(f".{suffix}") for suffix in suffixes)
 
@@ -88,7 +90,7 @@ def tail_penalty(where: Where, rank: int, strength: float, start: Mapping[str, T
         ValueError: negative strength; when called: nothing matches, a weight does not train or is not in `start`, a
             rank that leaves no tail.
     """
-    _check_at_least(0, strength=strength)
+    _check.at_least(0, strength=strength)
 
     def penalty(model: nn.Module) -> Tensor:
         tails = []
@@ -121,7 +123,7 @@ def tail_prox(W: Tensor, rank: int, step: float, strength: float) -> Tensor:
     Raises:
         ValueError: a number out of range.
     """
-    _check_at_least(0, step=step, strength=strength)
+    _check.at_least(0, step=step, strength=strength)
     W_r = truncate(W, rank)
     return W_r + (W - W_r) / (1 + step * strength)
 
@@ -262,8 +264,7 @@ class LoRA(nn.Module):
                  generator: torch.Generator | None = None) -> None:
         super().__init__()
         _check_rank(rank, weight)
-        if not alpha > 0:
-            raise ValueError(f"alpha must be above 0, got {alpha}")
+        _check.above_zero(alpha=alpha)
         self.scale = alpha / rank**0.5 if stabilized else alpha / rank
         A = torch.empty(rank, weight.shape[1])  # drawn on the CPU: one start on every device
         nn.init.kaiming_uniform_(A, a=5**0.5, generator=generator)  # as the authors' code; the paper says Gaussian
@@ -464,11 +465,13 @@ def project_ball(model: nn.Module, start: Mapping[str, Tensor], radius: float) -
     Raises:
         ValueError: negative radius, or `start` is empty or names what is no parameter of the model.
     """
-    _check_at_least(0, radius=radius)
+    _check.at_least(0, radius=radius)
     parameters = dict(model.named_parameters())
     strange = sorted(start.keys() - parameters.keys())
+    strange += [name for name in start if name in parameters and start[name].shape != parameters[name].shape]
     if strange or not start:
-        raise ValueError(f"start must name parameters of the model, got {strange[:3]}; merge maps first")
+        found = {name: tuple(start[name].shape) for name in strange[:3]}
+        raise ValueError(f"start must name parameters of the model in their shapes, got {found}; merge maps first")
     moved = {name: parameters[name] - theta0.to(parameters[name]) for name, theta0 in start.items()}
     distance = torch.stack([change.norm() for change in moved.values()]).norm()
     if distance > radius:  # inside, not one bit moves
@@ -477,7 +480,9 @@ def project_ball(model: nn.Module, start: Mapping[str, Tensor], radius: float) -
 
 
 def _at_least_fp32(x: Tensor) -> Tensor:
-    """x in float32 if it is narrower: decompositions do not exist in bfloat16."""
+    """x in float32 if it is narrower, for a decomposition: bfloat16 has none, and what is not finite neither."""
+    if not x.isfinite().all():
+        raise ValueError(f"W must be finite, got {x[~x.isfinite()][0].item()} in it")
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -501,10 +506,12 @@ def _top(W: Tensor, rank: int) -> Tensor:
 
 def _matching(model: nn.Module, where: Where) -> list[tuple[str, nn.Linear]]:
     """The linear layers whose names satisfy `where`; none is an error."""
+    if not callable(where):
+        raise ValueError(f'where must be a function of a name, such as ends_in("query"), got {where!r}')
     linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     hits = [(name, module) for name, module in linear if where(name)]
     if not hits:
-        raise ValueError(f"where matches no nn.Linear; there are {[name for name, _ in linear][:4]}...")
+        raise ValueError(f"where must match an nn.Linear and matches none of {[name for name, _ in linear][:4]}...")
     return hits
 
 
@@ -527,13 +534,6 @@ def _check_rank(rank: int, W: Tensor, *, low: int = 1, high: int | None = None, 
     if W.ndim != 2:
         raise ValueError(f"W must be a matrix, got shape {tuple(W.shape)}")
     high = min(W.shape) if high is None else high
-    if not low <= rank <= high:
-        raise ValueError(f"rank must be between {low} and {high}{name and f' for {name}'}, got {rank}")
+    if not (isinstance(rank, Integral) and low <= rank <= high):
+        raise ValueError(f"rank must be between {low} and {high}{name and f' for {name}'}, got {rank!r}")
     return rank
-
-
-def _check_at_least(low: float, **values: float) -> None:
-    """Raise ValueError for the first value below `low`, or NaN."""
-    for name, value in values.items():
-        if not value >= low:
-            raise ValueError(f"{name} must be at least {low}, got {value}")

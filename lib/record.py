@@ -193,8 +193,8 @@ def _numbers(name: str, value: Any) -> list[float]:
     """Return plain Python numbers for a number or a sequence, of Python's, numpy's or torch's making."""
     try:
         values = [int(value) if isinstance(value, Integral) else float(value)]
-    except TypeError:
-        values = [float(v) for v in value]
+    except (TypeError, ValueError):
+        values = [] if isinstance(value, str) else [float(v) for v in value]
     if not values or isinstance(value, bool) or not all(map(math.isfinite, values)):
         raise ValueError(f"{name} must be one or more finite numbers, got {value!r}")
     return values

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib import _check
 from lib.loss import Batch, Loss, Objective, Penalty
 
 State = Mapping[str, Tensor]
@@ -86,12 +87,14 @@ def cross_entropy(smoothing: float = 0.0) -> Objective:
     Raises:
         ValueError: smoothing out of range; when called: labels outside the range that the logits allow.
     """
-    _check_rate(smoothing=smoothing)
+    _check.rate(smoothing=smoothing)
 
     def objective(model: nn.Module, batch: Batch) -> Loss:
         logits = model(**{name: value for name, value in batch.items() if name != "labels"})
         log_p = log_probabilities(logits)
         q = targets(batch["labels"], log_p.shape[1]).to(log_p)
+        if len(q) != len(log_p):
+            raise ValueError(f"labels must be one a row of {len(log_p)} logits, got {tuple(batch['labels'].shape)}")
         q = (1 - smoothing) * q + smoothing / q.shape[1]
         ce = -(q * log_p).sum(1).mean()
         return Loss(ce, logits, {"ce": ce.detach()})
@@ -106,7 +109,12 @@ def symmetric_kl(log_p: Tensor, log_q: Tensor) -> Tensor:
 
     Args:
         log_p, log_q: log-probabilities, (N, C).
+
+    Raises:
+        ValueError: shapes that differ.
     """
+    if log_p.shape != log_q.shape:
+        raise ValueError(f"log_p and log_q must have one shape, got {tuple(log_p.shape)} and {tuple(log_q.shape)}")
     return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(1).mean()
 
 
@@ -128,7 +136,7 @@ def r_drop(base: Objective, alpha: float) -> Objective:
     Raises:
         ValueError: negative alpha, R-Drop inside `base`; when called: a model in training mode that draws no noise.
     """
-    _check_at_least(0, alpha=alpha)
+    _check.at_least(0, alpha=alpha)
 
     def objective(model: nn.Module, batch: Batch) -> Loss:
         a, b = base(model, batch), base(model, batch)
@@ -161,9 +169,8 @@ def smart(base: Objective, weight: float, radius: float = 1e-3, init: float = 1e
         ValueError: a number out of range, SMART inside `base`.
         TypeError: when called: the model has no `get_input_embeddings`, or the batch no "input_ids".
     """
-    _check_at_least(0, weight=weight)
-    if not (radius > 0 and init > 0):
-        raise ValueError(f"radius and init must be above 0, got {radius} and {init}")
+    _check.at_least(0, weight=weight)
+    _check.above_zero(radius=radius, init=init)
 
     def objective(model: nn.Module, batch: Batch) -> Loss:
         core: Any = _unwrap(model)
@@ -243,7 +250,7 @@ def l2(strength: float, where: Where | None = None) -> Penalty:
     Raises:
         ValueError: negative strength; when called: no parameter that trains matches.
     """
-    _check_at_least(0, strength=strength)
+    _check.at_least(0, strength=strength)
     return lambda model: strength / 2 * _total(p.square() for _, p in _chosen(model, where, trains=True))
 
 
@@ -260,7 +267,7 @@ def l2_sp(start: State, alpha: float, beta: float) -> Penalty:
     Raises:
         ValueError: a negative strength; when called: no parameter that trains is in `start`, or one has another shape.
     """
-    _check_at_least(0, alpha=alpha, beta=beta)
+    _check.at_least(0, alpha=alpha, beta=beta)
 
     def penalty(model: nn.Module) -> Tensor:
         named = _chosen(model, None, trains=True)
@@ -269,7 +276,7 @@ def l2_sp(start: State, alpha: float, beta: float) -> Penalty:
             raise ValueError(f"start must hold parameters that train, e.g. {named[0][0]}, got {sorted(start)[:3]}")
         for name, p in held:
             if p.shape != start[name].shape:
-                raise ValueError(f"start has {name} in shape {tuple(start[name].shape)}, the model in {tuple(p.shape)}")
+                raise ValueError(f"start must have {name} in shape {tuple(p.shape)}, got {tuple(start[name].shape)}")
         leash = alpha / 2 * _total((p - start[name].to(p)).square() for name, p in held)
         new = [p.square() for name, p in named if name not in start]
         return leash + beta / 2 * _total(new) if new else leash
@@ -291,7 +298,7 @@ def nuclear_factors(strength: float) -> Penalty:
     Raises:
         ValueError: negative strength; when called: the model has no factors A and B.
     """
-    _check_at_least(0, strength=strength)
+    _check.at_least(0, strength=strength)
 
     def penalty(model: nn.Module) -> Tensor:
         pairs: list[Any] = [m for m in model.modules() if all(hasattr(m, name) for name in ("A", "B", "scale"))]
@@ -316,7 +323,7 @@ def set_dropout(model: nn.Module, p: float) -> list[str]:
     Raises:
         ValueError: a rate out of range, or a model without dropout layers.
     """
-    _check_rate(p=p)
+    _check.rate(p=p)
     rates = {nn.Dropout: "p", nn.MultiheadAttention: "dropout"}
     layers = [(name, m, rate) for name, m in model.named_modules()
               for kind, rate in rates.items() if isinstance(m, kind)]
@@ -346,7 +353,7 @@ class Mixout(nn.Module):
 
     def __init__(self, weight: Tensor, p: float) -> None:
         super().__init__()
-        _check_rate(p=p)
+        _check.rate(p=p)
         self.p = p
         self.register_buffer("start", weight.detach().clone())
 
@@ -378,7 +385,7 @@ class SAM(torch.optim.Optimizer):
     def __init__(self, inner: torch.optim.Optimizer, rho: float = 0.05) -> None:
         if isinstance(inner, (SAM, torch.optim.LBFGS)):
             raise TypeError(f"inner must be an optimizer whose step needs no closure, got {type(inner).__name__}")
-        _check_at_least(0, rho=rho)
+        _check.at_least(0, rho=rho)
         super().__init__(inner.param_groups, inner.defaults)
         self.inner, self.rho = inner, rho
         self.param_groups, self.state = inner.param_groups, inner.state
@@ -437,7 +444,7 @@ def bias_only(model: nn.Module, head: Where) -> list[str]:
     Raises:
         ValueError: `head` matches nothing: a head left at its random start would answer at random.
     """
-    _chosen(model, head)
+    _chosen(model, head, name="head")
     return train_only(model, lambda name: name.split(".")[-1] == "bias" or head(name))
 
 
@@ -455,7 +462,7 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     Raises:
         ValueError: negative decay, or nothing trains.
     """
-    _check_at_least(0, weight_decay=weight_decay)
+    _check.at_least(0, weight_decay=weight_decay)
     words = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
@@ -551,7 +558,7 @@ def generalization_loss(metric: str, threshold: float) -> Callable[[Sequence[Map
     Raises:
         ValueError: negative threshold; when called: a negative error.
     """
-    _check_at_least(0, threshold=threshold)
+    _check.at_least(0, threshold=threshold)
 
     def stop(history: Sequence[Mapping[str, float]]) -> bool:
         seen = [record[metric] for record in history if metric in record]
@@ -572,12 +579,16 @@ def _unwrap(model: nn.Module) -> nn.Module:
     return getattr(model, "module", model)
 
 
-def _chosen(model: nn.Module, where: Where | None, *, trains: bool = False) -> list[tuple[str, nn.Parameter]]:
+def _chosen(model: nn.Module, where: Where | None, *, trains: bool = False,
+            name: str = "where") -> list[tuple[str, nn.Parameter]]:
     """Parameters by plain name that `where` matches, only those that train if asked; none is an error."""
+    if where is not None and not callable(where):
+        raise ValueError(f'{name} must be a function of a name, such as ends_in("query"), got {where!r}')
     named = [(_plain(name), p) for name, p in model.named_parameters()]
     found = [(name, p) for name, p in named if (where is None or where(name)) and (p.requires_grad or not trains)]
     if not found:
-        raise ValueError(f"no parameter{' that trains' * trains} matches, got {[name for name, _ in named][:4]}...")
+        raise ValueError(f"{name} must match a parameter{' that trains' * trains} and matches none of "
+                         f"{[name for name, _ in named][:4]}...")
     return found
 
 
@@ -603,17 +614,3 @@ def _check_states(*states: State) -> None:
     maps = [name for name in shapes[0] if ".parametrizations." in name]
     if maps:  # the mean of products is not the product of means
         raise ValueError(f"states with maps must be merged before they are averaged, got {maps[0]}")
-
-
-def _check_rate(**values: float) -> None:
-    """Raise ValueError for the first value outside [0, 1)."""
-    for name, value in values.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
-
-
-def _check_at_least(low: float, **values: float) -> None:
-    """Raise ValueError for the first value below `low`, or NaN."""
-    for name, value in values.items():
-        if not value >= low:
-            raise ValueError(f"{name} must be at least {low}, got {value}")

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lib import _check
 from lib.checkpoint import describe, load_checkpoint, save_checkpoint
 from lib.host import Local, deterministic, seed_step
 from lib.loss import Batch, Objective
@@ -74,11 +75,8 @@ class Plan:
             value = getattr(self, name)
             if not isinstance(value, int) or value < low:
                 raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
-        for name in ("lr", "clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup must be at least 0 and below 1, got {self.warmup!r}")
+        _check.above_zero(lr=self.lr, clip=1.0 if self.clip == math.inf else self.clip)
+        _check.rate(warmup=self.warmup)
 
 
 def warmup_linear(t: float, warmup: float) -> float:

@@ -301,7 +301,10 @@ def _solve(chance: Callable[[float], Floats], power: float, t: float, seeds: int
 
 
 def _finite(name: str, values: ArrayLike, *, axes: int) -> Floats:
-    array = np.asarray(values, dtype=float)
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers, got {values!r}") from None
     if array.ndim != axes or min(array.shape) < 2:
         wanted = "(seeds,)" if axes == 1 else "(seeds, items)"
         raise ValueError(f"{name} must have shape {wanted}, each at least 2, got {array.shape}")

@@ -82,7 +82,7 @@ def library(folder: Path) -> dict[str, tuple[Doc, list[Entry]]]:
     Raises:
         ValueError: a module stands in no group of the page.
     """
-    trees = {path.stem: ast.parse(path.read_text("utf-8")) for path in sorted(folder.glob("*.py"))}
+    trees = {path.stem: ast.parse(path.read_text("utf-8")) for path in sorted(folder.glob("[!_]*.py"))}
     found = {name: (parse(tree), public(tree.body)) for name, tree in trees.items()}
     order = [name for names in GROUPS.values() for name in names]
     if strange := [name for name, (_, entries) in found.items() if entries and name not in order]:

@@ -123,7 +123,7 @@ def raised(module: str, name: str, source: str) -> frozenset[str]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             if node.args or node.keywords or not node.func.id[0].isupper():  # a class takes its own defaults
                 calls.add(node.func.id)
-        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("check."):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("_check."):
             types.add("ValueError")
         if isinstance(node, ast.ClassDef):
             calls |= {ast.unparse(base) for base in node.bases}

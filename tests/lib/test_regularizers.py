@@ -639,25 +639,25 @@ def test_generalization_loss_stops_at_the_first_prefix_that_rose_too_far(errors,
     (lambda: log_probabilities(torch.zeros(3, 0)), r"got shape \(3, 0\)"),
     (lambda: r_drop(base, -1), "alpha must be at least 0, got -1"),
     (lambda: smart(base, -1), "weight must be at least 0, got -1"),
-    (lambda: smart(base, 1, 0.0), r"radius and init must be above 0, got 0\.0"),
-    (lambda: smart(base, 1, 0.1, 0.0), r"radius and init must be above 0, got 0\.1 and 0\.0"),
+    (lambda: smart(base, 1, 0.0), r"radius must be above 0, got 0\.0"),
+    (lambda: smart(base, 1, 0.1, 0.0), r"init must be above 0, got 0\.0"),
     (lambda: l2(-1), "strength must be at least 0, got -1"),
-    (lambda: l2(1, ends_in("nothing"))(Tiny()), "no parameter that trains matches"),
+    (lambda: l2(1, ends_in("nothing"))(Tiny()), "where must match a parameter that trains"),
     (lambda: l2_sp({}, -1, 0), "alpha must be at least 0, got -1"),
     (lambda: l2_sp({}, 0, -1), "beta must be at least 0, got -1"),
     (lambda: l2_sp(snapshot(TinyBert().encoder), 1, 1)(TinyBert()), r"start must hold .* that train, e\.g\. encoder"),
-    (lambda: l2_sp({"head.weight": torch.zeros(1, 3)}, 1, 1)(Tiny()), r"start has head\.weight in shape \(1, 3\)"),
+    (lambda: l2_sp({"head.weight": torch.zeros(1, 3)}, 1, 1)(Tiny()), r"head\.weight in .*, got \(1, 3\)"),
     (lambda: nuclear_factors(-1), "strength must be at least 0, got -1"),
     (lambda: nuclear_factors(1)(Tiny()), "needs LoRA or thin layers"),
-    (lambda: snapshot(Tiny(), ends_in("nothing")), "no parameter matches"),
+    (lambda: snapshot(Tiny(), ends_in("nothing")), "where must match a parameter"),
     (lambda: set_dropout(Tiny(), 1.0), r"p must be at least 0 and below 1, got 1\.0"),
     (lambda: set_dropout(nn.Linear(2, 2), 0.1), "dropout layer, got none"),
     (lambda: Mixout(torch.zeros(2, 2), -0.1), r"p must be at least 0 and below 1, got -0\.1"),
     (lambda: SAM(torch.optim.SGD(Tiny().parameters()), -1), "rho must be at least 0, got -1"),
-    (lambda: train_only(Tiny(), ends_in("nothing")), "no parameter matches"),
-    (lambda: bias_only(Tiny(), ends_in("nothing")), "no parameter matches"),
+    (lambda: train_only(Tiny(), ends_in("nothing")), "where must match a parameter"),
+    (lambda: bias_only(Tiny(), ends_in("nothing")), "head must match a parameter"),
     (lambda: decay_groups(Tiny(), -1), "weight_decay must be at least 0, got -1"),
-    (lambda: decay_groups(Tiny().requires_grad_(False), 1), "no parameter that trains"),
+    (lambda: decay_groups(Tiny().requires_grad_(False), 1), "a parameter that trains"),
     (lambda: layerwise_groups(decay_groups(Tiny(), 0), [Tiny()], 0.5), "layers must hold parameters .* got 1"),
     (lambda: layerwise_groups(decay_groups(Tiny(), 0), [], 1.5), r"decay must be above 0 and at most 1, got 1\.5"),
     (lambda: interpolate(*states()[:2], 1.1), r"alpha must be between 0 and 1, got 1\.1"),
@@ -670,23 +670,6 @@ def test_generalization_loss_stops_at_the_first_prefix_that_rose_too_far(errors,
 def test_what_means_nothing_is_refused_by_name(action, message):
     with pytest.raises(ValueError, match=message):
         action()
-
-
-def public(module):
-    return [value for name, value in vars(module).items()
-            if getattr(value, "__module__", "") == module.__name__ and not name.startswith("_")]
-
-
-@pytest.mark.parametrize("value", [*public(projection), *public(regularizers)], ids=lambda value: value.__name__)
-def test_every_public_name_says_what_it_takes_and_raises(value):
-    doc, source = inspect.getdoc(value) or "", inspect.getsource(value)
-    assert "Raises:" in doc or not ("raise " in source or "_check_" in source), value
-    assert value.__name__ in PLAIN or re.search(r"\n    \S.*(?s:.*)\b(19|20)\d\d[ab]?\b", doc), value
-    for name in inspect.signature(value).parameters:
-        assert name in doc or name in ("model", "where", "base", "penalty"), (value, name)
-
-
-PLAIN = {"ends_in", "attach", "merge", "detach", "only_rows"}  # no equation, no source
 
 
 def test_targets_are_distributions():

@@ -1,0 +1,226 @@
+"""A bad argument ends in an error that says its name, its value and what is allowed, not in one from deeper down."""
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lib import data, experiments, figures, models, projection, record, regularizers, source, store, training
+from lib import verdicts as v
+from lib.models import Encoder
+
+NAN, INF = float("nan"), float("inf")
+W = torch.ones(4, 3)
+NET = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
+BATCH = {"input": torch.ones(2, 3), "labels": torch.tensor([0, 1])}
+SET = data.Dataset([[1], [2, 3]], [0, 1])
+SENTENCE = data.Sentence("a", 1.0, (1,), "movies")
+EFFECT = v.paired_effect([1.0, 2.0], [0.0, 0.0])
+
+
+def ce(labels: Any, outputs: int = 2) -> Any:
+    """Cross-entropy of two examples with these labels."""
+    model = nn.Linear(3, outputs)
+    return regularizers.cross_entropy()(model, {"input": torch.ones(2, 3), "labels": torch.tensor(labels)})
+
+
+# what is called, the name that the error must say, the value that it must show
+CASES: list[tuple[Callable[[], Any], str, str]] = [
+    # projection
+    (lambda: projection.ends_in(), "suffixes", "()"),
+    (lambda: projection.ends_in("a", ""), "suffixes", "('a', '')"),
+    (lambda: projection.ends_in(3), "suffixes", "3"),
+    (lambda: projection.truncate(W, 4), "rank", "4"),
+    (lambda: projection.truncate(W, -1), "rank", "-1"),
+    (lambda: projection.truncate(W, 1.5), "rank", "1.5"),
+    (lambda: projection.truncate(W, "2"), "rank", "'2'"),
+    (lambda: projection.truncate(W[0], 1), "W", "(3,)"),
+    (lambda: projection.truncate(W * NAN, 1), "W", "nan"),
+    (lambda: projection.tail_energy(W, 9), "rank", "9"),
+    (lambda: projection.tail_energy(W * NAN, 1), "W", "nan"),
+    (lambda: projection.tail_prox(W, 1, -0.5, 1), "step", "-0.5"),
+    (lambda: projection.tail_prox(W, 1, 0.5, NAN), "strength", "nan"),
+    (lambda: projection.tail_penalty(lambda name: True, 1, -1), "strength", "-1"),
+    (lambda: projection.tail_penalty(lambda name: True, 1, "much"), "strength", "'much'"),
+    (lambda: projection.tail_penalty(lambda name: True, 3, 1)(NET), "rank", "3"),
+    (lambda: projection.tail_penalty(lambda name: False, 1, 1)(NET), "where", "'0'"),
+    (lambda: projection.tail_penalty(lambda name: True, 1, 1, {})(NET), "start", "0.weight"),
+    (lambda: projection.Thin(nn.Linear(3, 3), 0), "rank", "0"),
+    (lambda: projection.factorize(NET, lambda name: False, 1), "where", "'0'"),
+    (lambda: projection.LoRA(W, 0, 1), "rank", "0"),
+    (lambda: projection.LoRA(W, 1, 0), "alpha", "0"),
+    (lambda: projection.LoRA(W, 1, NAN), "alpha", "nan"),
+    (lambda: projection.LoRA(W, 1, INF), "alpha", "inf"),
+    (lambda: projection.LoRA(W, 1, "16"), "alpha", "'16'"),
+    (lambda: projection.DoRA(W, 9, 1), "rank", "9"),
+    (lambda: projection.PiSSA(W, 9, 1), "rank", "9"),
+    (lambda: projection.RandomSubspace(W, nn.Parameter(torch.zeros(13))), "z", "(13,)"),
+    (lambda: projection.RandomSubspace(W, nn.Parameter(torch.zeros(2, 2))), "z", "(2, 2)"),
+    (lambda: projection.attach(NET, lambda name: False, lambda W: projection.LoRA(W, 1, 1)), "where", "'0'"),
+    (lambda: projection.attach(NET, "query", lambda W: projection.LoRA(W, 1, 1)), "where", "'query'"),
+    (lambda: projection.project_ball(nn.Linear(2, 2), {"weight": torch.ones(2, 2)}, -1), "radius", "-1"),
+    (lambda: projection.project_ball(nn.Linear(2, 2), {"else": W}, 1), "start", "else"),
+    (lambda: projection.project_ball(nn.Linear(2, 2), {"weight": torch.ones(3, 3)}, 1), "start", "(3, 3)"),
+    # regularizers
+    (lambda: regularizers.log_probabilities(torch.ones(3)), "logits", "(3,)"),
+    (lambda: regularizers.targets(torch.tensor([0, 3]), 3), "labels", "3"),
+    (lambda: regularizers.targets(torch.tensor([[0, 1]]), 3), "labels", "(1, 2)"),
+    (lambda: regularizers.targets(torch.tensor([0.5, 1.5]), 2), "labels", "1.5"),
+    (lambda: regularizers.targets(torch.tensor([NAN]), 2), "labels", "nan"),
+    (lambda: ce([0, 2]), "labels", "2"),
+    (lambda: ce([0.5, 0.5, 0.5]), "labels", "(3,)"),
+    (lambda: ce([0, 1, 1]), "labels", "(3,)"),
+    (lambda: regularizers.cross_entropy(1.0), "smoothing", "1.0"),
+    (lambda: regularizers.cross_entropy(NAN), "smoothing", "nan"),
+    (lambda: regularizers.cross_entropy("high"), "smoothing", "'high'"),
+    (lambda: regularizers.symmetric_kl(torch.ones(2, 3), torch.ones(2, 2)), "log_q", "(2, 2)"),
+    (lambda: regularizers.r_drop(regularizers.cross_entropy(), -1), "alpha", "-1"),
+    (lambda: regularizers.smart(regularizers.cross_entropy(), -1), "weight", "-1"),
+    (lambda: regularizers.smart(regularizers.cross_entropy(), 1, radius=0), "radius", "0"),
+    (lambda: regularizers.smart(regularizers.cross_entropy(), 1, init=NAN), "init", "nan"),
+    (lambda: regularizers.smart(regularizers.cross_entropy(), 1)(NET, BATCH), "get_input_embeddings", "Sequential"),
+    (lambda: regularizers.snapshot(NET, lambda name: False), "where", "0.weight"),
+    (lambda: regularizers.l2(-0.1), "strength", "-0.1"),
+    (lambda: regularizers.l2(INF), "strength", "inf"),
+    (lambda: regularizers.l2_sp({}, 1, -1), "beta", "-1"),
+    (lambda: regularizers.l2_sp({}, 1, 1)(NET), "start", "[]"),
+    (lambda: regularizers.l2_sp({"0.weight": W}, 1, 1)(NET), "start", "(4, 3)"),
+    (lambda: regularizers.nuclear_factors(-1), "strength", "-1"),
+    (lambda: regularizers.set_dropout(nn.Dropout(0.1), 1), "p", "1"),
+    (lambda: regularizers.Mixout(W, 1.0), "p", "1.0"),
+    (lambda: regularizers.SAM(torch.optim.SGD(NET.parameters(), 1), -1), "rho", "-1"),
+    (lambda: regularizers.train_only(NET, lambda name: False), "where", "0.weight"),
+    (lambda: regularizers.bias_only(NET, lambda name: False), "head", "0.weight"),
+    (lambda: regularizers.decay_groups(NET, -1), "weight_decay", "-1"),
+    (lambda: regularizers.layerwise_groups([], [], 0), "decay", "0"),
+    (lambda: regularizers.layerwise_groups([{"params": [*NET.parameters()]}], [], 0.9), "layers", "0 layers"),
+    (lambda: regularizers.interpolate({}, {}, 1.5), "alpha", "1.5"),
+    (lambda: regularizers.interpolate({"a": W}, {"b": W}, 0.5), "states", "'a'"),
+    (lambda: regularizers.soup([]), "states", "none"),
+    (lambda: regularizers.generalization_loss("nll", -1), "threshold", "-1"),
+    (lambda: regularizers.generalization_loss("nll", 1)([{"nll": -2.0}]), "nll", "-2.0"),
+    # data
+    (lambda: data.soft_label(data.Sentence("a", 0, (), "x")), "ratings", "'a'"),
+    (lambda: data.without_neutral([SENTENCE], 5), "band", "5"),
+    (lambda: data.split([SENTENCE], dev=0.6, test=0.6), "dev and test", "0.6"),
+    (lambda: data.split([SENTENCE], dev=NAN), "dev", "nan"),
+    (lambda: data.split([]), "sentences", "empty"),
+    (lambda: data.index_labels(["a", "a"]), "labels", "['a']"),
+    (lambda: data.index_labels(["a", None]), "labels", "None"),
+    (lambda: data.index_labels([0.5, 1.5]), "labels", "0.5"),
+    (lambda: data.index_labels("spam"), "labels", "'spam'"),
+    (lambda: data.Dataset([[1], []], [0, 1]), "ids", "row 1"),
+    (lambda: data.Dataset([[1]], [0, 1]), "labels", "2"),
+    (lambda: data.Dataset([[1], [2]], [0, -1]), "labels", "-1"),
+    (lambda: data.Dataset([[1], [2]], [0.5, NAN]), "labels", "nan"),
+    (lambda: data.Dataset([[1], [2]], ["a", "b"]), "labels", "'a'"),
+    (lambda: SET.batches(0, 0), "size", "0"),
+    (lambda: SET.batches(2, -1), "key", "-1"),
+    (lambda: SET.in_length_order(0), "size", "0"),
+    (lambda: SET.collate([]), "rows", "empty"),
+    (lambda: SET.collate([5]), "rows", "5"),
+    (lambda: SET.subset([5]), "rows", "5"),
+    (lambda: source.load_domain("books"), "name", "'books'"),
+    # training
+    (lambda: training.Plan(epochs=0), "epochs", "0"),
+    (lambda: training.Plan(epochs=1.5), "epochs", "1.5"),
+    (lambda: training.Plan(lr=0), "lr", "0"),
+    (lambda: training.Plan(lr=NAN), "lr", "nan"),
+    (lambda: training.Plan(lr=INF), "lr", "inf"),
+    (lambda: training.Plan(lr="fast"), "lr", "'fast'"),
+    (lambda: training.Plan(warmup=1), "warmup", "1"),
+    (lambda: training.Plan(clip=0), "clip", "0"),
+    (lambda: training.Plan(seed=-1), "seed", "-1"),
+    (lambda: training.patience("accuracy", 0), "evaluations", "0"),
+    # experiments and verdicts
+    (lambda: experiments.product(seed=[]), "seed", "[]"),
+    (lambda: experiments.product(arm="l2"), "arm", "'l2'"),
+    (lambda: experiments.product(seed=5), "seed", "5"),
+    (lambda: experiments.sweep(dict, [{"a": 1}, {"a": 1}], question="q"), "grid", "1 of 2"),
+    (lambda: experiments.sweep(dict, [], question="q"), "grid", "[]"),
+    (lambda: experiments.sweep(lambda a: {"x": NAN}, [{"a": 1}], question="q"), "x", "nan"),
+    (lambda: experiments.per_seed([], "x"), "seed", "[]"),
+    (lambda: store.digest({"a": NAN}), "a", "nan"),
+    (lambda: v.paired_effect([1], [1]), "a", "(1,)"),
+    (lambda: v.paired_effect([1, 2], [1, 2, 3]), "b", "(3,)"),
+    (lambda: v.paired_effect([1, NAN], [1, 2]), "a", "nan"),
+    (lambda: v.paired_effect([1, 2], [1, 2], level=95), "level", "95"),
+    (lambda: v.bootstrap_effect([1, 2], [1, 2], key=0), "a", "(2,)"),
+    (lambda: v.bootstrap_effect(np.ones((2, 2)), np.ones((2, 2)), key=0, draws=9), "draws", "9"),
+    (lambda: v.prediction_interval([1]), "values", "(1,)"),
+    (lambda: v.prediction_interval(["a", "b"]), "values", "'a'"),
+    (lambda: v.minimum_detectable(0, 5), "sd", "0"),
+    (lambda: v.minimum_detectable(1, 1), "seeds", "1"),
+    (lambda: v.reachable_bound(1, 5, power=1), "power", "1"),
+    (lambda: v.equivalent(EFFECT, 0), "bound", "0"),
+    (lambda: v.verdict([], bound=1, direction=1), "effects", "none"),
+    (lambda: v.verdict(EFFECT, bound=1, direction=2), "direction", "2"),
+    (lambda: v.fit_exponent([1, 2], [1, 2]), "x and y", "(2,)"),
+    (lambda: v.fit_exponent([1, 2, 3], [1, 2, 0]), "y", "0"),
+    # pages
+    (lambda: record.start("a", profile="fast", seed=0), "profile", "'fast'"),
+    (lambda: record.start("a", profile="quick", seed=-1), "seed", "-1"),
+    (lambda: record.start("a", profile="quick", seed=0).record("A b", 1, unit="1"), "name", "'A b'"),
+    (lambda: record.start("a", profile="quick", seed=0).record("a", NAN, unit="1"), "a", "nan"),
+    (lambda: record.start("a", profile="quick", seed=0).record("a", "x", unit="1"), "a", "'x'"),
+    (lambda: record.start("a", profile="quick", seed=0).record("a", 1, unit=""), "unit", "''"),
+    (lambda: figures.slider({}, label="rank", alt="A"), "frames", "0"),
+    (lambda: figures.explore(lambda rank: plt.figure(), live=False, alt="A", rank=[]), "rank", "[]"),
+]  # fmt: skip
+
+
+def said(call: Callable[[], Any]) -> str:
+    """The error of a call."""
+    with pytest.raises((ValueError, TypeError)) as caught:
+        call()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("call", "name", "value"), CASES, ids=[f"{i}-{case[1]}" for i, case in enumerate(CASES)])
+def test_a_bad_argument_is_named_with_its_value(call: Callable[[], Any], name: str, value: str) -> None:
+    text = said(call)
+    assert re.search(rf"\b{re.escape(name)}\b", text) and value in text, text
+    assert re.search(r"\bmust\b|\bmatches no\b|\bneeds\b|differ", text), f"it does not say what is allowed: {text}"
+
+
+def test_the_rule_sees_an_error_from_deeper_down() -> None:
+    """Negative control: torch's own error for a rank that is text says neither name nor range."""
+    text = said(lambda: torch.ones(2)["1":])
+    assert "rank" not in text
+
+
+MODELS: list[tuple[Callable[[Encoder, Path], Any], str, str]] = [
+    (lambda e, _: models.Classifier(e, ["a"]), "labels", "['a']"),
+    (lambda e, _: models.Classifier(e, ["a", "a"]), "labels", "['a', 'a']"),
+    (lambda e, _: models.Classifier(e, "ab"), "labels", "'ab'"),
+    (lambda e, _: models.Classifier(e, ["a", "b", "c"], one_logit=True), "one_logit", "3"),
+    (lambda e, _: models.Classifier(e, ["a", "b"], projection=33), "projection", "33"),
+    (lambda e, _: models.Classifier(e, ["a", "b"], projection=0), "projection", "0"),
+    (lambda e, _: models.Classifier(e, ["a", "b"], dropout=1), "dropout", "1"),
+    (lambda e, _: models.Classifier(e, ["a", "b"], pooling="mean"), "pooling", "mean"),
+    (lambda e, _: models.freeze(models.Classifier(e, ["a", "b"]), top=3), "top", "3"),
+    (lambda e, _: models.Classifier(e, ["a", "b"]).predict("one text"), "texts", "'one text'"),
+    (lambda e, _: models.Classifier(e, ["a", "b"]).predict([]), "texts", "[]"),
+    (lambda e, _: models.Classifier(e, ["a", "b"]).predict(["good", " "]), "texts", "' '"),
+    (lambda e, _: models.Classifier(e, ["a", "b"]).predict(["good"], batch_size=0), "size", "0"),
+    (lambda e, _: data.encode(e.tokenizer, ["good"], [0], max_length=4), "max_length", "4"),
+    (lambda e, _: data.encode(e.tokenizer, ["good"], [0, 1]), "labels", "2"),
+    (lambda e, _: data.encode(e.tokenizer, ["good", None], [0, 1]), "texts", "None"),
+    (lambda _, p: models.load_encoder(p / "nothing"), "encoder", "nothing"),
+    (lambda _, p: models.load(p / "nothing"), "classifier", "nothing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "name", "value"), MODELS, ids=[f"{i}-{case[1]}" for i, case in enumerate(MODELS)])
+def test_a_bad_argument_of_a_model_is_named_with_its_value(
+    call: Callable[[Encoder, Path], Any], name: str, value: str, toy_encoder: Encoder, tmp_path: Path
+) -> None:
+    text = said(lambda: call(toy_encoder, tmp_path))
+    assert re.search(rf"\b{name}\b", text) and value in text, text
