@@ -16,7 +16,7 @@ GROUPS = {
     "Training": ("training", "host", "checkpoint", "progress"),
     "Experiments": ("experiments", "verdicts", "store"),
     "Use": ("predict", "service"),
-    "Pages": ("record", "figures", "exercises"),
+    "Pages": ("record", "figures", "exercises", "setup"),
 }
 SECTIONS = ("Args", "Returns", "Raises")
 YEAR = r"\b(?:1[89]|20)\d\d[ab]?\b"

@@ -5,8 +5,6 @@ Tolerances: 1e-12 for float64 algebra of a few terms; torch's own defaults for g
 from __future__ import annotations
 
 import copy
-import inspect
-import re
 
 import numpy as np
 import pytest
@@ -18,7 +16,6 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from lib import projection, regularizers
 from lib.projection import DoRA, LoRA, attach, ends_in, factorize
 from lib.regularizers import (
     SAM,
