@@ -1,0 +1,57 @@
+"""Typical wrong answers to the exercises of chapter 6, and the words that must name the mistake."""
+
+import numpy as np
+
+
+def accuracy(table):
+    return np.trace(table) / np.sum(table)
+
+
+def f1_of_means(table):
+    hits = np.diag(table)
+    precision, recall = (hits / table.sum(0)).mean(), (hits / table.sum(1)).mean()
+    return 2 * precision * recall / (precision + recall)
+
+
+def bins_alike(sure, right, bins):
+    edges = np.linspace(0, 1, bins + 1)
+    inside = [(sure >= a) & (sure < b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return np.mean([abs(np.mean(sure[p]) - np.mean(right[p])) for p in inside if p.any()])
+
+
+def softmax(z):
+    return np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+
+
+def cold_softmax(z, y, T):
+    return np.mean(z[np.arange(len(y)), y] - (softmax(z) * z).sum(1)) / T**2
+
+
+def no_inner(z, y, T):
+    return np.mean(z[np.arange(len(y)), y] - (softmax(z / T) * z).sum(1))
+
+
+def unpaired(old, new):
+    spread = np.sqrt(np.var(old, ddof=1) / len(old) + np.var(new, ddof=1) / len(new))
+    return np.mean(new) - np.mean(old) - 1.96 * spread
+
+
+def no_root(old, new):
+    change = new.astype(float) - old.astype(float)
+    return np.mean(change) - 1.96 * np.std(change, ddof=1)
+
+
+WRONG = [
+    ("check_padding", lambda lengths, width: np.mean(lengths) / width, "real tokens"),
+    ("check_padding", lambda lengths, width: sum(width - n for n in lengths), "a share, not a count"),
+    ("check_padding", lambda lengths, width: (width - np.mean(lengths)) / np.mean(lengths), "over all positions"),
+    ("check_macro_f1", accuracy, "that is accuracy"),
+    ("check_macro_f1", f1_of_means, "of each class first"),
+    ("check_ece", lambda sure, right, bins: abs(sure.mean() - right.mean()), "in one bin"),
+    ("check_ece", bins_alike, "its share of the answers"),
+    ("check_slope", cold_softmax, "at z / T, too"),
+    ("check_slope", no_inner, "inner derivative"),
+    ("check_slope", lambda z, y, T: -no_inner(z, y, T) / T**2, "sign is turned"),
+    ("check_lower", unpaired, "spread of the differences"),
+    ("check_lower", no_root, "root of the number"),
+]
