@@ -87,8 +87,8 @@ def tail_penalty(where: Where, rank: int, strength: float, start: Mapping[str, T
         penalty(model) -> scalar.
 
     Raises:
-        ValueError: negative strength; when called: nothing matches, a weight does not train or is not in `start`, a
-            rank that leaves no tail.
+        ValueError: negative strength; when called: nothing matches, none of the weights trains, one is not in `start`,
+            a rank that leaves no tail.
     """
     _check.at_least(0, strength=strength)
 
@@ -98,10 +98,10 @@ def tail_penalty(where: Where, rank: int, strength: float, start: Mapping[str, T
             if start is not None and f"{name}.weight" not in start:
                 raise ValueError(f"start must hold {name}.weight, got {sorted(start)[:3]}...")
             D = linear.weight if start is None else linear.weight - start[f"{name}.weight"].to(linear.weight)
-            if torch.is_grad_enabled() and not D.requires_grad:
-                raise ValueError(f"the weight of {name} does not train, so a penalty on it does nothing; thaw it")
             _check_rank(rank, D, low=0, high=min(D.shape) - 1, name=name)
             tails.append((D - _top(D, rank)).square().sum())
+        if torch.is_grad_enabled() and not any(tail.requires_grad for tail in tails):
+            raise ValueError(f"where must match a weight that trains, {name} and {len(tails) - 1} more do not")
         return strength / 2 * torch.stack(tails).sum()
 
     return penalty

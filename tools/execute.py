@@ -183,6 +183,7 @@ class _Run:
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         environment = os.environ | threads | {
             "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH, "PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false",
+            "MALLOC_MMAP_THRESHOLD_": "1048576",  # so that glibc gives the room of a freed tensor back
             "CUBLAS_WORKSPACE_CONFIG": ":4096:8", "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PATH": "",
             "PYTHONPATH": str(self.root)}
         if self.job.settings.device == "cpu":

@@ -104,8 +104,8 @@ REFUSED: dict[tuple[str, str], str] = {
     **{(x, "no dropout"): NOISE for x in ("r_drop", "r_drop(smart)", "smart(r_drop)")},
     **{("nuclear", x): FACTORS for x in ("none", "subspace", "mixout", "biases", "no dropout")},
     **{("l2_sp", x): "start must hold parameters that train" for x in MAPS},  # what it leashes is frozen
-    **{(x, "thin"): r"where matches no nn\.Linear" for x in ("tail", "tail of the change")},
-    **{(x, "biases"): "the weight of hidden does not train" for x in ("tail", "tail of the change")},
+    **{(x, "thin"): r"where must match an nn\.Linear" for x in ("tail", "tail of the change")},
+    **{(x, "biases"): "where must match a weight that trains, hidden" for x in ("tail", "tail of the change")},
     **{(x, "sgd in a ball"): "start must name parameters" for x in (*MAPS, "thin", "mixout", "nuclear")},
 }
 
@@ -149,7 +149,7 @@ def test_a_pair_trains_or_is_refused_by_name(a: str, x: str, b: str, y: str) -> 
                     penalized(penalized(BASE, l2(1), "l2"), l2(1), "l2"), penalized(BASE, l2(1), "ce"))),
     *((lambda first=first, second=second: both(first, second), ValueError, message) for first, second, message in (
         ("lora", "mixout", "hidden already carries a map"), ("mixout", "thin", "hidden already carries a map"),
-        ("thin", "lora", r"where matches no nn\.Linear"), ("biases", "mixout", "does nothing to a frozen weight"))),
+        ("thin", "lora", r"where must match an nn\.Linear"), ("biases", "mixout", "does nothing to a frozen weight"))),
 ])
 def test_two_of_a_kind_that_mean_nothing_are_refused_by_name(action, error, message) -> None:
     with pytest.raises(error, match=message):

@@ -122,5 +122,6 @@ def test_links_to_elsewhere_are_right(site: str, browser: Browser) -> None:
         actions = opened.page.locator(".actions a").all()
         found = {link.inner_text(): link.get_attribute("href") or "" for link in actions}
         assert found["Open in Colab"].endswith(f"/blob/main/{name}.ipynb")
+        assert found["Open in Binder"].endswith(f"/main?urlpath=lab/tree/{name}.ipynb")
         assert found["Edit this page"].endswith(f"/edit/main/{name}.ipynb")
         assert (SITE / name).parent.joinpath(found["Download notebook"]).resolve().is_file()

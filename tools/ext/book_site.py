@@ -32,7 +32,7 @@ POLICY = ("default-src 'none'; script-src 'self'{}; style-src 'self' 'unsafe-inl
 DESCRIPTION = re.compile(r'<meta content="([^"]*)"[^>]* name="description"[^>]*>\s*')
 GLOSSARY = "chapters/glossary"
 NO_PROSE = (nodes.title, nodes.Inline, nodes.FixedTextElement, nodes.raw)  # Inline: links, code, formulas, titles
-LINKS = {"Colab": "Open in Colab", ".ipynb": "Download notebook", "": "Edit this page"}
+LINKS = {"Colab": "Open in Colab", "Binder": "Open in Binder", ".ipynb": "Download notebook", "": "Edit this page"}
 
 
 @cache
