@@ -26,7 +26,7 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", ["projection", "regularizers"])
 def test_projections_and_regularizers_need_torch_alone(name: str) -> None:
-    assert imports(FILES[0].with_name(f"{name}.py")) == {"torch", "lib.loss"}
+    assert imports(FILES[0].with_name(f"{name}.py")) == {"torch", "lib.loss", "lib._check"}
 
 
 def test_the_loop_knows_no_method_and_experiments_know_no_model() -> None:
