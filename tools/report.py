@@ -84,7 +84,7 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
     lines = ["# The run behind these pages", "",
              f"The run that made this copy of the book also checked it: **{good} of {len(found)} results** lie where "
              f"they must. All that follows comes from the run's own records.", "",
-             "| | |", "|---|---|", *(f"| **{name}** | {value} |" for name, value in facts.items()), "",
+             "| What | Value |", "|---|---|", *(f"| **{name}** | {value} |" for name, value in facts.items()), "",
              "## How long it took", "", "| Chapter | Results | Ran | Seconds | Peak memory, MB | Minutes to read |",
              "|---|---:|---|---:|---:|---:|"]
     for stem, source in chapters.items():
@@ -109,7 +109,7 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
             lines.append(f"| {where} | {' | '.join(map(str, figures))} |")
     for stem, source in chapters.items():
         if stem in ran:
-            lines += ["", f"## {heading(source)}", "", "| Result | Value | Must be | |", "|---|---:|---|---|",
+            lines += ["", f"## {heading(source)}", "", "| Result | Value | Must be | Verdict |", "|---|---:|---|---|",
                       *(row(result) for result in ran[stem]["results"].values())]
             judged = [f"{name} {claim['word']}" for name, claim in ran[stem]["claims"].items()]
             lines += ["", f"Claims judged here: {', '.join(judged)} ([why](claims.md))."] if judged else []
