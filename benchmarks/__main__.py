@@ -36,14 +36,20 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     names = options.arms or list(ARMS)
     found["arms"] = compare("arms", {name: replace(job, arm=name) for name in names}, options.rounds, peaks)
     found["targets"] = targets(found["arms"])
+
+    def write() -> None:
+        found["provenance"]["minutes"] = round((time.perf_counter() - started) / 60, 1)
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(options.out, lambda file: file.write(json.dumps(found, indent=1).encode()))
+        print(f"\nwritten to {options.out.name} after {found['provenance']['minutes']} minutes", flush=True)
+
+    write()  # the arms take most of the time: what comes after them may be cut short
     if not options.arms:
         short = replace(job, sentences=16 if options.quick else 160, epochs=1, tests=0)
         jobs = {name: replace(short, arm=name) for name in ("full", *METHODS)}
-        found |= {"methods": compare("methods", jobs, options.rounds, peaks), "growth": growth(short, options.rounds)}
-    found["provenance"]["minutes"] = round((time.perf_counter() - started) / 60, 1)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(options.out, lambda file: file.write(json.dumps(found, indent=1).encode()))
-    print(f"\nwritten to {options.out.name} after {found['provenance']['minutes']} minutes")
+        found["methods"] = compare("methods", jobs, options.rounds, peaks)
+        found["growth"] = growth(short, options.rounds)
+        write()
     return found
 
 

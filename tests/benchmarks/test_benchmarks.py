@@ -87,6 +87,19 @@ def test_a_process_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         harness.measure(Job("full"), 0)
 
 
+def test_a_run_that_is_cut_short_keeps_its_arms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def measure(job: Job, seed: int) -> Run:
+        if not job.tests:  # methods and growth are not tested: the first of these is the end
+            raise KeyboardInterrupt
+        return {"seconds": 1.0, "cpu_seconds": 1.0, "accuracy": 0.8, "peak_mb": 600.0, "growth_mb": 100.0, "flop": 1}
+
+    monkeypatch.setattr(harness, "measure", measure)
+    with pytest.raises(KeyboardInterrupt):
+        main(["--quick", "--out", str(tmp_path / "bench.json")])
+    found = json.loads((tmp_path / "bench.json").read_text())
+    assert found["arms"]["runs"].keys() == ARMS.keys() and found["targets"] and "methods" not in found
+
+
 @pytest.mark.parametrize("arguments", [["--rounds", "0"], ["--arms", "nobody"]])
 def test_wrong_options_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit):
