@@ -1,8 +1,10 @@
-"""Numbers out of range, in one sentence that says name, range and value."""
+"""Arguments that cannot be meant, in one sentence that says name, what is allowed and value."""
 from __future__ import annotations
 
 import math
-from numbers import Real
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
 
 
 def at_least(low: float, **values: float) -> None:
@@ -24,3 +26,25 @@ def rate(**values: float) -> None:
     for name, value in values.items():
         if not (isinstance(value, Real) and 0 <= value < 1):
             raise ValueError(f"{name} must be at least 0 and below 1, got {value!r}")
+
+
+def whole(low: int, **values: int) -> None:
+    """Raise ValueError for the first value that is no whole number of at least `low`."""
+    for name, value in values.items():
+        if not (isinstance(value, Integral) and value >= low):
+            raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
+
+
+def kind(what: str, wanted: str, **values: Any) -> None:
+    """Raise TypeError for the first value without the attribute `wanted`: it is not `what` is asked for."""
+    for name, value in values.items():
+        if not hasattr(value, wanted):
+            raise TypeError(f"{name} must be {what}, got {value!r}")
+
+
+def recorded(metric: str, history: Sequence[Mapping[str, float]]) -> list[float]:
+    """The values of `metric` in the records that have it; ValueError where there are records and none has it."""
+    seen = [record[metric] for record in history if metric in record]
+    if history and not seen:
+        raise ValueError(f"metric must be one of {sorted(set().union(*history))}, got {metric!r}")
+    return seen

@@ -36,13 +36,19 @@ def describe(value: Any) -> str:
     return repr(value) if isinstance(value, (str, int, float, bool, type(None))) else type(value).__qualname__
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     """Write so that a kill at any moment leaves the old file or the new one, never half of one.
 
     Args:
         path: the file; its folder is made.
         state: what `torch.load` reads back with `weights_only`; "run" in it says which run it is of.
+
+    Raises:
+        ValueError: `path` is a folder, or `state` has no "run".
     """
+    path = _file(path)
+    if "run" not in state:
+        raise ValueError(f'state must hold "run", got {sorted(state)}')
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(path.name + ".partial")
     with open(scratch, "wb") as file:
@@ -52,12 +58,15 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     os.replace(scratch, path)
 
 
-def load_checkpoint(path: Path, run: dict[str, Any]) -> dict[str, Any]:
-    """Read a checkpoint, if it is one of `run`.
+def load_checkpoint(path: str | Path, run: dict[str, Any]) -> dict[str, Any]:
+    """Read the checkpoint at `path`, if it is one of `run`.
 
     Raises:
-        ValueError: the file is damaged, or it is of another run; names what differs.
+        ValueError: there is no such file, it is damaged, or it is of another run; names what differs.
     """
+    path = _file(path)
+    if not path.exists():
+        raise ValueError(f"path must be a checkpoint, got {path}: there is no such file")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         found = state["run"]
@@ -68,3 +77,10 @@ def load_checkpoint(path: Path, run: dict[str, Any]) -> dict[str, Any]:
         told = "; ".join(f"{key} was {was}, is {now}" for key, (was, now) in other.items())
         raise ValueError(f"checkpoint {path} is of another run: {told}; name another file or delete it")
     return state
+
+
+def _file(path: str | Path) -> Path:
+    """The path, unless it is a folder."""
+    if Path(path).is_dir():
+        raise ValueError(f"checkpoint must be a file, got the folder {path}")
+    return Path(path)

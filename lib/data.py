@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from lib import _check
 from lib.source import DOMAINS, Sentence, load_domain, load_hub
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def label(sentence: Sentence) -> int:
 
 
 def soft_label(sentence: Sentence) -> float:
-    """Share of raters above 0, raters at 0 counted half: an estimate of P(class 1) in [0, 1].
+    """Share of raters above 0, raters at 0 counted half: an estimate of $P(class 1)$ in $[0, 1]$.
 
     Raises:
         ValueError: the sentence has no ratings.
@@ -49,7 +50,7 @@ def soft_label(sentence: Sentence) -> float:
 
 
 def without_neutral(sentences: Iterable[Sentence], band: float = 0.5) -> list[Sentence]:
-    """The sentences with |rating| >= band; classes of a hub set are never neutral.
+    """The sentences with $|rating| >= band$; classes of a hub set are never neutral.
 
     Args:
         band: between 0 and 4, in points of rating.
@@ -135,7 +136,7 @@ class Dataset:
 
     Args:
         ids: one list of token ids a text, none empty.
-        labels: (n,) classes from 0; or (n,) P(class 1); or (n, classes) one distribution a text.
+        labels: (n,) classes from 0; or (n,) $P(class 1)$; or (n, classes) one distribution a text.
         pad: token id, from 0, that fills a row up to the width of its batch.
         cut: rows whose text was longer than allowed and lost its end.
         multiple: the width of a batch is rounded up to a multiple of it, at least 1. With 8, bfloat16 and GPU kernels
@@ -156,8 +157,7 @@ class Dataset:
             raise ValueError(
                 f"every row of ids must hold a token, got none in row {[*map(bool, self.ids)].index(False)}"
             )
-        if self.multiple < 1:
-            raise ValueError(f"multiple must be at least 1, got {self.multiple}")
+        _check.whole(1, multiple=self.multiple)
         if len(self.ids) != len(self.labels):
             raise ValueError(f"ids and labels must have one length, got {len(self.ids)} and {len(self.labels)}")
         try:
@@ -190,8 +190,7 @@ class Dataset:
             key: whole numbers from 0, such as (seed, epoch), that decide the shuffle.
             pool: batches in a pool, at least 1; a larger pool pads less and mixes less.
         """
-        if size < 1 or pool < 1:
-            raise ValueError(f"size and pool must be at least 1, got {size} and {pool}")
+        _check.whole(1, size=size, pool=pool)
         if min(key if isinstance(key, tuple) else (key,)) < 0:
             raise ValueError(f"key must be whole numbers from 0, got {key}")
         rng = np.random.default_rng(key)
@@ -202,8 +201,7 @@ class Dataset:
 
     def in_length_order(self, size: int) -> list[list[int]]:
         """All rows, shortest first, in batches of `size`, at least 1: the least padding, for use without training."""
-        if size < 1:
-            raise ValueError(f"size must be at least 1, got {size}")
+        _check.whole(1, size=size)
         return self._cut(np.arange(len(self)), size)
 
     def _check(self, rows: Sequence[int]) -> None:
@@ -217,7 +215,7 @@ class Dataset:
         return [rows[i : i + size].tolist() for i in range(0, len(rows), size)]
 
     def collate(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
-        """One batch: input_ids and attention_mask (batch, width), int64, and labels (batch,) or (batch, classes).
+        """One batch: `input_ids` and `attention_mask` (batch, width), int64, and labels (batch,) or (batch, classes).
 
         Its `rows` keep their order; the width is rounded up to a multiple of `multiple`. Labels are int64 if they are
         classes and float32 if they are probabilities.
@@ -267,7 +265,7 @@ def encode(
     Args:
         tokenizer: of the encoder that will read the ids, `load_encoder(...).tokenizer`.
         texts: not blank.
-        labels: one a text: classes from 0, P(class 1), or a distribution over classes.
+        labels: one a text: classes from 0, $P(class 1)$, or a distribution over classes.
         max_length: tokens, the special ones included; at least 8, at most 512 and what the tokenizer allows.
         multiple: of which the width of a batch is one, at least 1, see `Dataset`.
 

@@ -108,7 +108,7 @@ def show(fig: Figure, *, alt: str, caption: str = "") -> None:
     Args:
         fig: closed afterwards.
         alt: what is drawn and its message, for who does not see it.
-        caption: a line below the figure; \\(...\\) is mathematics.
+        caption: a line below the figure; `\\(...\\)` is mathematics.
 
     Raises:
         ValueError: an empty `alt`.
@@ -122,7 +122,7 @@ def slider(frames: Mapping[Any, Figure], *, label: str | Sequence[str], alt: str
     Args:
         frames: value -> figure, or (value, value) -> figure for two axes, in the order of the axis; every combination.
         label: the axis' name, or one name an axis.
-        alt: alternative text of every frame; {0} and {1} stand for the frame's values.
+        alt: alternative text of every frame; `{0}` and `{1}` stand for the frame's values.
         caption: a line below the figure.
 
     Raises:
@@ -160,7 +160,7 @@ def explore(draw: Callable[..., Figure], *, live: bool, alt: str, caption: str =
     Args:
         draw: keyword arguments named like the axes -> figure.
         live: True shows ipywidgets that call `draw` again; False shows a `slider` over every combination.
-        alt: alternative text; {0} and {1} stand for the values.
+        alt: alternative text; `{0}` and `{1}` stand for the values.
         caption: a line below the figure.
         axes: name -> the values it may take; underscores read as spaces.
 
@@ -204,7 +204,8 @@ def quiz(questions: Sequence[Question]) -> None:
     """Show questions whose options open to say right or wrong, and why; they need no script.
 
     Args:
-        questions: their texts may hold `code` and \\(mathematics\\). The options' order follows from the texts.
+        questions: their texts may hold code between backticks and mathematics between `\\(` and `\\)`. The order of
+            the options follows from the texts.
 
     Raises:
         ValueError: a question without a wrong answer, or whose right answer is also a wrong one.
@@ -246,7 +247,7 @@ def verdict(ok: bool, message: str) -> Verdict:
 
     Args:
         ok: whether the answer is right.
-        message: why, in a sentence; `code` in it is set as code.
+        message: why, in a sentence; what stands between backticks is set as code.
     """
     result = Verdict(bool(ok), message)
     word, name, colour = ("Correct", "correct", COLOURS[2]) if result else ("Not yet", "not-yet", COLOURS[1])

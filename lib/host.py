@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lib import _check
+
 
 def has_bf16(device: torch.device) -> bool:
     """Whether the processor of `device` multiplies bfloat16 in hardware; emulation is far slower than float32."""
@@ -25,12 +27,21 @@ class Local:
     Args:
         device: "cpu", "cuda", ...; the first GPU where there is one, if not given.
         bf16: run matrix products in bfloat16 over float32 weights; where the processor has it, if not given.
+
+    Raises:
+        ValueError: a device that torch does not know or this machine does not have; a bf16 that is no truth value.
     """
 
     process_index, num_processes, is_main_process = 0, 1, True
 
     def __init__(self, device: str | None = None, *, bf16: bool | None = None) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        try:
+            self.device = torch.empty(0, device=device or ("cuda" if torch.cuda.is_available() else "cpu")).device
+        except (RuntimeError, AssertionError, TypeError) as error:
+            has = "cpu, cuda" if torch.cuda.is_available() else "cpu"
+            raise ValueError(f"device must be one that torch has here, such as {has}, got {device!r}") from error
+        if bf16 not in (None, True, False):
+            raise ValueError(f"bf16 must be True, False or None, got {bf16!r}")
         self.bf16 = has_bf16(self.device) if bf16 is None else bf16
 
     def prepare(self, model: nn.Module, optimizer: Any) -> tuple[nn.Module, Any]:
@@ -55,7 +66,12 @@ class Local:
 
 
 def seed_step(*key: int) -> None:
-    """Point torch's generators, on CPU and GPU, at the stream that `key` names, e.g. (seed, step, rank)."""
+    """Point torch's generators, on CPU and GPU, at the stream that `key` names, e.g. (seed, step, rank), each from 0.
+
+    Raises:
+        ValueError: a number below 0.
+    """
+    _check.whole(0, **{f"key[{i}]": number for i, number in enumerate(key)})
     torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1)
 
 

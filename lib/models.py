@@ -105,12 +105,18 @@ POOLING = {pool.__name__: pool for pool in (mean_pool, first_token)}
 
 
 class Pooled(nn.Module):
-    """Sentence vectors (B, D): an encoder, then a pooling of its hidden states (B, T, D)."""
+    """Sentence vectors (B, D): an encoder, then a pooling of its hidden states (B, T, D).
+
+    Raises:
+        ValueError: another pooling than `mean_pool` and `first_token`.
+    """
 
     encoder: Any  # a transformers module; torch's own annotation of attributes knows less
 
     def __init__(self, encoder: nn.Module, pooling: Pooling) -> None:
         super().__init__()
+        if pooling not in POOLING.values():
+            raise ValueError(f"pooling must be one of {', '.join(POOLING)}, got {pooling}")
         self.encoder, self.pooling = encoder, pooling
 
     def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
@@ -150,8 +156,6 @@ class Classifier(Pooled):
             raise ValueError(f"labels must hold at least two classes, each once, got {labels!r}")
         if one_logit and len(labels) != 2:
             raise ValueError(f"one_logit needs two labels, got {len(labels)}")
-        if pooling not in POOLING.values():
-            raise ValueError(f"pooling must be one of {', '.join(POOLING)}, got {pooling}")
         if projection is not None and not 1 <= projection <= width:
             raise ValueError(f"projection must be between 1 and {width}, got {projection}")
         if not 0 <= dropout < 1:
@@ -176,7 +180,7 @@ class Classifier(Pooled):
         return self.classifier(self.dropout(self.norm(self.projection(pooled))))
 
     def probabilities(self, texts: Sequence[str], *, batch_size: int = 64) -> np.ndarray:
-        """Probability of each class for each text, (len(texts), C), float64; rows sum to 1.
+        """Probability of each class for each text, `(len(texts), C)`, float64; rows sum to 1.
 
         Args:
             texts: a list, none of them blank.
@@ -203,6 +207,9 @@ def embed(encoder: Encoder, data: Dataset, *, pooling: Pooling = mean_pool, batc
         data: from `encode(encoder.tokenizer, ...)`.
         pooling: `mean_pool` or `first_token`.
         batch_size: rows at a time, at least 1.
+
+    Raises:
+        ValueError: another pooling, or a batch of no rows.
     """
     return predict_logits(Pooled(encoder.model, pooling), data, batch_size=batch_size).numpy()
 
@@ -235,9 +242,12 @@ def save(model: Classifier, folder: str | Path) -> None:
     """Write encoder, projection, head, labels and tokenizer to `folder`, whole or not at all.
 
     Raises:
-        ValueError: the model holds maps or thin layers that `load` could not put back: merge them first.
+        ValueError: the model holds maps or thin layers that `load` could not put back: merge them first; or `folder`
+            holds something other than a classifier, which saving would delete.
     """
     folder = Path(folder)
+    if folder.exists() and not (folder / "head.json").exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ValueError(f"folder must be new, empty or one that save wrote before, got {folder} with other content")
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     _check_layout(state, _skeleton(model.encoder.config, model.tokenizer, model.settings), "the model to save")
     folder.parent.mkdir(parents=True, exist_ok=True)

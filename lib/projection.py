@@ -43,7 +43,7 @@ def truncate(W: Tensor, rank: int) -> Tensor:
 
     Args:
         W: (m, n), any floating type; decomposed in at least float32.
-        rank: 0 to min(m, n).
+        rank: 0 to $min(m, n)$.
 
     Raises:
         ValueError: W is not a matrix, or the rank is out of range.
@@ -60,7 +60,7 @@ def tail_energy(W: Tensor, rank: int) -> Tensor:
 
     Args:
         W: (m, n).
-        rank: 0 to min(m, n); at the top the tail is empty and its energy zero.
+        rank: 0 to $min(m, n)$; at the top the tail is empty and its energy zero.
 
     Raises:
         ValueError: W is not a matrix, or the rank is out of range.
@@ -74,17 +74,18 @@ def tail_penalty(where: Where, rank: int, strength: float, start: Mapping[str, T
 
         strength/2 * sum_W |D - D_r|_F^2,   D = W, or W - W0 where `start` is given;   gradient: strength * (D - D_r)
 
-    Source: Eckart and Young 1936 for the value, Danskin 1967 for the gradient: D_r is held constant, which is exact
-    where s_r > s_{r+1} and never meets the derivative of a decomposition, which divides by gaps of singular values.
+    Source: Eckart and Young 1936 for the value, Danskin 1967 for the gradient: $D_r$ is held constant, which is
+    exact where $s_r > s_{r+1}$ and never meets the derivative of a decomposition, which divides by gaps between
+    singular values.
 
     Args:
         where: names of the `nn.Linear` modules whose weights, maps included, are charged.
-        rank: at least 0 (then it is L2), at most min(m, n) - 1 of every weight.
-        strength: at least 0; a gradient step of size eta contracts the tail for eta * strength < 1.
+        rank: at least 0 (then it is L2), at most $min(m, n) - 1$ of every weight.
+        strength: at least 0; a gradient step of size $eta$ contracts the tail for $eta * strength < 1$.
         start: W0 under the weight's name, e.g. "encoder.layer.0.attention.self.query.weight"; `snapshot` makes one.
 
     Returns:
-        penalty(model) -> scalar.
+        `penalty(model) -> scalar`.
 
     Raises:
         ValueError: negative strength; when called: nothing matches, none of the weights trains, one is not in `start`,
@@ -116,7 +117,7 @@ def tail_prox(W: Tensor, rank: int, step: float, strength: float) -> Tensor:
 
     Args:
         W: (m, n).
-        rank: 0 to min(m, n).
+        rank: 0 to $min(m, n)$.
         step: step size, at least 0.
         strength: at least 0.
 
@@ -135,7 +136,7 @@ class Thin(nn.Module):
 
     Args:
         linear: the layer to replace; its bias is taken over as it is.
-        rank: 1 to min(m, n). There are fewer weights than before where r < mn / (m + n).
+        rank: 1 to $min(m, n)$. There are fewer weights than before where $r < m n / (m + n)$.
 
     Raises:
         ValueError: the rank is out of range.
@@ -167,7 +168,7 @@ def factorize(model: nn.Module, where: Where, rank: int) -> list[str]:
     Args:
         model: altered in place; an optimizer made before does not know the new weights.
         where: names of `nn.Linear` modules.
-        rank: 1 to min(m, n) of every one of them.
+        rank: 1 to $min(m, n)$ of every one of them.
 
     Raises:
         ValueError: nothing matches, a layer carries a map, or the rank is out of range; the model is then untouched.
@@ -184,7 +185,7 @@ class Rows(nn.Module):
         e(t) = R[place(t)] where t is one of the k rows, else W[t];   W: (words, n), frozen;   R: (k, n)
 
     A row that no text reads gets no gradient, so without weight decay Adam leaves it where it is: training R alone ends
-    at the same weights, up to the rounding of the clipped norm, and spares the optimizer (words - k) n numbers.
+    at the same weights, up to the rounding of the clipped norm, and spares the optimizer $(words - k) n$ numbers.
 
     Source: Kingma and Ba 2015, algorithm 1, where moments that are zero make a step of zero.
 
@@ -193,7 +194,7 @@ class Rows(nn.Module):
         tokens: ids that train, in any order and as often as they come.
 
     Raises:
-        ValueError: no id, or one that is not in the table.
+        ValueError: no id, or one that is not in the table; a table that changes as it is read, or counts its words.
     """
 
     table: Tensor
@@ -202,6 +203,8 @@ class Rows(nn.Module):
 
     def __init__(self, embedding: nn.Embedding, tokens: Iterable[int]) -> None:
         super().__init__()
+        if embedding.max_norm is not None or embedding.scale_grad_by_freq:
+            raise ValueError(f"embedding must have neither max_norm nor scale_grad_by_freq, got {embedding}")
         W, self.padding = embedding.weight, embedding.padding_idx
         rows = sorted(set(tokens) - {self.padding})  # torch gives the padding's row no gradient either
         if not rows or rows[0] < 0 or rows[-1] >= len(W):
@@ -232,13 +235,15 @@ def only_rows(model: nn.Module, tokens: Iterable[int]) -> int:
         How many rows train.
 
     Raises:
-        ValueError: the embedding is replaced already, or an id is not in it.
+        ValueError: the embedding is replaced already or shares its weight with another layer, or an id is not in it.
     """
     table = model.get_input_embeddings()  # type: ignore[operator]
     if not isinstance(table, nn.Embedding):
         raise ValueError(f"the word embedding must be an nn.Embedding, got {type(table).__name__}; merge it first")
+    name = next(name for name, module in model.named_modules() if module is table)
+    _check_alone(model, name, table.weight)
     rows = Rows(table, tokens)
-    model.set_submodule(next(name for name, module in model.named_modules() if module is table), rows)
+    model.set_submodule(name, rows)
     return len(rows.rows)
 
 
@@ -251,9 +256,9 @@ class LoRA(nn.Module):
 
     Args:
         weight: (m, n), the weight to correct; only its shape and type are used.
-        rank: 1 to min(m, n).
+        rank: 1 to $min(m, n)$.
         alpha: above 0.
-        stabilized: divide by sqrt(r) in place of r, so that steps keep their size when the rank grows.
+        stabilized: divide by $sqrt(r)$ in place of $r$, so that steps keep their size when the rank grows.
         generator: draws A; torch's global generator if not given. B starts at zero, so W is unchanged at first.
 
     Raises:
@@ -278,10 +283,10 @@ class LoRA(nn.Module):
 class DoRA(LoRA):
     """LoRA that learns length and direction apart.
 
-        W -> M * V / |V|,   V = W + s B A,   one length M_i a row        Liu et al. 2024, eq. 5
+        W -> M * V / |V|,   V = W + s B A,   M_i is the length of row i        Liu et al. 2024, eq. 5
 
-    A row holds the weights of one output. |V| is a constant for the gradient (section 4.3), so this is not the
-    derivative of the formula. M starts at |W|.
+    A row holds the weights of one output. $|V|$ is a constant for the gradient (section 4.3), so this is not the
+    derivative of the formula. $M$ starts at $|W|$.
 
     Args:
         weight, rank, alpha, stabilized, generator: as in `LoRA`.
@@ -298,7 +303,7 @@ class DoRA(LoRA):
     def forward(self, W: Tensor) -> Tensor:
         V = super().forward(W)
         norm = V.detach().norm(dim=1, keepdim=True)
-        return self.M[:, None] * V / norm.clamp_min(torch.finfo(V.dtype).tiny)  # a row of zeros stays one
+        return self.M[:, None] / norm.clamp_min(torch.finfo(V.dtype).tiny) * V  # a row of zeros stays one
 
 
 class PiSSA(LoRA):
@@ -306,7 +311,7 @@ class PiSSA(LoRA):
 
         W -> (W - s B0 A0) + s B A,   s B0 A0 = W_r, split evenly        Meng et al. 2024, section 3
 
-    Written as W + s (B A - B0 A0), which leaves W's bits alone at the start.
+    Written as $W + s (B A - B0 A0)$, which leaves W's bits alone at the start.
 
     Args:
         weight, rank, alpha, stabilized: as in `LoRA`; nothing is drawn.
@@ -335,7 +340,7 @@ class RandomSubspace(nn.Module):
 
         theta -> theta + P z,   one entry +-sqrt(d / N) in each row of P
 
-    P is (N, d) for a weight of N = m n numbers, and |P z| about |z|.
+    P is (N, d) for a weight of $N = m n$ numbers, and $|P z|$ about $|z|$.
 
     Source: Li et al. 2018 (intrinsic dimension), section 2, where P is dense or Fastfood. Ours is a count sketch
     (Charikar et al. 2002): it costs one integer a number of the weight and no product.
@@ -383,10 +388,13 @@ def attach(model: nn.Module, where: Where, make: Callable[[Tensor], nn.Module], 
         Names of the layers that carry the map.
 
     Raises:
-        ValueError: nothing matches, a layer already carries a map, `train` matches nothing, or a map without
-            parameters meets a frozen weight, where it would do nothing; the model is then untouched.
+        ValueError: nothing matches, a layer already carries a map or shares its weight with another, `train` matches
+            nothing, or a map without parameters meets a frozen weight, where it would do nothing; the model is then
+            untouched.
     """
     hits = _unmapped(model, where)
+    for name, linear in hits:
+        _check_alone(model, name, linear.weight)
     maps = [make(linear.weight) for _, linear in hits]
     own = {id(p) for new in maps for p in new.parameters()}
     names = [name for name, _ in model.named_parameters() if train is not None and train(name)]
@@ -511,7 +519,9 @@ def _matching(model: nn.Module, where: Where) -> list[tuple[str, nn.Linear]]:
     linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     hits = [(name, module) for name, module in linear if where(name)]
     if not hits:
-        raise ValueError(f"where must match an nn.Linear and matches none of {[name for name, _ in linear][:4]}...")
+        other = [f", but {name}, a {type(m).__name__}" for name, m in model.named_modules() if where(name)] or [""]
+        raise ValueError(f"where must match an nn.Linear and matches none of {[name for name, _ in linear][:4]}..."
+                         + other[0])
     return hits
 
 
@@ -522,6 +532,14 @@ def _unmapped(model: nn.Module, where: Where) -> list[tuple[str, nn.Linear]]:
         if name in taken:
             raise ValueError(f"{name} already carries a map; merge or detach it first")
     return hits
+
+
+def _check_alone(model: nn.Module, name: str, weight: Tensor) -> None:
+    """Raise ValueError where another layer has the same weight, which merging would change there too."""
+    others = [other for other, p in model.named_parameters(remove_duplicate=False)
+              if p is weight and other != f"{name}.weight"]
+    if others:
+        raise ValueError(f"{name} must have a weight of its own, and shares it with {others[0]}")
 
 
 def _mapped(model: nn.Module) -> list[tuple[str, Any]]:

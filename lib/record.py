@@ -67,16 +67,16 @@ class Run:
         """Show a result card and write the same facts into the cell's output, where the gate reads them.
 
         Args:
-            name: snake_case, unique in the book.
+            name: `snake_case`, unique in the book.
             value: a number, or one number a seed, shown as the mean with its 95% interval (Student's t).
             unit: what the number counts; "1" for a pure number.
             digits: significant digits on the card; what is stored is exact.
             at_least: a hard gate. Without one, the published band of this profile and device is the gate.
-            at_most: a hard gate, alone or together with at_least.
+            at_most: a hard gate, alone or together with `at_least`.
             note: a few words beside the number.
 
         Raises:
-            ValueError: a name that is not snake_case or was recorded before in this cell, a value that is not finite,
+            ValueError: a name that is not `snake_case` or was recorded before in this cell, a value that is not finite,
                 an empty unit, digits below 1.
         """
         if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
@@ -180,7 +180,7 @@ def start(chapter: str, *, profile: str, seed: int) -> Run:
 
 
 def interval(values: Sequence[float]) -> list[float] | None:
-    """Return the 95% interval of the mean of `values`, mean -+ t(0.975, n - 1) s / sqrt(n); None for a single value."""
+    """Return the 95% interval of the mean of `values`, $mean +- t_{n-1} s / sqrt(n)$; None for a single value."""
     if len(values) < 2:
         return None
     from scipy.stats import t

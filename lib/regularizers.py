@@ -32,7 +32,7 @@ def log_probabilities(logits: Tensor) -> Tensor:
     Source: Bishop 2006, eqs. 4.59 and 4.62.
 
     Args:
-        logits: (N, C), C >= 2, or (N, 1) for one Bernoulli logit, that of class 1.
+        logits: (N, C), $C >= 2$, or (N, 1) for one Bernoulli logit, that of class 1.
 
     Raises:
         ValueError: another shape.
@@ -44,14 +44,14 @@ def log_probabilities(logits: Tensor) -> Tensor:
 
 
 def targets(labels: Tensor, classes: int) -> Tensor:
-    """Target distributions (N, C) of labels: hard, P(class 1), or soft.
+    """Target distributions (N, C) of labels: hard, $P(class 1)$, or soft.
 
         hard y -> one-hot(y);   P(class 1) = y -> (1 - y, y);   soft -> itself
 
     Source: the form that cross-entropy needs of each, Bishop 2006, section 4.3.4.
 
     Args:
-        labels: integers (N,) in [0, C); floats (N,) in [0, 1] where C = 2; or floats (N, C), rows that sum to 1.
+        labels: integers (N,) in $[0, C)$; floats (N,) in $[0, 1]$ where $C = 2$; or floats (N, C), rows that sum to 1.
         classes: C, at least 2.
 
     Raises:
@@ -123,8 +123,8 @@ def r_drop(base: Objective, alpha: float) -> Objective:
 
         (L_1 + L_2) / 2 + alpha * (KL(p_1 | p_2) + KL(p_2 | p_1)) / 2        Liang et al. 2021, eqs. 2-4
 
-    The paper adds L_1 and L_2, its published example averages them; we average, so that alpha = 0 costs what `base`
-    does. An alpha of the paper is twice ours.
+    The paper adds $L_1$ and $L_2$, its published example averages them; we average, so that $alpha = 0$ costs what
+    `base` does. An alpha of the paper is twice ours.
 
     Args:
         base: called twice.
@@ -153,14 +153,14 @@ def smart(base: Objective, weight: float, radius: float = 1e-3, init: float = 1e
 
         L + weight * max_{|d|_inf <= radius} KL(f(x) | f(x + d)) + KL(f(x + d) | f(x))        Jiang et al. 2020, eq. 1
 
-    One ascent step from noise, d = radius * sign(gradient): the maximiser of the linearised problem. All passes share
+    One ascent step from noise, $d = radius * sign(gradient)$: the maximiser of the linearised problem. All passes share
     one dropout mask; with a mask each, the divergence would have a floor that no smoothness lowers.
 
     Args:
         base: called once.
         weight: at least 0.
         radius: above 0, the largest change of one number of an embedding, in its units.
-        init: above 0, standard deviation of the noise; at d = 0 the gradient is zero.
+        init: above 0, standard deviation of the noise; at $d = 0$ the gradient is zero.
 
     Returns:
         Objective with part "smart", the divergence without weight. It costs three forward and two backward passes.
@@ -205,7 +205,7 @@ def penalized(base: Objective, penalty: Penalty, name: str) -> Objective:
 
     Args:
         base: called once.
-        penalty: model -> scalar.
+        penalty: `penalty(model) -> scalar`.
         name: not the name of a part that `base` has.
 
     Raises:
@@ -339,7 +339,7 @@ class Mixout(nn.Module):
 
         W -> (M * W + (1 - M) * W0 - p W0) / (1 - p),   M ~ Bernoulli(1 - p)        Lee et al. 2020, section 3
 
-    Computed as dropout of the difference, W0 + M * (W - W0) / (1 - p), which is the same; its mean is W.
+    Computed as dropout of the difference, $W0 + M * (W - W0) / (1 - p)$, which is the same; its mean is W.
 
     Args:
         weight: (m, n); its values become W0.
@@ -378,7 +378,7 @@ class SAM(torch.optim.Optimizer):
         rho: radius, at least 0; in the units of the weights, over all of them together.
 
     Raises:
-        ValueError: negative rho.
+        ValueError: negative rho; a closure that leaves no gradient.
         TypeError: SAM around SAM or LBFGS, or a step without a closure.
     """
 
@@ -401,6 +401,8 @@ class SAM(torch.optim.Optimizer):
             raise TypeError("SAM.step needs a closure that computes loss and gradient, got None")
         loss = closure()
         parameters = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        if not parameters:
+            raise ValueError("closure must leave a gradient in a parameter of the optimizer, got none")
         start = [p.detach().clone() for p in parameters]
         with torch.no_grad():
             norm = torch.stack([p.grad.norm() for p in parameters]).norm() + 1e-12
@@ -553,15 +555,15 @@ def generalization_loss(metric: str, threshold: float) -> Callable[[Sequence[Map
         threshold: percent, at least 0; Prechelt's values are 1 to 5.
 
     Returns:
-        stop(history) -> bool, a pure function of the records so far.
+        `stop(history) -> bool`, a pure function of the records so far.
 
     Raises:
-        ValueError: negative threshold; when called: a negative error.
+        ValueError: negative threshold; when called: a negative error, or no record of the history has `metric`.
     """
     _check.at_least(0, threshold=threshold)
 
     def stop(history: Sequence[Mapping[str, float]]) -> bool:
-        seen = [record[metric] for record in history if metric in record]
+        seen = _check.recorded(metric, history)
         if seen and not min(seen) >= 0:
             raise ValueError(f"{metric} must be an error of at least 0, got {min(seen)}")
         return bool(seen) and seen[-1] > min(seen) * (1 + threshold / 100)

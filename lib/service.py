@@ -1,12 +1,12 @@
 """A saved classifier as a small HTTP service: `python -m lib.service FOLDER`.
 
-    POST /predict   {"texts": ["...", ...]}  ->  {"classes": [...], "predictions": [one a text, in order]}
-                    a prediction: {"label": ..., "probabilities": [one a class], "cut": whether the text lost its end}
-    GET /health     ->  {"status": "ok", "classes": [...], "limits": {...}}
+    POST /predict  `{"texts": ["...", ...]}` gets `{"classes": [...], "predictions": [one a text, in order]}`;
+                   a prediction is `{"label": ..., "probabilities": [one a class], "cut": whether text was lost}`
+    GET /health    gets `{"status": "ok", "classes": [...], "limits": {...}}`
 
-A request that is refused gets {"error": "...", "field": "..."} that names the field, what was sent and what is allowed.
-One model answers one request at a time, so that memory stays bounded. The service listens on this machine alone unless
-told otherwise; who may call it, and over which transport, is the business of the proxy in front of it.
+A request that is refused gets `{"error": "...", "field": "..."}`, which says what was sent and what is allowed. One
+model answers one request at a time, so that memory stays bounded. The service listens on this machine alone unless told
+otherwise; who may call it, and over which transport, is the business of the proxy in front of it.
 """
 # no `from __future__ import annotations`: FastAPI reads the annotations of functions inside `service`
 
@@ -25,6 +25,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from starlette.exceptions import HTTPException as HTTPError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lib import _check
 from lib.host import Local
 from lib.models import Classifier, load
 
@@ -50,9 +51,7 @@ class Limits:
     body: int = 256 * 1024
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        _check.whole(1, **asdict(self))
 
 
 def service(model: Classifier, limits: Limits | None = None) -> FastAPI:
@@ -61,8 +60,13 @@ def service(model: Classifier, limits: Limits | None = None) -> FastAPI:
     Args:
         model: answers in evaluation mode, wherever its weights are.
         limits: what a request may ask for; the defaults of `Limits` if not given.
+
+    Raises:
+        TypeError: another model, such as the folder of one, or other limits.
     """
     limits = limits or Limits()
+    _check.kind("a Classifier, as load(folder) gives", "probabilities", model=model)
+    _check.kind("Limits", "characters", limits=limits)
     busy = Lock()
     app = FastAPI(title="sentiment", docs_url=None, redoc_url=None)  # their pages load scripts from another host
     app.add_middleware(_BodyLimit, most=limits.body)
@@ -160,6 +164,15 @@ def _refusal(status: int, field: str, error: str) -> JSONResponse:
     return JSONResponse({"error": error, "field": field}, status)
 
 
+def _listener(host: str, port: int) -> socket.socket:
+    """What listens at that address, or ValueError."""
+    try:
+        return socket.create_server((host, port))
+    except (OSError, OverflowError) as error:
+        raise ValueError("host and port must be an address of this machine and a free port from 0 to 65535, "
+                         f"got {host} and {port}: {error}") from None
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Load a folder that `lib.models.save` wrote, say where the service listens, and answer until told to stop.
 
@@ -175,12 +188,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     try:
         limits = Limits(asked.texts, asked.characters, asked.body)
-        model = load(asked.folder).to(Local().device)
-        listener = socket.create_server((asked.host, asked.port))
-    except (ValueError, OSError, OverflowError) as error:
+        app = service(load(asked.folder).to(Local().device), limits)
+        listener = _listener(asked.host, asked.port)
+    except ValueError as error:
         parser.error(str(error))
     print(f"listening on http://{asked.host}:{listener.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(service(model, limits), log_level="warning", limit_concurrency=64, timeout_keep_alive=5)
+    config = uvicorn.Config(app, log_level="warning", limit_concurrency=64, timeout_keep_alive=5)
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -31,7 +31,7 @@ def may_install() -> bool:
     return on_colab() or sys.prefix != sys.base_prefix or (Path(sys.prefix) / "conda-meta").is_dir()
 
 
-def ready(book: Path) -> str:
+def ready(book: str | Path) -> str:
     """Install the requirements in `book`'s pyproject.toml that are missing or outside their range.
 
     torch, numpy and transformers stay as they are wherever they are installed, outside our range too.
@@ -43,10 +43,14 @@ def ready(book: Path) -> str:
         One sentence about what was done.
 
     Raises:
+        ValueError: the folder has no pyproject.toml with the book's requirements.
         RuntimeError: pip fails, or something is missing in a Python of the system's own, where nothing is installed.
     """
     requirements = _requirements()
-    declared = tomllib.loads((book / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    try:
+        declared = tomllib.loads((Path(book) / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    except (OSError, ValueError, LookupError) as error:
+        raise ValueError(f"book must be the folder with the book's pyproject.toml, got {book}: {error!r}") from None
     missing, kept, strange = [], [], []
     for asked in map(requirements.Requirement, declared):
         try:

@@ -92,7 +92,7 @@ def load_domain(name: str, *, cache: Path | None = None) -> list[Sentence]:
 
     Args:
         name: one of `DOMAINS`.
-        cache: folder of the cache; by default the environment's PROJECT_AND_REGULARIZE_CACHE, else the user's.
+        cache: folder of the cache; by default the environment's `PROJECT_AND_REGULARIZE_CACHE`, else the user's.
 
     Raises:
         ValueError: the domain is unknown.

@@ -41,6 +41,9 @@ def digest(content: Json) -> str:
 def cached(folder: Path, key: Json, compute: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
     """The arrays that `compute()` returns, computed once and shared by every process that asks for the same `key`.
 
+    It is for what many runs share and no seed changes, such as the frozen features of a data set: without it each
+    worker of a sweep computes them again.
+
     Args:
         folder: where they lie, one `.npz` a key. Its checksums are verified; a damaged file is computed anew.
         key: everything the arrays depend on: hashes of model and data, settings.
@@ -64,7 +67,7 @@ def cached(folder: Path, key: Json, compute: Callable[[], Mapping[str, NDArray[A
 
 
 def read_runs(path: Path) -> dict[str, Json]:
-    """The store at `path`: {"provenance": {name: where and what}, "runs": {key: run}}; empty where there is none.
+    """The store at `path`: `{"provenance": {name: where and what}, "runs": {key: run}}`; empty where there is none.
 
     Raises:
         ValueError: the file is not a store.

@@ -3,9 +3,9 @@
 What varies is passed in as plain values and nothing else:
 
     model      altered beforehand (LoRA, thin layers, mixout, a projection in the head, another dropout rate)
-    objective  (model, batch) -> Loss; composes by wrapping (R-Drop, SMART, L2-SP, smoothing)
-    optimizer  anything with torch's `step(closure)` contract (AdamW, SGD, SAM(AdamW))
-    stop       (history) -> bool, a pure function of the record so far
+    objective  `(model, batch) -> Loss`; composes by wrapping (R-Drop, SMART, L2-SP, smoothing)
+    optimizer  anything with torch's `step(closure)` contract: AdamW, SGD, `SAM(AdamW(...))`
+    stop       `(history) -> bool`, a pure function of the record so far
     host       where it runs: `Local()`, the default, or an `accelerate.Accelerator`
 
 Randomness is a function, not a state: step t of seed s always draws the same numbers. A checkpoint therefore holds no
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from lib import _check
 from lib.checkpoint import describe, load_checkpoint, save_checkpoint
 from lib.host import Local, deterministic, seed_step
-from lib.loss import Batch, Objective
+from lib.loss import Batch, Loss, Objective
 from lib.progress import progress
 
 Record = dict[str, float]  # a step's "step", "lr", "loss", "grad_norm", parts of the loss, and evaluations where due;
@@ -71,16 +71,21 @@ class Plan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, low in (("epochs", 1), ("batch_size", 1), ("eval_every", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < low:
-                raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
+        _check.whole(1, epochs=self.epochs, batch_size=self.batch_size, eval_every=self.eval_every)
+        _check.whole(0, seed=self.seed)
         _check.above_zero(lr=self.lr, clip=1.0 if self.clip == math.inf else self.clip)
         _check.rate(warmup=self.warmup)
 
 
 def warmup_linear(t: float, warmup: float) -> float:
-    """Learning-rate factor at progress `t`, between 0 and 1: up to 1 over the fraction `warmup`, then down to 0."""
+    """Learning-rate factor at progress `t`, between 0 and 1: up to 1 over the fraction `warmup`, then down to 0.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+    _check.rate(warmup=warmup)
+    if not 0 <= t <= 1:
+        raise ValueError(f"t must be between 0 and 1, got {t}")
     return t / warmup if t < warmup else (1.0 - t) / (1.0 - warmup)
 
 
@@ -99,13 +104,12 @@ def patience(metric: str, evaluations: int) -> Stop:
         evaluations: at least 1.
 
     Raises:
-        ValueError: `evaluations` below 1.
+        ValueError: `evaluations` below 1; when called: no record of the history has `metric`.
     """
-    if evaluations < 1:
-        raise ValueError(f"evaluations must be at least 1, got {evaluations}")
+    _check.whole(1, evaluations=evaluations)
 
     def stop(history: Sequence[Record]) -> bool:
-        seen = [record[metric] for record in history if metric in record]
+        seen = _check.recorded(metric, history)
         return len(seen) > evaluations and max(seen[-evaluations:]) <= max(seen[:-evaluations])
 
     return stop
@@ -117,7 +121,13 @@ def predict_logits(model: nn.Module, data: Data, *, batch_size: int = 64, host: 
     Args:
         data: batches and their content.
         batch_size: rows at a time, at least 1.
+
+    Raises:
+        ValueError: no row, or a batch of none.
     """
+    _check.whole(1, batch_size=batch_size)
+    if not len(data):
+        raise ValueError("data must hold at least one row, got none")
     device, training = next(model.parameters()).device, model.training
     host = host or Local(device.type)
     model.eval()
@@ -136,13 +146,21 @@ def evaluator(data: Data, *, batch_size: int = 64, host: Any = None) -> Callable
 
     Args:
         batch_size: rows at a time, at least 1.
+
+    Raises:
+        ValueError: a batch of no rows, labels that are no classes; when called: a class that the model does not have.
     """
+    _check.whole(1, batch_size=batch_size)
+    labels = data.collate(list(range(len(data))))["labels"]
+    if labels.is_floating_point():
+        raise ValueError(f"data must hold one class a row, whole numbers, got labels such as {labels[0].tolist()}")
 
     def evaluate(model: nn.Module) -> Record:
         logits = predict_logits(model, data, batch_size=batch_size, host=host)
-        labels = data.collate(list(range(len(data))))["labels"]
         if logits.shape[1] == 1:  # one Bernoulli logit z is the pair (0, z)
             logits = torch.cat([torch.zeros_like(logits), logits], 1)
+        if labels.max() >= logits.shape[1]:
+            raise ValueError(f"labels must be between 0 and {logits.shape[1] - 1}, got {labels.max()}")
         nll = nn.functional.cross_entropy(logits, labels)
         return {"accuracy": (logits.argmax(1) == labels).double().mean().item(), "nll": nll.item()}
 
@@ -162,30 +180,23 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
     Args:
         model: returns logits from the batch without its "labels".
         optimizer: over the model's parameters; its rate is set from `plan`, times a group's "lr_scale" if it has one.
-        objective: (model, batch) -> Loss.
+        objective: `(model, batch) -> Loss`.
         data: batches and their content.
         plan: the numbers of the run.
         evaluate: model in evaluation mode -> named numbers, called every `plan.eval_every` steps and at the end.
         metric: which of these numbers chooses the weights to keep; higher is better.
-        stop: pure function of the history, asked before each step.
+        stop: pure function of the history, asked after each evaluation.
         checkpoint: file to write at each evaluation and to resume from. A kill at any moment leaves a whole file.
         host: `Local()` or an `accelerate.Accelerator`.
         show: whether to show progress.
 
     Raises:
         ValueError: empty data, nothing that trains or an optimizer that does not hold it, fewer examples in a batch
-            than processes, an unknown metric, a checkpoint that is damaged or of another run.
+            than processes, an unknown metric, a checkpoint that is no file, damaged or of another run.
+        TypeError: an argument of another kind, or an objective that returns no Loss.
         FloatingPointError: a loss or gradient that is not finite; names the step and the part, keeps the checkpoint.
     """
-    if not len(data):
-        raise ValueError("data must hold at least one example, got none")
-    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    if not trained:
-        raise ValueError("model must have a parameter that requires a gradient, got none")
-    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    strange = [name for name, p in trained.items() if id(p) not in held]
-    if strange:
-        raise ValueError(f"optimizer must hold each parameter that trains, lacks {strange[0]}; make it after the model")
+    trained = _trained(model, optimizer, objective, data, plan, evaluate, stop, host)
     host, method = host or Local(), describe(optimizer)
     model, optimizer = host.prepare(model, optimizer)
     core = host.unwrap_model(model)
@@ -207,9 +218,8 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         history, best = state["history"], state["best"]
 
     done, show = len(history), show and host.is_main_process
-    for step in progress(range(done, len(batches)), label="fit", total=len(batches), initial=done, show=show):
-        if stop(history):
-            break
+    steps = range(done, done if done and stop(history) else len(batches))
+    for step in progress(steps, label="fit", total=len(batches), initial=done, show=show):
         lr = plan.lr * warmup_linear((step + 1) / (len(batches) + 1), plan.warmup)
         for group in optimizer.param_groups:
             group["lr"] = lr * group.get("lr_scale", 1.0)
@@ -232,6 +242,8 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         if due and checkpoint is not None and host.is_main_process:
             save_checkpoint(Path(checkpoint), {"run": run, "history": history, "best": best, "model": core.state_dict(),
                                                "optimizer": optimizer.state_dict()})
+        if due and stop(history):
+            break
     if best:
         core.load_state_dict(best)
     return history
@@ -242,7 +254,7 @@ def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch,
     """One optimizer step of `fit`; the record of its first pass.
 
     Args:
-        objective: (model, batch) -> Loss.
+        objective: `(model, batch) -> Loss`.
         batch: the model's keyword arguments and "labels", on its device.
         trained: parameters whose gradient is clipped.
         plan: its `clip` and `seed` are used.
@@ -250,6 +262,8 @@ def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch,
         share: weight, above 0, of this process's rows in the mean over processes.
 
     Raises:
+        ValueError: a seed or step below 0.
+        TypeError: the objective returns no Loss.
         FloatingPointError: a loss or gradient that is not finite, before it reaches the weights; in every process.
     """
     passes: list[Record] = []
@@ -260,6 +274,8 @@ def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch,
         optimizer.zero_grad()
         with host.autocast():
             loss = objective(model, batch)
+        if not isinstance(loss, Loss):
+            raise TypeError(f"objective must return a Loss, as cross_entropy() does, got {type(loss).__name__}")
         told = torch.stack([value.detach() for value in (loss.total, *loss.parts.values())]) * share
         total, *values = host.reduce(told, "mean").tolist()
         parts = dict(zip(loss.parts, values, strict=True))
@@ -275,6 +291,27 @@ def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch,
 
     optimizer.step(closure)
     return passes[0]
+
+
+def _trained(model: Any, optimizer: Any, objective: Any, data: Any, plan: Any, evaluate: Any, stop: Any,
+             host: Any) -> dict[str, nn.Parameter]:
+    """The parameters that train, by name, if the arguments of `fit` are of their kinds and fit together."""
+    _check.kind("a torch module", "named_parameters", model=model)
+    _check.kind("an optimizer, made from the model's parameters", "param_groups", optimizer=optimizer)
+    _check.kind("a data set, such as encode(...) makes", "collate", data=data)
+    _check.kind("a Plan", "eval_every", plan=plan)
+    _check.kind("a function", "__call__", objective=objective, stop=stop, evaluate=evaluate or never)
+    _check.kind("Local() or an Accelerator", "prepare", host=host or Local)
+    if not len(data):
+        raise ValueError("data must hold at least one example, got none")
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not trained:
+        raise ValueError("model must have a parameter that requires a gradient, got none")
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    strange = [name for name, p in trained.items() if id(p) not in held]
+    if strange:
+        raise ValueError(f"optimizer must hold each parameter that trains, lacks {strange[0]}; make it after the model")
+    return trained
 
 
 def _inputs(batch: Batch) -> Batch:

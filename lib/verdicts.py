@@ -6,9 +6,9 @@
     sd  its standard deviation over seeds, above 0
     level  coverage of an interval, between 0.5 and 1
     power  probability of seeing what is there, between 0.5 and 1
-    t_k  with k degrees of freedom, the quantile of Student's t that the level asks for
+    $t_k$  with k degrees of freedom, the quantile of Student's t that the level asks for
 
-A null result is not "p > 0.05" but "within the bound", and the bound is one that n seeds can reach.
+A null result is not $p > 0.05$ but "within the bound", and the bound is one that n seeds can reach.
 """
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Effect:
-    """A mean difference with its uncertainty: `difference` +- t_dof * `error`.
+    """A mean difference with its uncertainty: $difference +- t_dof * error$.
 
     Args:
         difference: mean of d, in the unit of what was compared.
@@ -62,10 +62,10 @@ class Effect:
 
 
 def paired_effect(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Effect:
-    """The mean of a - b over paired seeds, with Student's interval.
+    """The mean of $a - b$ over paired seeds, with Student's interval.
 
-    mean(d) +- t_{n-1} sd / sqrt(n) (Student, 1908, "The probable error of a mean"). The test items are taken as given;
-    `bootstrap_effect` asks about other items too.
+    $mean(d) +- t_{n-1} sd / sqrt(n)$ (Student, 1908, "The probable error of a mean"). The test items are taken as
+    given; `bootstrap_effect` asks about other items too.
 
     Args:
         a, b: (n,) one number a seed, the same seeds in the same order.
@@ -81,18 +81,21 @@ def paired_effect(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Effect:
 def bootstrap_effect(
     correct_a: ArrayLike, correct_b: ArrayLike, *, key: int | Sequence[int], draws: int = 2000, level: float = 0.95
 ) -> Effect:
-    """The mean of a - b over seeds and items, with an interval for other seeds and other items.
+    """The mean of $a - b$ over seeds and items, with an interval for other seeds and other items.
+
+    It is for a claim about other sentences than those tested: `paired_effect` speaks of the tested ones alone, from one
+    number a seed, and this needs the score of each item under each seed.
 
     Each draw resamples n seeds and, independently, m items (the pigeonhole bootstrap; Owen, 2007, "The pigeonhole
-    bootstrap", Annals of Applied Statistics 1). The variance of the draws lacks 1/n of the seeds' part, large for few
-    seeds, so that is added. With V the total and V_s = sd^2(seed means) / n, the interval is Student's with
-    Satterthwaite's dof = V^2 / (V_s^2 / (n-1) + (V - V_s)^2 / (m-1)). It errs to the wide side: variation that belongs
-    to neither a seed nor an item counts up to three times.
+    bootstrap", Annals of Applied Statistics 1). The variance of the draws lacks $1/n$ of the seeds' part, large for
+    few seeds, so that is added. With $V$ the total and $V_s = sd^2 / n$ that of the seeds' means, the interval is
+    Student's with Satterthwaite's $dof = V^2 / (V_s^2 / (n-1) + (V - V_s)^2 / (m-1))$. It errs to the wide side:
+    variation that belongs to neither a seed nor an item counts up to three times.
 
     Args:
         correct_a, correct_b: (n, m) score of each item under each seed: 0 or 1, or any number.
         key: seed of the draws.
-        draws: number of resamples; the error of the standard error is about 1 / sqrt(2 draws) of it.
+        draws: number of resamples; the error of the standard error is about $1 / sqrt(2 draws)$ of it.
         level: coverage of the interval.
 
     Raises:
@@ -116,7 +119,7 @@ def bootstrap_effect(
 
 
 def prediction_interval(values: ArrayLike, *, level: float = 0.95) -> tuple[float, float]:
-    """Where one new run falls with probability `level`: mean +- t_{n-1} sd sqrt(1 + 1/n).
+    """Where one new run falls with probability `level`: $mean +- t_{n-1} sd sqrt(1 + 1/n)$.
 
     Source: Hahn and Meeker, 1991, "Statistical Intervals", section 4.7.
 
@@ -134,8 +137,8 @@ def prediction_interval(values: ArrayLike, *, level: float = 0.95) -> tuple[floa
 def minimum_detectable(sd: float, seeds: int, *, power: float = 0.8, level: float = 0.95) -> float:
     """The smallest true difference whose interval excludes 0 with probability `power`, in the unit of `sd`.
 
-    Solves P(|T| > t_{n-1}) = power, where T is noncentral t with noncentrality difference sqrt(n) / sd (Cohen, 1988,
-    "Statistical Power Analysis for the Behavioral Sciences", chapter 2).
+    Solves $P(|T| > t_{n-1}) = power$, where T is noncentral t with noncentrality $difference sqrt(n) / sd$ (Cohen,
+    1988, "Statistical Power Analysis for the Behavioral Sciences", chapter 2).
 
     Args:
         sd: standard deviation of the paired differences.
@@ -150,9 +153,9 @@ def minimum_detectable(sd: float, seeds: int, *, power: float = 0.8, level: floa
 def reachable_bound(sd: float, seeds: int, *, power: float = 0.8, level: float = 0.95) -> float:
     """The smallest bound within which `equivalent` places a true difference of 0 with probability `power`.
 
-    Solves E max(0, 2 Phi(bound sqrt(n) / sd - t s) - 1) = power, where s^2 (n-1) is chi-squared with n-1 degrees of
-    freedom and t the one-sided quantile of t_{n-1} (Phillips, 1990, Journal of Pharmacokinetics and Biopharmaceutics
-    18). A smaller bound asks for more seeds.
+    Solves $E max(0, 2 Phi(bound sqrt(n) / sd - t s) - 1) = power$, where $s^2 (n-1)$ is chi-squared with n-1 degrees
+    of freedom and t the one-sided quantile of $t_{n-1}$ (Phillips, 1990, Journal of Pharmacokinetics and
+    Biopharmaceutics 18). A smaller bound asks for more seeds.
 
     Args:
         sd: standard deviation of the paired differences.
@@ -165,10 +168,11 @@ def reachable_bound(sd: float, seeds: int, *, power: float = 0.8, level: float =
 
 
 def equivalent(effect: Effect, bound: float) -> bool:
-    """Whether the difference is within +-`bound`, by two one-sided tests.
+    """Whether the difference is within $+- bound$, by two one-sided tests.
 
-    True if the interval at 2 level - 1 (0.90 for 0.95) lies inside +-`bound`. A true difference as large as the bound
-    passes with probability 1 - level at most (Schuirmann, 1987, Journal of Pharmacokinetics and Biopharmaceutics 15).
+    True if the interval at $2 level - 1$ (0.90 for 0.95) lies inside $+- bound$. A true difference as large as the
+    bound passes with probability $1 - level$ at most (Schuirmann, 1987, Journal of Pharmacokinetics and
+    Biopharmaceutics 15).
 
     Args:
         bound: in the unit of `effect`, fixed before the run.
@@ -221,10 +225,10 @@ def verdict(effects: Effect | Sequence[Effect], *, bound: float, direction: int)
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """A power law y = scale * x ** exponent, with the interval (`low`, `high`) of the exponent.
+    """A power law $y = scale * x^exponent$, with the interval (`low`, `high`) of the exponent.
 
     Args:
-        scale: y at x = 1, in the units of y.
+        scale: y at $x = 1$, in the units of y.
         exponent: by how much log y grows with log x, without units.
         low, high: ends of its interval, without units.
     """
@@ -236,7 +240,9 @@ class PowerLaw:
 
 
 def fit_exponent(x: ArrayLike, y: ArrayLike, *, level: float = 0.95) -> PowerLaw:
-    """How `y` grows with `x`: least squares of log y = log scale + exponent log x, with Student's interval, n - 2 dof.
+    """How `y` grows with `x`: least squares of $log y = log scale + exponent log x$, with Student's interval.
+
+    It has $n - 2$ degrees of freedom.
 
     Source: Draper and Smith, 1998, "Applied Regression Analysis", section 1.4.
 

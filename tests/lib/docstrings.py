@@ -124,7 +124,7 @@ def raised(module: str, name: str, source: str) -> frozenset[str]:
             if node.args or node.keywords or not node.func.id[0].isupper():  # a class takes its own defaults
                 calls.add(node.func.id)
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("_check."):
-            types.add("ValueError")
+            types |= raised("_check", node.func.attr, (LIB / "_check.py").read_text("utf-8"))
         if isinstance(node, ast.ClassDef):
             calls |= {ast.unparse(base) for base in node.bases}
     return frozenset(types).union(*(raised(module, call, source) for call in calls - {name}))

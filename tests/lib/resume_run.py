@@ -1,8 +1,9 @@
-"""What the tests of kills and of two processes train: a toy network, by one of seven methods."""
+"""What the tests of kills and of two processes train: a toy network, by one of eight methods."""
 from __future__ import annotations
 
 import hashlib
 import importlib
+import itertools
 import json
 import os
 import random
@@ -19,12 +20,12 @@ from torch import Tensor, nn
 
 from lib.checkpoint import save_checkpoint
 from lib.data import Dataset
-from lib.projection import LoRA, attach, ends_in
+from lib.projection import LoRA, attach, ends_in, only_rows
 from lib.regularizers import SAM, Mixout, cross_entropy, l2_sp, penalized, r_drop, smart
 from lib.training import History, Local, Plan, evaluator, fit, never, patience, seed_step
 
 LEFT = os.WEXITED | os.WNOHANG | os.WNOWAIT  # is it over? It stays to be waited for
-METHODS = ("plain", "early", "r_drop+l2_sp", "smart", "sam", "mixout+sam+r_drop+l2_sp", "lora")
+METHODS = ("plain", "early", "r_drop+l2_sp", "smart", "sam", "mixout+sam+r_drop+l2_sp", "lora", "rows")
 
 
 class Toy(nn.Module):
@@ -71,6 +72,8 @@ def train(method: str, checkpoint: Path, pause: float = 0.0, host: Any = None) -
         attach(model, ends_in("query"), lambda weight: Mixout(weight, 0.3))
     if "lora" in method:
         attach(model, ends_in("query"), lambda weight: LoRA(weight, 2, alpha=4.0))
+    if "rows" in method:
+        only_rows(model, itertools.chain(*rows.ids[:3]))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], weight_decay=0.01)
     if "sam" in method:
         optimizer = SAM(optimizer, 0.05)

@@ -244,7 +244,7 @@ def test_rows_in_order_of_length() -> None:
     ],
 )
 def test_a_size_below_one_is_named(call: Any) -> None:
-    with pytest.raises(ValueError, match="size .*must be at least 1, got"):
+    with pytest.raises(ValueError, match="(size|pool) must be a whole number of at least 1, got"):
         call(rows_of([3, 4]))
 
 
@@ -320,7 +320,7 @@ def test_a_row_without_tokens_and_a_batch_without_rows_are_named() -> None:
         Dataset([[1], []], [0, 1])
     with pytest.raises(ValueError, match="rows must not be empty"):
         rows_of([3]).collate([])
-    with pytest.raises(ValueError, match="multiple must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="multiple must be a whole number of at least 1, got 0"):
         Dataset([[1]], [0], multiple=0)
 
 

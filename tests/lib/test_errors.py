@@ -12,7 +12,23 @@ import pytest
 import torch
 from torch import nn
 
-from lib import data, experiments, figures, models, projection, record, regularizers, source, store, training
+from lib import (
+    checkpoint,
+    data,
+    experiments,
+    figures,
+    host,
+    models,
+    predict,
+    projection,
+    record,
+    regularizers,
+    service,
+    setup,
+    source,
+    store,
+    training,
+)
 from lib import verdicts as v
 from lib.models import Encoder
 
@@ -29,6 +45,30 @@ def ce(labels: Any, outputs: int = 2) -> Any:
     """Cross-entropy of two examples with these labels."""
     model = nn.Linear(3, outputs)
     return regularizers.cross_entropy()(model, {"input": torch.ones(2, 3), "labels": torch.tensor(labels)})
+
+
+def fit(**changed: Any) -> Any:
+    """A run that would train, but for what is changed."""
+    model, objective = Two(), regularizers.cross_entropy()
+    given = {"model": model, "optimizer": torch.optim.SGD(model.parameters(), 0.1), "objective": objective,
+             "data": SET, "plan": training.Plan(), "host": host.Local("cpu"), "show": False}
+    return training.fit(**given | changed)
+
+
+def evaluated(labels: Any) -> Any:
+    """A model of two classes, judged on two texts with these labels."""
+    return training.evaluator(data.Dataset([[1], [2]], labels), host=host.Local("cpu"))(Two())
+
+
+class Two(nn.Module):
+    """Two logits for any batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(2))
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        return self.bias.expand(len(input_ids), 2)
 
 
 # what is called, the name that the error must say, the value that it must show
@@ -138,7 +178,44 @@ CASES: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: training.Plan(warmup=1), "warmup", "1"),
     (lambda: training.Plan(clip=0), "clip", "0"),
     (lambda: training.Plan(seed=-1), "seed", "-1"),
+    (lambda: training.warmup_linear(1.5, 0.1), "t", "1.5"),
+    (lambda: training.warmup_linear(0.5, 1), "warmup", "1"),
     (lambda: training.patience("accuracy", 0), "evaluations", "0"),
+    (lambda: training.patience("accuracy", 1.5), "evaluations", "1.5"),
+    (lambda: training.patience("acuracy", 1)([{"loss": 1.0}]), "metric", "'acuracy'"),
+    (lambda: training.predict_logits(Two(), data.Dataset([], [])), "data", "none"),
+    (lambda: training.predict_logits(Two(), SET, batch_size=0), "batch_size", "0"),
+    (lambda: training.evaluator(SET, batch_size=-1), "batch_size", "-1"),
+    (lambda: evaluated([0.5, 1.0]), "data", "0.5"),
+    (lambda: evaluated([0, 2]), "labels", "2"),
+    (lambda: fit(model="minilm"), "model", "'minilm'"),
+    (lambda: fit(model=nn.Linear(3, 2).requires_grad_(False)), "model", "none"),
+    (lambda: fit(model=nn.Linear(3, 2)), "optimizer", "weight"),
+    (lambda: fit(optimizer=torch.optim.SGD), "optimizer", "SGD"),
+    (lambda: fit(objective="cross_entropy"), "objective", "'cross_entropy'"),
+    (lambda: fit(objective=lambda model, batch: torch.ones(())), "objective", "Tensor"),
+    (lambda: fit(data=[("a text", 1)]), "data", "'a text'"),
+    (lambda: fit(data=data.Dataset([], [])), "data", "none"),
+    (lambda: fit(plan={"epochs": 3}), "plan", "{'epochs': 3}"),
+    (lambda: fit(stop=3), "stop", "3"),
+    (lambda: fit(evaluate=SET), "evaluate", "Dataset"),
+    (lambda: fit(evaluate=lambda model: {"nll": 1.0}), "metric", "'accuracy'"),
+    (lambda: fit(host="cuda"), "host", "'cuda'"),
+    (lambda: fit(checkpoint=Path(__file__).parent), "checkpoint", str(Path(__file__).parent)),
+    (lambda: host.Local("gpu"), "device", "'gpu'"),
+    (lambda: host.Local("cuda:99"), "device", "'cuda:99'"),
+    (lambda: host.Local("cpu", bf16="no"), "bf16", "'no'"),
+    (lambda: host.seed_step(0, -1), "key", "-1"),
+    (lambda: checkpoint.save_checkpoint(Path(__file__).parent, {"run": {}}), "checkpoint", str(Path(__file__).parent)),
+    (lambda: checkpoint.save_checkpoint("c.pt", {"model": {}}), "state", "['model']"),
+    (lambda: checkpoint.load_checkpoint("nothing.pt", {}), "path", "nothing.pt"),
+    # use
+    (lambda: service.Limits(texts=0), "texts", "0"),
+    (lambda: service.Limits(characters="many"), "characters", "'many'"),
+    (lambda: service.service("my-model"), "model", "'my-model'"),
+    (lambda: service.service(NET), "model", "Sequential"),
+    (lambda: setup.ready("nowhere"), "book", "nowhere"),
+    (lambda: setup.ready(Path(__file__).parent), "book", str(Path(__file__).parent)),
     # experiments and verdicts
     (lambda: experiments.product(seed=[]), "seed", "[]"),
     (lambda: experiments.product(arm="l2"), "arm", "'l2'"),
@@ -209,7 +286,11 @@ MODELS: list[tuple[Callable[[Encoder, Path], Any], str, str]] = [
     (lambda e, _: models.Classifier(e, ["a", "b"]).predict("one text"), "texts", "'one text'"),
     (lambda e, _: models.Classifier(e, ["a", "b"]).predict([]), "texts", "[]"),
     (lambda e, _: models.Classifier(e, ["a", "b"]).predict(["good", " "]), "texts", "' '"),
-    (lambda e, _: models.Classifier(e, ["a", "b"]).predict(["good"], batch_size=0), "size", "0"),
+    (lambda e, _: models.Classifier(e, ["a", "b"]).predict(["good"], batch_size=0), "batch_size", "0"),
+    (lambda e, _: models.embed(e, SET, pooling="mean"), "pooling", "mean"),
+    (lambda e, _: models.embed(e, SET, batch_size=0), "batch_size", "0"),
+    (lambda e, p: models.save(models.Classifier(e, ["a", "b"]), p), "folder", "other content"),
+    (lambda e, _: service.service(models.Classifier(e, ["a", "b"]), limits={"texts": 1}), "limits", "{'texts': 1}"),
     (lambda e, _: data.encode(e.tokenizer, ["good"], [0], max_length=4), "max_length", "4"),
     (lambda e, _: data.encode(e.tokenizer, ["good"], [0, 1]), "labels", "2"),
     (lambda e, _: data.encode(e.tokenizer, ["good", None], [0, 1]), "texts", "None"),
@@ -224,3 +305,29 @@ def test_a_bad_argument_of_a_model_is_named_with_its_value(
 ) -> None:
     text = said(lambda: call(toy_encoder, tmp_path))
     assert re.search(rf"\b{name}\b", text) and value in text, text
+
+
+# what stands on the command line, the name that the error must say, the value that it must show
+COMMANDS: list[tuple[Callable[[list[str]], Any], list[str], str, str]] = [
+    (predict.main, ["{none}", "a text"], "classifier", "nothing"),
+    (predict.main, ["{kept}", " "], "texts", "' '"),
+    (predict.main, [], "folder", ""),
+    (service.main, ["{none}"], "classifier", "nothing"),
+    (service.main, ["{kept}", "--port", "65536"], "port", "65536"),
+    (service.main, ["{kept}", "--port", "http"], "port", "'http'"),
+    (service.main, ["{kept}", "--host", "203.0.113.1", "--port", "0"], "host", "203.0.113.1"),
+    (service.main, ["{kept}", "--texts", "0"], "texts", "0"),
+    (service.main, ["{kept}", "--body", "-1"], "body", "-1"),
+]
+
+
+@pytest.mark.parametrize(("command", "arguments", "name", "value"), COMMANDS)
+def test_a_bad_argument_of_a_command_is_named_with_its_value(
+    command: Callable[[list[str]], Any], arguments: list[str], name: str, value: str, toy_encoder: Encoder,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models.save(models.Classifier(toy_encoder, ["a", "b"]), tmp_path / "kept")
+    with pytest.raises(SystemExit) as ended:
+        command([each.format(none=tmp_path / "nothing", kept=tmp_path / "kept") for each in arguments])
+    text = capsys.readouterr().err.splitlines()[-1]
+    assert ended.value.code == 2 and re.search(rf"\b{name}\b", text) and value in text, text

@@ -144,6 +144,11 @@ def test_a_spec_that_json_would_change_is_refused(value: Any) -> None:
         sweep(noisy, [{"arm": value, "seed": 0}], question="q")
 
 
+def test_a_truth_value_is_kept_as_a_number() -> None:
+    (row,) = sweep(lambda seed: {"hit": True, "hits": [True, False]}, [{"seed": 0}], question="q")
+    assert [type(value) for value in (row.result["hit"], *row.result["hits"])] == [int, int, int]
+
+
 def test_a_spec_that_stands_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="grid must hold each spec once, got 1 of 7 again"):
         sweep(noisy, [*GRID, GRID[0]], question="q")
@@ -163,6 +168,9 @@ def test_per_seed_orders_by_seed_and_refuses_an_open_axis() -> None:
     accuracy = per_seed(rows, "accuracy", arm="l2")
     assert accuracy.tolist() == [noisy("l2", seed)["accuracy"] for seed in (0, 1, 2)]
     assert per_seed(rows, "right", arm="l2").shape == (3, 4)
+    two_axes = [Row(spec | {"seed": 0}, {"f1": spec["k"] * len(spec["arm"])}, 0.0)
+                for spec in product(arm=["l2", "none"], k=[1, 10])]
+    assert per_seed(two_axes, "f1", arm="none", k=10) == [40]
     with pytest.raises(ValueError, match="must leave one row for each seed"):
         per_seed(rows, "accuracy")
     with pytest.raises(ValueError, match=r"\{'arm': 'l3'\} must leave one row for each seed, got seeds \[\]"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -182,6 +183,19 @@ def test_saving_leaves_the_old_model_or_the_new_one(toy_encoder: Encoder, tmp_pa
     assert [path.name for path in tmp_path.iterdir() if path.name != "toy"] == ["kept"]
 
 
+def test_saving_never_deletes_what_it_did_not_write(toy_encoder: Encoder, tmp_path: Path) -> None:
+    model, thesis = Classifier(toy_encoder, [0, 1]), tmp_path / "home" / "thesis.txt"
+    thesis.parent.mkdir()
+    save(model, thesis.parent)  # empty
+    save(model, thesis.parent)  # its own
+    (thesis.parent / "head.json").unlink()
+    thesis.write_text("years")
+    for target in (thesis.parent, thesis):
+        with pytest.raises(ValueError, match="folder must be new, empty or one that save wrote before, got .*home"):
+            save(model, target)
+    assert thesis.read_text() == "years"
+
+
 def test_a_model_with_maps_is_not_saved(toy_encoder: Encoder, tmp_path: Path) -> None:
     model = Classifier(toy_encoder, [0, 1])
     nn.utils.parametrizations.orthogonal(models.layers(model.encoder)[0].attention.self.query)
@@ -256,4 +270,11 @@ def test_settings_are_kept_as_text(toy_encoder: Encoder, tmp_path: Path) -> None
         "dropout": 0.1,
         "one_logit": False,
     }
-    assert sha256(tmp_path / "kept" / "model.safetensors") == sha256(tmp_path / "kept" / "model.safetensors")
+
+
+def test_the_hash_of_a_file_is_the_standards(tmp_path: Path) -> None:
+    """FIPS 180-4: the example of its appendix, and a file of many blocks against Python's own function."""
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    (tmp_path / "long").write_bytes(bytes(range(256)) * 5000)
+    assert sha256(tmp_path / "long") == hashlib.sha256(bytes(range(256)) * 5000).hexdigest()

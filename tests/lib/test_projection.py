@@ -273,6 +273,9 @@ def test_rows_answer_for_every_word_and_refuse_what_is_not_one():
     for wrong in ([], [0], [50], [-1]):
         with pytest.raises(ValueError, match="tokens must be one or more ids from 0 to 49"):
             Rows(nn.Embedding(50, 2, padding_idx=0), wrong)
+    for other in (nn.Embedding(5, 2, max_norm=1.0), nn.Embedding(5, 2, scale_grad_by_freq=True)):
+        with pytest.raises(ValueError, match="must have neither max_norm nor scale_grad_by_freq, got Embedding"):
+            Rows(other, [1])
     frozen = Rows(nn.Embedding(5, 2).requires_grad_(False), [1])
     assert not any(p.requires_grad for p in frozen.parameters())
 
@@ -359,6 +362,31 @@ def agree(ours, wrapped, layers, tolerance: float = 1e-12) -> None:
     assert worst < tolerance
 
 
+def test_lora_with_a_rank_for_each_layer_is_pefts():
+    ranks = {"query": 2, "value": 5, "intermediate.dense": 1}
+    _, wrapped, layers = peft_pair(lambda W: LoRA(W, 2, 4), on=[*ranks], r=2, lora_alpha=4, rank_pattern=ranks)
+    ours = TinyBert().double().eval()
+    for name, rank in ranks.items():
+        attach(ours, ends_in(name), lambda W, rank=rank: LoRA(W, rank, 4))
+    randomize(ours, layers)
+    agree(ours, wrapped, layers)
+
+
+@pytest.mark.parametrize("which, bias", [(ends_in("bias"), "all"), (ends_in("query.bias", "value.bias"), "lora_only")])
+def test_biases_train_beside_the_map_as_pefts_do(which, bias):
+    _, wrapped, layers = peft_pair(lambda W: LoRA(W, 2, 4), r=2, lora_alpha=4, bias=bias)
+    ours = TinyBert().double()
+    attach(ours, QV, lambda W: LoRA(W, 2, 4), train=which)
+    randomize(ours, layers)
+    agree(ours.eval(), wrapped, layers)
+    theirs = {name.replace("base_model.model.", "").replace("base_layer.", ""): p.grad
+              for name, p in wrapped.named_parameters() if p.requires_grad and "lora" not in name}
+    mine = {name: p.grad for name, p in ours.named_parameters() if p.requires_grad and "parametrizations" not in name}
+    assert mine.keys() == theirs.keys()
+    for name, gradient in mine.items():
+        close(gradient, theirs[name])
+
+
 several = pytest.mark.parametrize("rank, alpha, stabilized, on", [
     (1, 0.5, False, SQUARE), (4, 16.0, True, SQUARE), (7, 3.0, False, WIDE), (2, 8.0, True, WIDE),
     (32, 16.0, False, WIDE)])  # up to the full rank of every layer
@@ -415,7 +443,7 @@ def test_pissa_is_pefts(rank, alpha, stabilized, on):
 
 @pytest.mark.parametrize("make", [
     lambda W: LoRA(W, 2, 4), lambda W: LoRA(W, 2, 4, stabilized=True), lambda W: PiSSA(W, 2, 4),
-    lambda W: Mixout(W, 0.5),
+    lambda W: DoRA(W, 2, 4), lambda W: Mixout(W, 0.5),
     lambda W: RandomSubspace(W, nn.Parameter(torch.zeros(3, dtype=torch.float64)))])
 def test_a_fresh_map_returns_the_weight_bit_for_bit(make):
     W = torch.randn(6, 4, dtype=torch.float64)
@@ -625,12 +653,31 @@ def test_detaching_restores_the_original_bits(kind):
     assert state.keys() == original.keys() and all(torch.equal(state[name], original[name]) for name in state)
 
 
+@pytest.mark.parametrize("alter", [
+    lambda model: attach(model, ends_in("head"), lambda W: LoRA(W, 2, 4)), lambda model: only_rows(model, [1, 2])])
+def test_a_weight_that_two_layers_share_is_refused_since_merging_would_change_both(alter):
+    model = TinyBert(outputs=50)
+    model.head.weight = model.get_input_embeddings().weight  # as masked-word models tie them
+    with pytest.raises(ValueError, match="must have a weight of its own, and shares it with (head|encoder.*).weight"):
+        alter(model)
+    assert factorize(model, ends_in("head"), 2) == ["head"]  # which leaves the words' vectors alone
+
+
+def test_a_layer_of_another_kind_is_refused_by_its_name():
+    model = nn.ModuleDict({"conv": nn.Conv1d(4, 4, 1), "words": nn.Embedding(9, 4), "head": nn.Linear(4, 2)})
+    for name, kind in (("conv", "Conv1d"), ("words", "Embedding")):
+        for act in (lambda where: attach(model, where, lambda W: LoRA(W, 1, 1)),
+                    lambda where: factorize(model, where, 1), lambda where: tail_penalty(where, 1, 1.0)(model)):
+            with pytest.raises(ValueError, match=rf"where must match an nn\.Linear .*, but {name}, a {kind}$"):
+                act(ends_in(name))
+
+
 def test_unmerged_maps_resume_from_their_state_dict():
     for make in MAPS.values():
         model, other = TinyBert(), TinyBert()
         attach(model, QV, make)
         shake(model)
-        torch.manual_seed(99)  # another start of A, another P
+        shake(other)  # another start of W, which PiSSA and mixout keep, of A, and another P
         attach(other, QV, make)
         other.load_state_dict(model.state_dict())
         assert torch.equal(model.eval()(**inputs()), other.eval()(**inputs()))

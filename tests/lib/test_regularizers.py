@@ -477,6 +477,12 @@ def test_sam_at_a_minimum_stays_there():
     assert torch.equal(theta.detach(), torch.zeros(3, dtype=torch.float64))
 
 
+def test_sam_without_a_gradient_is_an_error():
+    sam = SAM(torch.optim.SGD(Tiny().parameters(), 0.1))
+    with pytest.raises(ValueError, match="closure must leave a gradient in a parameter"):
+        sam.step(lambda: torch.ones(()))
+
+
 def test_sam_restores_the_weights_when_the_second_pass_raises():
     model = Tiny()
     before, calls = snapshot(model), []
@@ -611,7 +617,7 @@ def test_the_mean_of_factors_is_not_the_mean_of_products():
     ([], False), ([1.0], False), ([1.0, 1.02], False), ([1.0, 1.06], True), ([1.0, 1.06, 0.9], False),
     ([2.0, 1.0, 1.05], False), ([2.0, 1.0, 1.0501], True), ([0.0, 0.0], False), ([0.0, 0.01], True)])
 def test_generalization_loss_by_table(errors, stops):
-    history = [{"step": 0.0}, *({"nll": error, "step": 1.0} for error in errors), {"step": 2.0}]
+    history = [{"step": 0.0}, *({"nll": error, "step": 1.0} for error in errors), {"step": 2.0}] if errors else []
     assert generalization_loss("nll", 5.0)(history) is stops
 
 

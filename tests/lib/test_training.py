@@ -16,7 +16,7 @@ from lib.data import Dataset
 from lib.host import Local, seed_step
 from lib.loss import Loss
 from lib.projection import LoRA, attach, ends_in
-from lib.regularizers import SAM, cross_entropy
+from lib.regularizers import SAM, cross_entropy, generalization_loss
 from lib.training import Plan, evaluator, fit, never, patience, predict_logits, warmup_linear
 from tests.lib.resume_run import Toy, toy_data
 
@@ -196,11 +196,26 @@ def test_learning_rate_rises_then_falls_and_is_never_zero(steps: int, warmup: fl
     assert rates[: top + 1] == sorted(rates[: top + 1]) and rates[top:] == sorted(rates[top:], reverse=True)
 
 
+def test_the_learning_rate_is_that_of_transformers_linear_schedule() -> None:
+    from transformers import get_linear_schedule_with_warmup
+
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    schedule = get_linear_schedule_with_warmup(optimizer, num_warmup_steps=20, num_training_steps=100)
+    for step in range(100):
+        assert warmup_linear(step / 100, 0.2) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
+        optimizer.step()
+        schedule.step()
+
+
 HISTORIES = st.lists(st.fixed_dictionaries({}, optional={"accuracy": st.integers(0, 5)}), max_size=30)
 
 
 @given(HISTORIES, st.integers(1, 4))
 def test_patience_agrees_with_a_counter(history: list[dict[str, float]], evaluations: int) -> None:
+    if history and not any(history):
+        with pytest.raises(ValueError, match=r"metric must be one of \[\], got 'accuracy'"):
+            patience("accuracy", evaluations)(history)
+        return
     best, waited = float("-inf"), 0
     for record in history:
         if "accuracy" in record:
@@ -215,7 +230,7 @@ def test_patience_agrees_with_a_counter(history: list[dict[str, float]], evaluat
 def test_patience_does_not_take_back_a_stop_while_nothing_improves(history: list[dict[str, float]], k: int) -> None:
     """Prefix property: a stop at some length holds as long as no later evaluation beats the best."""
     stop = patience("accuracy", k)
-    if stop(history):
+    if any(history) and stop(history):
         best = max(r["accuracy"] for r in history if "accuracy" in r)
         assert stop([*history, {}]) and stop([*history, {"accuracy": best}])
         assert not stop([*history, {"accuracy": best + 1}])
@@ -231,6 +246,24 @@ def test_early_stopping_shortens_the_run_along_the_same_path() -> None:
     _, whole = train(plan)
     assert len(stopped) == 6 < len(whole)
     assert [r["loss"] for r in stopped] == [r["loss"] for r in whole[:6]]
+
+
+@pytest.mark.parametrize("rule", [patience("acuracy", 1), generalization_loss("acuracy", 1)])
+@pytest.mark.parametrize("evaluate", [lambda model: {"accuracy": 1.0}, None])
+@pytest.mark.parametrize("every", [2, 99])  # 99: only the last step is evaluated, and then there is nothing to stop
+def test_a_rule_whose_metric_nobody_records_is_an_error(rule: Any, evaluate: Any, every: int) -> None:
+    with pytest.raises(ValueError, match=r"metric must be one of \[.*'grad_norm', 'loss'.*\], got 'acuracy'"):
+        train(Plan(epochs=1, batch_size=8, eval_every=every), evaluate=evaluate, stop=rule)
+
+
+def test_a_run_that_had_stopped_is_not_taken_up_again(tmp_path: Path) -> None:
+    """A kill between the last checkpoint and the end: the rule is asked before the next step."""
+    plan, file = Plan(epochs=1, batch_size=8, eval_every=2), tmp_path / "c.pt"
+    one, two = (
+        train(plan, evaluate=lambda model: {"accuracy": 0.5}, stop=patience("accuracy", 1), checkpoint=file)[1]
+        for _ in range(2)
+    )
+    assert len(one) == 4 and one == two
 
 
 def test_accelerate_on_one_process_gives_the_bits_of_local() -> None:
@@ -371,7 +404,7 @@ def test_an_unknown_metric_is_named() -> None:
         train(Plan(epochs=1), evaluate=evaluator(toy_data(8), host=CPU), metric="f1")
 
 
-def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, evaluate = tmp_path / "c.pt", evaluator(toy_data(20), host=CPU)
     train(Plan(epochs=1, batch_size=8), evaluate=evaluate, checkpoint=path)
     for change in (
@@ -382,9 +415,12 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         settings = {"plan": Plan(epochs=1, batch_size=8), "evaluate": evaluate, "checkpoint": path} | change
         with pytest.raises(ValueError, match="of another run"):
             train(settings.pop("plan"), **settings)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # sums in another order have other bits
+    with pytest.raises(ValueError, match="of another run: threads was 1, is 3"):
+        train(Plan(epochs=1, batch_size=8), evaluate=evaluate, checkpoint=path)
 
 
 def test_patience_below_one_is_named() -> None:
-    with pytest.raises(ValueError, match="evaluations must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="evaluations must be a whole number of at least 1, got 0"):
         patience("accuracy", 0)
     assert not never([{"accuracy": 0.0}] * 100)
