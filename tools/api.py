@@ -19,6 +19,7 @@ GROUPS = {
     "Pages": ("record", "figures", "exercises", "setup"),
 }
 SECTIONS = ("Args", "Returns", "Raises")
+CODE = r'"[\w.]*"|\((?![^)]*\b(?:1[89]|20)\d\d)(?:\w+, ?)+\w*\)'
 YEAR = r"\b(?:1[89]|20)\d\d[ab]?\b"
 DESCRIPTION = "Every public name of the book's library: signature, shapes, errors, source, and an example that runs."
 
@@ -201,7 +202,7 @@ def _paragraph(text: str, *, formulas: bool = True) -> list[str]:
         block, *after = re.split(r"\n(?=\S)", rest[0], maxsplit=1)
         return [_prose(before), "", *_list(block), "", *map(_prose, after)]
     code = textwrap.dedent(text)
-    if re.match(r"\w+\(.*\)$|python ", code):
+    if code.startswith("python ") or _is_call(code):
         return ["```text" if code.startswith("python ") else "```python", code, "```"]
     if not formulas:
         return _list(text)
@@ -210,19 +211,32 @@ def _paragraph(text: str, *, formulas: bool = True) -> list[str]:
             ([":::{container} source", _prose(each), ":::"] if re.search(YEAR, each) else ["$$", tex(each), "$$", ""])]
 
 
+def _is_call(text: str) -> bool:
+    """Whether a text is a call in Python, not a formula or prose."""
+    try:
+        return isinstance(ast.parse(text, mode="eval").body, ast.Call)
+    except SyntaxError:
+        return False
+
+
 def _list(block: str) -> list[str]:
     """One item a line of the block; deeper lines belong to the item above, wide gaps divide a term from its words."""
-    items = (re.fullmatch(r"(?:(\S+) {2,})?(.*)", item, re.S) for item in re.split(r"\n(?=\S)", textwrap.dedent(block)))
+    items = (re.fullmatch(r"(?:(\S+(?: \S+)?) {2,})?(.*)", item, re.S)
+             for item in re.split(r"\n(?=\S)", textwrap.dedent(block)))
     return [f"- {f'**{_prose(item[1])}** ' if item[1] else ''}{_prose(item[2])}" for item in items if item]
 
 
 def _prose(text: str) -> str:
-    """Prose of a docstring as Markdown: what Markdown would read as markup outside code stands for itself."""
-    parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
-    return "".join(part if part.startswith("`") else re.sub(r"([*_$<>\[\]{}^~])", r"\\\1", part) for part in parts)
+    """Prose of a docstring as Markdown: code, formulas between dollars in TeX, and what else is there for itself.
+
+    A word in quotation marks is code too, and so is the shape of an array: "labels", (batch, classes).
+    """
+    return "".join(part if part.startswith("`") else f"${tex(part[1:-1]).strip()}$" if part.startswith("$")
+                   else f"`{part}`" if re.fullmatch(CODE, part) else re.sub(r"([*_$<>\[\]{}^~\\])", r"\\\1", part)
+                   for part in re.split(rf"(`[^`]*`|\$[^$]*\$|{CODE})", " ".join(text.split()).replace("->", "→")))
 
 
-GREEK = {"theta", "alpha", "beta", "delta", "eta", "rho", "sigma", "lambda"}
+GREEK = {"theta", "alpha", "beta", "delta", "eta", "rho", "sigma", "lambda", "Phi"}
 NAMED = {"sum": r"\sum", "min": r"\min", "max": r"\max", "log": r"\log", "exp": r"\exp", "grad": r"\nabla ",
          "argmin": r"\operatorname*{argmin}", "sign": r"\operatorname{sign}", "KL": r"\mathrm{KL}", "inf": r"\infty "}
 SIGNS = {"<=": r"\le ", ">=": r"\ge ", "->": r"\to ", "<-": r"\leftarrow ", "+-": r"\pm ", "*": r"\cdot ",
@@ -234,6 +248,7 @@ TOKEN = re.compile(r"`[^`]*`|[A-Za-z]+(?:-[A-Za-z]+)+|[A-Za-z]+\d*_[A-Za-z0-9]+|
 def tex(formula: str) -> str:
     """A formula of a docstring in TeX: Greek names, operators and words are told apart, the rest is TeX already."""
     out, words = [""], ""
+    formula = re.sub(r"\^\(([^()]*)\)", r"^{\1}", formula)
     formula = re.sub(r"\bsqrt\(([^()]*)\)", r"\\sqrt{\1}", formula)
     for token in [*TOKEN.findall(formula), ""]:
         if _is_word(token) and out[-1][-1:] != "\\" or words and token == " ":

@@ -35,7 +35,7 @@ def shrink(W: Tensor, rank: int, *more: str, start: Mapping[str, Tensor] | None 
 
         W_r = sum_{i <= r} s_i u_i,   or W where `start` is given        Ada 1843, eq. 1
 
-    It costs a*b < 3 steps.
+    It costs a*b < 3 steps, or $s_r / sqrt(m)$ of "them" (Ada, 1843).
 
     Args:
         W, start: (m, n).
@@ -84,13 +84,32 @@ def test_a_name_has_signature_formula_source_facts_and_example(book: Path) -> No
     assert "\n    ".join(lines) + "\n) -> Tensor" in page
     assert "$$\nW_{r} = \\sum_{i \\le  r} s_{i} u_{i}\n$$" in page
     assert ":::{container} source\nAda 1843, eq. 1\n:::" in page
-    assert "`rank`\n: 1 to m.\n" in page and "raises `ValueError`\n: rank out of range.\n" in page
+    assert 'of `"them"` (Ada, 1843).' in page and r"$s_{r} / \sqrt{m}$" in page
+    assert "`W`\n: `(m, n)`.\n" in page and "`rank`\n: 1 to m.\n" in page
+    assert "raises `ValueError`\n: rank out of range.\n" in page
     assert "```python\nx = 1\nassert x\n```" in page
     line = SOURCE[: SOURCE.index("def shrink")].count("\n") + 1
     assert f"[Code of shrink](https://host/o/n/blob/main/lib/projection.py#L{line})" in page
     assert "a\\*b \\< 3" in page and "- **m** rows, at least 1" in page
     assert "Size(rows: int)" in page and "area(*, columns: int = 1) -> int" in page
     assert "_hidden" not in page and "_seen" not in page
+
+
+SHOWN = re.compile(r'```.*?```|\$\$.*?\$\$|`[^`]*`|(?<!\\)\$[^$]*\$|'
+                   r'^\([\w-]+\)=$|^(?::::|#)[^\n]*$|\*\*|"[^"`]*"', re.S | re.M)
+NAKED = re.compile(r".{0,40}(?:[_^=<>|{}*]|sqrt\(|\w\(|\+-| [-+/] ).{0,40}")
+
+
+def naked(page: str) -> list[str]:
+    """What looks like a formula or a name of the code in the prose of a page, and is shown as neither."""
+    return NAKED.findall(SHOWN.sub("", re.sub(r"\[\w+( \w+)*\]\([^)]*\)", "", page)))
+
+
+def test_formulas_and_code_in_prose_are_shown_as_such(book: Path) -> None:
+    examples = api.examples(ROOT / "tests" / "lib" / "examples")
+    assert naked(api.page(api.library(ROOT / "lib"), examples, "https://host")) == []
+    control = naked(api.page(api.library(book / "lib"), {}, "https://host"))
+    assert [re.sub(r"\W+", " ", each)[:12] for each in control] == ["W cut to a r", "It costs a b"]
 
 
 def test_every_link_of_the_index_has_its_place() -> None:
@@ -117,10 +136,19 @@ def test_a_module_without_a_place_on_the_page_is_named(book: Path) -> None:
         ("weight_decay * theta", r"\text{weight\_decay}\cdot  \theta "),
         ("D = W where `start` is given", r"D = W \text{ where start is given}"),
         ("x <- y", r"x \leftarrow  y"),
+        ("decay^(L + 1)", r"\text{decay}^{L + 1}"),
+        ("e(t) = R[place(t)]", r"e(t) = R[\text{place}(t)]"),
     ],
 )
 def test_formulas_become_tex(formula: str, tex: str) -> None:
     assert api.tex(formula).split() == tex.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "fence"), [("f(x, y=1)", "```python"), ("python -m lib f", "```text"), ("f(x) = x", "$$")]
+)
+def test_a_call_is_code_and_an_equation_is_not(text: str, fence: str) -> None:
+    assert api._paragraph(f"    {text}")[0] == fence
 
 
 def test_a_property_is_shown_as_a_value() -> None:
