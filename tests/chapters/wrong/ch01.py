@@ -16,14 +16,36 @@ def without_root(x, y):
     return d.mean() + stats.t.ppf([0.025, 0.975], 4) * d.std(ddof=1)
 
 
+def n_degrees(x, y):
+    d = x - y
+    return d.mean() + stats.t.ppf([0.025, 0.975], len(d)) * stats.sem(d)
+
+
 WRONG = [
     ("check_gap", lambda train, test: np.mean(train) - np.mean(test), "times a hundred"),
     ("check_gap", lambda train, test: 100 * (np.mean(test) - np.mean(train)), "training minus unseen"),
+    ("check_gap", lambda train, test: 100 * abs(np.mean(train) - np.mean(test)), "keep the sign"),
+    ("check_interval", lambda x, y: stats.ttest_rel(y, x).confidence_interval(), "not the other way round"),
+    ("check_interval", lambda x, y: stats.ttest_rel(x, y).confidence_interval(0.9), "quantile at 0.975"),
+    ("check_interval", n_degrees, "degree of freedom"),
+    ("check_interval", lambda x, y: stats.ttest_ind(x, y).confidence_interval(), "seeds are paired"),
     ("check_interval", normal_interval, "take Student's t"),
     ("check_interval", without_root, "square root of n"),
     ("check_interval", lambda x, y: x.mean() - y.mean(), "expected"),
     ("check_is_null", lambda low, high, bound: 1 if low <= 0 <= high else 0, "must lie inside the bound"),
     ("check_is_null", lambda low, high, bound: 1 if high < bound else 0, "both ends"),
+    ("check_is_null", lambda low, high, bound: 1 if low > -bound else 0, "the upper one too"),
+    ("check_is_null", lambda low, high, bound: int(not (low > bound or high < -bound)), "to touch the bound"),
+    (
+        "check_judge",
+        lambda low, high, a, b, bound: 2 if low > 0 and b >= bound else int(max(-a, b) >= bound),
+        "below zero",
+    ),
+    (
+        "check_judge",
+        lambda low, high, a, b, bound: 0 if high < 0 or max(-low, high) < bound else 2 if low > 0 else 1,
+        "90-percent interval says",
+    ),
     (
         "check_judge",
         lambda low, high, a, b, bound: 2 if low > 0 else 0 if high < 0 or max(-a, b) < bound else 1,
@@ -35,6 +57,12 @@ WRONG = [
         "check_seeds_needed",
         lambda sd, gain: sum(minimum_detectable(sd, n) > gain for n in range(3, 99)) + 4,
         "one too many",
+    ),
+    ("check_seeds_needed", lambda sd, gain: max(3, np.ceil((2.8016 * sd / gain) ** 2)), "normal quantiles"),
+    (
+        "check_seeds_needed",
+        lambda sd, gain: next(n for n in range(3, 99) if minimum_detectable(1, n) <= gain),
+        "spread of the differences",
     ),
     ("check_seeds_needed", lambda sd, gain: 5, "expected"),
 ]

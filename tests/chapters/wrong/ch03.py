@@ -7,15 +7,30 @@ def kept_at_the_end(scores, wait):
     return len(scores) - 1
 
 
+def first_fall(scores, wait):
+    falls = np.flatnonzero(np.diff(scores) <= 0)
+    return falls[0] if len(falls) else len(scores) - 1
+
+
 WRONG = [
     ("check_rate", lambda rates, dev: rates[dev.max(1).argmax()], "mean over seeds"),
+    ("check_rate", lambda rates, dev: rates[np.argmax(dev.mean(axis=0))], "the mean goes along a row"),
+    ("check_rate", lambda rates, dev: max(dev.mean(axis=1)), "not its accuracy"),
+    ("check_rate", lambda rates, dev: rates[dev.min(axis=1).argmax()], "not the worst seed"),
     ("check_rate", lambda rates, dev: np.argmax(dev.mean(axis=1)), "not its place"),
     ("check_perplexity", lambda log_p: np.exp(-np.sum(log_p)), "not the sum"),
     ("check_perplexity", lambda log_p: -np.mean(log_p), "exponentiate"),
+    ("check_perplexity", lambda log_p: np.exp2(-np.mean(log_p)), "base e"),
+    ("check_perplexity", lambda log_p: np.mean(1 / np.exp(log_p)), "first the mean"),
+    ("check_kept", first_fall, "one too early"),
     ("check_kept", lambda scores, wait: scores.index(max(scores)), "had stopped before"),
-    ("check_kept", kept_at_the_end, "expected"),
+    ("check_kept", kept_at_the_end, "not the last"),
     ("check_doublings", lambda a, b, low, high, few, many: (a - b) / (high - low), "one doubling buys"),
+    ("check_doublings", lambda a, b, low, high, n, m: m / n * (a - b) / (high - low), "not their ratio"),
+    ("check_doublings", lambda a, b, low, high, n, m: np.log10(m / n) * (a - b) / (high - low), "not ten"),
     ("check_doublings", lambda a, b, low, high, n, m: np.log(m / n) * (a - b) / (high - low), "base two"),
     ("check_trained", lambda layers, width, rank, matrices: layers * matrices * rank * width, "two thin"),
+    ("check_trained", lambda layers, width, rank, matrices: 2 * layers * width * rank, "each layer has"),
+    ("check_trained", lambda layers, width, rank, matrices: 2 * matrices * width * rank, "for every layer"),
     ("check_trained", lambda layers, width, rank, matrices: layers * matrices * width**2, "rank r"),
 ]

@@ -5,17 +5,31 @@ import torch
 
 from lib.projection import truncate
 
+
+def norm_share(s, share):
+    kept = [np.linalg.norm(s[: r + 1]) / np.linalg.norm(s) for r in range(len(s))]
+    return next(r for r, k in enumerate(kept, start=1) if k >= share)
+
+
 WRONG = [
     ("check_head_size", lambda d, c, k: (k or d) * c + c + 2 * d + (d * k if k else 0), "it is k wide"),
     ("check_head_size", lambda d, c, k: (d * k if k else 0) + (k or d) * c + c, "a scale and a shift"),
+    ("check_head_size", lambda d, c, k: (k or d) * (c + 1) + c + (d * k if k else 0), "a shift as well"),
+    ("check_head_size", lambda d, c, k: (k or d) * (c + 2) + c + ((d + 1) * k if k else 0), "has no bias"),
     ("check_head_size", lambda d, c, k: d + c, "expected"),
     ("check_bce_gradient", lambda z, y: torch.sigmoid(z) - y, "divides each entry by N"),
     ("check_bce_gradient", lambda z, y: (y - torch.sigmoid(z)) / 3, "sign is turned"),
+    ("check_bce_gradient", lambda z, y: (z.sigmoid() - y).mean(), "one entry for each sentence"),
+    ("check_tail_step", lambda W, r, eta, lam: (1 - lam) * W + lam * truncate(W, r), "multiply by eta"),
+    ("check_tail_step", lambda W, r, eta, lam: W - eta * lam * truncate(W, r), "the other way round"),
     ("check_tail_step", lambda W, r, eta, lam: W - eta * lam * W, "plain L2"),
     ("check_tail_step", lambda W, r, eta, lam: truncate(W, r), "cuts the tail off at once"),
     ("check_tail_step", lambda W, r, eta, lam: W[0], "array of shape"),
     ("check_rank_for", lambda s, share: int(np.argmax(np.cumsum(s) / s.sum() >= share)) + 1, "square"),
     ("check_rank_for", lambda s, share: int(np.argmax(np.cumsum(s**2) / (s**2).sum() >= share)), "rank at one"),
+    ("check_rank_for", norm_share, "not of the norm"),
+    ("check_anchored", lambda W, W0, r, lam: W - W0 - truncate(W - W0, r), "times lambda"),
+    ("check_anchored", lambda W, W0, r, lam: 2 * lam * (W - W0 - truncate(W - W0, r)), "cancels the two"),
     ("check_anchored", lambda W, W0, r, lam: lam * (W - truncate(W, r)), "subtract W0"),
     ("check_anchored", lambda W, W0, r, lam: 1 / 0, "raised ZeroDivisionError"),
     ("check_anchored", lambda W, W0, r, lam: "a string", "expected"),
