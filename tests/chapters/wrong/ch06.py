@@ -1,6 +1,7 @@
 """Typical wrong answers to the exercises of chapter 6, and the words that must name the mistake."""
 
 import numpy as np
+from scipy.stats import sem
 
 
 def accuracy(table):
@@ -17,6 +18,11 @@ def bins_alike(sure, right, bins):
     edges = np.linspace(0, 1, bins + 1)
     inside = [(sure >= a) & (sure < b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
     return np.mean([abs(np.mean(sure[p]) - np.mean(right[p])) for p in inside if p.any()])
+
+
+def summed_gaps(sure, right, bins):
+    place = np.digitize(sure, np.linspace(0, 1, bins + 1)[1:-1])
+    return np.abs(np.bincount(place, weights=sure - right)).sum()
 
 
 def softmax(z):
@@ -43,15 +49,24 @@ def no_root(old, new):
 
 WRONG = [
     ("check_padding", lambda lengths, width: np.mean(lengths) / width, "real tokens"),
+    ("check_padding", lambda lengths, width: (width - sum(lengths)) / width, "of all rows"),
+    ("check_padding", lambda lengths, width: (width - max(lengths)) / width, "not only the longest"),
     ("check_padding", lambda lengths, width: sum(width - n for n in lengths), "a share, not a count"),
     ("check_padding", lambda lengths, width: (width - np.mean(lengths)) / np.mean(lengths), "over all positions"),
     ("check_macro_f1", accuracy, "that is accuracy"),
+    ("check_macro_f1", lambda table: np.mean(np.diag(table) / np.sum(table, axis=1)), "recall alone"),
+    ("check_macro_f1", lambda table: np.mean(np.diag(table) / np.sum(table, axis=0)), "precision alone"),
+    ("check_macro_f1", lambda table: 2 * table[-1, -1] / (table[-1].sum() + table[:, -1].sum()), "of one class"),
     ("check_macro_f1", f1_of_means, "of each class first"),
     ("check_ece", lambda sure, right, bins: abs(sure.mean() - right.mean()), "in one bin"),
+    ("check_ece", summed_gaps, "not their number"),
     ("check_ece", bins_alike, "its share of the answers"),
     ("check_slope", cold_softmax, "at z / T, too"),
+    ("check_slope", lambda z, y, T: no_inner(z, y, T) / T, "the square of T"),
     ("check_slope", no_inner, "inner derivative"),
     ("check_slope", lambda z, y, T: -no_inner(z, y, T) / T**2, "sign is turned"),
+    ("check_lower", lambda old, new: np.mean(new) - np.mean(old) - 1.96 * sem(1.0 * new - old, ddof=0), "ddof=1"),
+    ("check_lower", lambda old, new: np.mean(new) - np.mean(old) - 1.96 * sem(new), "not about the new model alone"),
     ("check_lower", unpaired, "spread of the differences"),
     ("check_lower", no_root, "root of the number"),
 ]
