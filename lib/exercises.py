@@ -65,8 +65,8 @@ def _same(a: Any, b: Any, tolerance: float) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A short text for a case: matrices by their shape."""
+    """A short text for a case: matrices and long vectors by their shape."""
     if isinstance(value, tuple):
         return f"({', '.join(map(_shown, value))})"
     shape = getattr(value, "shape", ())
-    return f"an array of shape {tuple(shape)}" if len(shape) > 1 else f"{value}"
+    return f"an array of shape {tuple(shape)}" if len(shape) > 1 or sum(shape) > 8 else f"{value}"

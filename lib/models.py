@@ -241,6 +241,9 @@ def freeze(model: Classifier, *, top: int | None) -> list[str]:
 def save(model: Classifier, folder: str | Path) -> None:
     """Write encoder, projection, head, labels and tokenizer to `folder`, whole or not at all.
 
+    A classifier that `folder` held stays until the new one is written in full, and comes back where that fails. Between
+    the two there is a moment with neither: give a model that serves a folder of its own.
+
     Raises:
         ValueError: the model holds maps or thin layers that `load` could not put back: merge them first; or `folder`
             holds something other than a classifier, which saving would delete.
@@ -252,16 +255,22 @@ def save(model: Classifier, folder: str | Path) -> None:
     _check_layout(state, _skeleton(model.encoder.config, model.tokenizer, model.settings), "the model to save")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    before = scratch.with_name(f"{scratch.name}-before")
     try:
         save_file(state, scratch / "model.safetensors")
         model.encoder.config.save_pretrained(scratch)
         model.tokenizer.save_pretrained(scratch)
         (scratch / "head.json").write_text(json.dumps(model.settings, indent=1))
         if folder.exists():
-            shutil.rmtree(folder)
+            os.replace(folder, before)
         os.replace(scratch, folder)
+    except BaseException:
+        if before.exists():
+            os.replace(before, folder)
+        raise
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        for rest in (scratch, before):
+            shutil.rmtree(rest, ignore_errors=True)
 
 
 def load(folder: str | Path) -> Classifier:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -170,13 +171,19 @@ def test_damaged_weights_are_named(toy_encoder: Encoder, tmp_path: Path) -> None
         load(tmp_path / "nowhere")
 
 
-def test_saving_leaves_the_old_model_or_the_new_one(toy_encoder: Encoder, tmp_path: Path, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("broken", ["while it is written", "when it takes the place of the old one"])
+def test_saving_leaves_the_old_model_or_the_new_one(
+        broken: str, toy_encoder: Encoder, tmp_path: Path, monkeypatch: Any) -> None:
     model = Classifier(toy_encoder, [0, 1])
     save(model, tmp_path / "kept")
     old = (tmp_path / "kept" / "model.safetensors").read_bytes()
     with torch.no_grad():
         model.classifier.bias.fill_(7)
-    monkeypatch.setattr(model.tokenizer, "save_pretrained", lambda folder: 1 / 0)
+    if broken == "while it is written":
+        monkeypatch.setattr(model.tokenizer, "save_pretrained", lambda folder: 1 / 0)
+    else:
+        move = os.replace
+        monkeypatch.setattr(os, "replace", lambda a, b: 1 / 0 if a.name.count("-") == 1 else move(a, b))
     with pytest.raises(ZeroDivisionError):
         save(model, tmp_path / "kept")
     assert (tmp_path / "kept" / "model.safetensors").read_bytes() == old
