@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from lib import _check
 from lib.data import Dataset, encode
 from lib.training import predict_logits
 
@@ -141,8 +143,8 @@ class Classifier(Pooled):
         seed: chooses the random start of the head, from 0.
 
     Raises:
-        ValueError: fewer than two or repeated labels, one logit for more than two, another pooling, a width or rate out
-            of range; when asked: no texts or a blank one.
+        ValueError: fewer than two or repeated labels, one logit for more than two, another pooling, a width, rate or
+            seed out of range; when asked: no texts or a blank one.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -156,10 +158,10 @@ class Classifier(Pooled):
             raise ValueError(f"labels must hold at least two classes, each once, got {labels!r}")
         if one_logit and len(labels) != 2:
             raise ValueError(f"one_logit needs two labels, got {len(labels)}")
-        if projection is not None and not 1 <= projection <= width:
-            raise ValueError(f"projection must be between 1 and {width}, got {projection}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
+        if projection is not None and not (isinstance(projection, Integral) and 1 <= projection <= width):
+            raise ValueError(f"projection must be between 1 and {width}, got {projection!r}")
+        _check.rate(dropout=dropout)
+        _check.whole(0, seed=seed)
         self.tokenizer, self.labels = encoder.tokenizer, list(labels)
         self.settings = {"labels": self.labels, "pooling": pooling.__name__, "projection": projection,
                          "dropout": dropout, "one_logit": one_logit}
@@ -215,8 +217,15 @@ def embed(encoder: Encoder, data: Dataset, *, pooling: Pooling = mean_pool, batc
 
 
 def layers(model: nn.Module) -> nn.ModuleList:
-    """The encoder's stack of layers: its longest ModuleList."""
-    return max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len)
+    """The encoder's stack of layers: its longest ModuleList.
+
+    Raises:
+        ValueError: there is none.
+    """
+    stacks = [m for m in model.modules() if isinstance(m, nn.ModuleList)]
+    if not stacks:
+        raise ValueError(f"model must hold its layers in a ModuleList, got none in {type(model).__name__}")
+    return max(stacks, key=len)
 
 
 def freeze(model: Classifier, *, top: int | None) -> list[str]:
@@ -227,11 +236,11 @@ def freeze(model: Classifier, *, top: int | None) -> list[str]:
             embeddings included.
 
     Raises:
-        ValueError: more layers than there are.
+        ValueError: more layers than there are, or an encoder without a stack of them.
     """
     stack = layers(model.encoder)
-    if top is not None and not 0 <= top <= len(stack):
-        raise ValueError(f"top must be between 0 and {len(stack)}, or None for everything, got {top}")
+    if top is not None and not (isinstance(top, Integral) and 0 <= top <= len(stack)):
+        raise ValueError(f"top must be between 0 and {len(stack)}, or None for everything, got {top!r}")
     model.encoder.requires_grad_(top is None)
     for layer in list(stack)[len(stack) - (top or 0):]:
         layer.requires_grad_(True)

@@ -183,7 +183,8 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         objective: `(model, batch) -> Loss`.
         data: batches and their content.
         plan: the numbers of the run.
-        evaluate: model in evaluation mode -> named numbers, called every `plan.eval_every` steps and at the end.
+        evaluate: model in evaluation mode -> named numbers, called every `plan.eval_every` steps and at the end; their
+            names are none of the record's.
         metric: which of these numbers chooses the weights to keep; higher is better.
         stop: pure function of the history, asked after each evaluation.
         checkpoint: file to write at each evaluation and to resume from. A kill at any moment leaves a whole file.
@@ -192,7 +193,8 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
 
     Raises:
         ValueError: empty data, nothing that trains or an optimizer that does not hold it, fewer examples in a batch
-            than processes, an unknown metric, a checkpoint that is no file, damaged or of another run.
+            than processes, an unknown metric, one whose name is taken, a checkpoint that is no file, damaged or of
+            another run.
         TypeError: an argument of another kind, or an objective that returns no Loss.
         FloatingPointError: a loss or gradient that is not finite; names the step and the part, keeps the checkpoint.
     """
@@ -232,10 +234,13 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         due = (step + 1) % plan.eval_every == 0 or step + 1 == len(batches)
         if due and evaluate is not None:
             core.eval()
-            record |= evaluate(core)
+            seen = evaluate(core)
+            if taken := sorted(seen.keys() & record.keys()):
+                raise ValueError(f"evaluate must return other names than a step has, got {taken}")
+            record |= seen
             if metric is not None:
-                if metric not in record:
-                    raise ValueError(f"metric must be one of {sorted(record)}, got {metric!r}")
+                if metric not in seen:
+                    raise ValueError(f"metric must be one of {sorted(seen)}, got {metric!r}")
                 if record[metric] > max((r[metric] for r in history if metric in r), default=-np.inf):
                     best = {name: value.detach().cpu().clone() for name, value in core.state_dict().items()}
         history.append(record)

@@ -15,10 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
+
+from lib import _check
 
 Floats = NDArray[np.float64]
 
@@ -103,8 +106,7 @@ def bootstrap_effect(
     """
     d = _paired(correct_a, correct_b, axes=2)
     n, m = d.shape
-    if draws < 100:
-        raise ValueError(f"draws must be at least 100, got {draws}")
+    _check.whole(100, draws=draws)
     rng = np.random.default_rng(key)
 
     def counts(size: int) -> NDArray[np.int64]:
@@ -147,7 +149,9 @@ def minimum_detectable(sd: float, seeds: int, *, power: float = 0.8, level: floa
     Raises:
         ValueError: an argument outside its range.
     """
-    return _positive("sd", sd) * _detectable(_count(seeds), _fraction("power", power), _fraction("level", level))
+    _check.above_zero(sd=sd)
+    _check.whole(2, seeds=seeds)
+    return sd * _detectable(seeds, _fraction("power", power), _fraction("level", level))
 
 
 def reachable_bound(sd: float, seeds: int, *, power: float = 0.8, level: float = 0.95) -> float:
@@ -164,7 +168,9 @@ def reachable_bound(sd: float, seeds: int, *, power: float = 0.8, level: float =
     Raises:
         ValueError: an argument outside its range.
     """
-    return _positive("sd", sd) * _reachable(_count(seeds), _fraction("power", power), _fraction("level", level))
+    _check.above_zero(sd=sd)
+    _check.whole(2, seeds=seeds)
+    return sd * _reachable(seeds, _fraction("power", power), _fraction("level", level))
 
 
 def equivalent(effect: Effect, bound: float) -> bool:
@@ -180,8 +186,9 @@ def equivalent(effect: Effect, bound: float) -> bool:
     Raises:
         ValueError: `bound` is not above 0.
     """
+    _check.above_zero(bound=bound)
     low, high = effect.interval(2 * effect.level - 1)
-    return -_positive("bound", bound) < low and high < bound
+    return -bound < low and high < bound
 
 
 @dataclass(frozen=True)
@@ -328,18 +335,6 @@ def _paired(a: ArrayLike, b: ArrayLike, *, axes: int) -> Floats:
 
 
 def _fraction(name: str, value: float, *, above: float = 0.5) -> float:
-    if not above < value < 1:
-        raise ValueError(f"{name} must be between {above:g} and 1, got {value}")
+    if not (isinstance(value, Real) and above < value < 1):
+        raise ValueError(f"{name} must be between {above:g} and 1, got {value!r}")
     return value
-
-
-def _positive(name: str, value: float) -> float:
-    if not 0 < value < np.inf:
-        raise ValueError(f"{name} must be above 0, got {value}")
-    return value
-
-
-def _count(seeds: int) -> int:
-    if seeds < 2:
-        raise ValueError(f"seeds must be at least 2, got {seeds}")
-    return seeds
