@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,8 +59,8 @@ def without_neutral(sentences: Iterable[Sentence], band: float = 0.5) -> list[Se
     Raises:
         ValueError: a band out of range.
     """
-    if not 0 <= band <= 4:
-        raise ValueError(f"band must be between 0 and 4, got {band}")
+    if not (isinstance(band, Real) and 0 <= band <= 4):
+        raise ValueError(f"band must be between 0 and 4, got {band!r}")
     return [s for s in sentences if s.category is not None or abs(s.rating) >= band]
 
 
@@ -77,8 +78,8 @@ def split(sentences: Sequence[Sentence], *, dev: float = 0.1, test: float = 0.3,
     Raises:
         ValueError: shares out of range, or no sentences.
     """
-    if not (dev >= 0 and test >= 0 and dev + test < 1):
-        raise ValueError(f"dev and test must be at least 0 and together below 1, got {dev} and {test}")
+    if not (isinstance(dev, Real) and isinstance(test, Real) and dev >= 0 and test >= 0 and dev + test < 1):
+        raise ValueError(f"dev and test must be at least 0 and together below 1, got {dev!r} and {test!r}")
     if not sentences:
         raise ValueError("sentences must not be empty")
     parts = Split([], [], [])
@@ -191,8 +192,8 @@ class Dataset:
             pool: batches in a pool, at least 1; a larger pool pads less and mixes less.
         """
         _check.whole(1, size=size, pool=pool)
-        if min(key if isinstance(key, tuple) else (key,)) < 0:
-            raise ValueError(f"key must be whole numbers from 0, got {key}")
+        for number in key if isinstance(key, tuple) else (key,):
+            _check.whole(0, key=number)
         rng = np.random.default_rng(key)
         order = rng.permutation(len(self))
         pools = (order[start : start + pool * size] for start in range(0, len(order), pool * size))
@@ -274,8 +275,8 @@ def encode(
     """
     step = max(multiple, 1)  # `Dataset` refuses a multiple below 1
     most = min(512, tokenizer.model_max_length) // step * step  # batches are rounded up
-    if not 8 <= max_length <= most:
-        raise ValueError(f"max_length must be between 8 and {most}, got {max_length}")
+    if not (isinstance(max_length, Integral) and 8 <= max_length <= most):
+        raise ValueError(f"max_length must be between 8 and {most}, got {max_length!r}")
     if isinstance(texts, str) or not len(texts):
         raise ValueError(f"texts must be a list of at least one text, got {texts!r}")
     for i, text in enumerate(texts):
