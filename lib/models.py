@@ -258,7 +258,7 @@ def save(model: Classifier, folder: str | Path) -> None:
             holds something other than a classifier, which saving would delete.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / "head.json").exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if folder.exists() and not (folder / "head.json").exists() and (folder.is_file() or any(folder.iterdir())):
         raise ValueError(f"folder must be new, empty or one that save wrote before, got {folder} with other content")
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     _check_layout(state, _skeleton(model.encoder.config, model.tokenizer, model.settings), "the model to save")
