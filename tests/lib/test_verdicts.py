@@ -130,10 +130,11 @@ def test_prediction_interval_by_hand() -> None:
     assert (high - low) / 2 == pytest.approx(4.302653 * (4 / 3) ** 0.5, rel=1e-6)
 
 
-@pytest.mark.parametrize(("seeds", "power"), [(5, 0.8), (10, 0.8), (10, 0.95), (30, 0.6)])
-def test_minimum_detectable_is_the_noncentral_t_test(seeds: int, power: float) -> None:
-    difference = minimum_detectable(2.0, seeds, power=power)
-    t, shift = stats.t.ppf(0.975, seeds - 1), difference * seeds**0.5 / 2.0
+@pytest.mark.parametrize(("seeds", "power", "level"), [
+    (5, 0.8, 0.95), (10, 0.8, 0.95), (10, 0.95, 0.95), (30, 0.6, 0.95), (10, 0.6, 0.6)])  # at 0.6 both tails weigh
+def test_minimum_detectable_is_the_noncentral_t_test(seeds: int, power: float, level: float) -> None:
+    difference = minimum_detectable(2.0, seeds, power=power, level=level)
+    t, shift = stats.t.ppf((1 + level) / 2, seeds - 1), difference * seeds**0.5 / 2.0
     assert stats.nct.sf(t, seeds - 1, shift) + stats.nct.cdf(-t, seeds - 1, shift) == pytest.approx(power, abs=1e-3)
 
 
