@@ -11,14 +11,14 @@ def at_least(low: float, **values: float) -> None:
     """Raise ValueError for the first value that is no finite number of at least `low`."""
     for name, value in values.items():
         if not (isinstance(value, Real) and low <= value < math.inf):
-            raise ValueError(f"{name} must be at least {low}, got {value!r}")
+            raise ValueError(f"{name} must be {'finite and ' * (value == math.inf)}at least {low}, got {value!r}")
 
 
 def above_zero(**values: float) -> None:
     """Raise ValueError for the first value that is no finite number above 0."""
     for name, value in values.items():
         if not (isinstance(value, Real) and 0 < value < math.inf):
-            raise ValueError(f"{name} must be above 0, got {value!r}")
+            raise ValueError(f"{name} must be {'finite and ' * (value == math.inf)}above 0, got {value!r}")
 
 
 def rate(**values: float) -> None:
@@ -28,11 +28,12 @@ def rate(**values: float) -> None:
             raise ValueError(f"{name} must be at least 0 and below 1, got {value!r}")
 
 
-def whole(low: int, **values: int) -> None:
-    """Raise ValueError for the first value that is no whole number of at least `low`."""
+def whole(low: int, high: float = math.inf, /, **values: int) -> None:
+    """Raise ValueError for the first value that is no whole number of at least `low` and at most `high`."""
     for name, value in values.items():
-        if not (isinstance(value, Integral) and value >= low):
-            raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
+        if isinstance(value, bool) or not (isinstance(value, Integral) and low <= value <= high):
+            allowed = f"of at least {low}" if high == math.inf else f"between {low} and {high}"
+            raise ValueError(f"{name} must be a whole number {allowed}, got {value!r}")
 
 
 def kind(what: str, wanted: str, **values: Any) -> None:
@@ -40,6 +41,13 @@ def kind(what: str, wanted: str, **values: Any) -> None:
     for name, value in values.items():
         if not hasattr(value, wanted):
             raise TypeError(f"{name} must be {what}, got {value!r}")
+
+
+def rises(metric: str | None) -> None:
+    """Raise ValueError for what the loop calls by a name of which less is better."""
+    if metric in ("nll", "loss"):
+        raise ValueError(f"metric must be higher where the model is better, got {metric!r}; evaluate its negative, "
+                         'under another name')
 
 
 def recorded(metric: str, history: Sequence[Mapping[str, float]]) -> list[float]:

@@ -64,7 +64,7 @@ def without_neutral(sentences: Iterable[Sentence], band: float = 0.5) -> list[Se
     return [s for s in sentences if s.category is not None or abs(s.rating) >= band]
 
 
-def split(sentences: Sequence[Sentence], *, dev: float = 0.1, test: float = 0.3, salt: str = "v1") -> Split:
+def split(sentences: Iterable[Sentence], *, dev: float = 0.1, test: float = 0.3, salt: str = "v1") -> Split:
     """Train, dev and test parts that share no unit; the part is a hash of the unit, the same on every machine.
 
     A unit is a group (a review, an article), or a text where there is no group; units that share a text, whatever its
@@ -80,6 +80,7 @@ def split(sentences: Sequence[Sentence], *, dev: float = 0.1, test: float = 0.3,
     """
     if not (isinstance(dev, Real) and isinstance(test, Real) and dev >= 0 and test >= 0 and dev + test < 1):
         raise ValueError(f"dev and test must be at least 0 and together below 1, got {dev!r} and {test!r}")
+    sentences = list(sentences)
     if not sentences:
         raise ValueError("sentences must not be empty")
     parts = Split([], [], [])
@@ -166,7 +167,8 @@ class Dataset:
         except ValueError:
             raise ValueError("labels must be numbers, or rows of numbers of one length") from None
         if values.dtype.kind not in "iuf" or values.ndim > 2 or any(isinstance(x, bool) for x in self.labels):
-            raise ValueError(f"labels must be whole numbers or probabilities, got {self.labels[0]!r}")
+            raise ValueError(f"labels must be whole numbers or probabilities, got {self.labels[0]!r}"
+                             "; index_labels numbers classes")
         if values.ndim == 2:
             values = values.astype(float)
             good = (values >= 0).all(1) & (np.abs(values.sum(1) - 1) < 1e-4)
@@ -207,8 +209,8 @@ class Dataset:
 
     def _check(self, rows: Sequence[int]) -> None:
         for row in rows:
-            if not -len(self) <= row < len(self):
-                raise ValueError(f"rows must be between 0 and {len(self) - 1}, got {row}")
+            if isinstance(row, bool | np.bool_) or not 0 <= row < len(self):
+                raise ValueError(f"rows must be numbers between 0 and {len(self) - 1}, got {row}")
 
     def _cut(self, rows: np.ndarray, size: int) -> list[list[int]]:
         lengths = [len(self.ids[i]) for i in rows]
@@ -237,7 +239,7 @@ class Dataset:
         }
 
     def subset(self, rows: Sequence[int]) -> Dataset:
-        """The `rows` asked for, in that order."""
+        """The `rows` asked for, by number from 0, in that order."""
         self._check(rows)
         lost = set(self.cut)
         return Dataset(
@@ -271,8 +273,10 @@ def encode(
         multiple: of which the width of a batch is one, at least 1, see `Dataset`.
 
     Raises:
-        ValueError: `max_length` out of range, no texts, a blank one, or labels that `Dataset` refuses.
+        ValueError: no tokenizer, `max_length` out of range, no texts, a blank one, or labels that `Dataset` refuses.
     """
+    if not hasattr(tokenizer, "model_max_length"):
+        raise ValueError(f"tokenizer must be that of an encoder, encoder.tokenizer, got {type(tokenizer).__name__}")
     step = max(multiple, 1)  # `Dataset` refuses a multiple below 1
     most = min(512, tokenizer.model_max_length) // step * step  # batches are rounded up
     if not (isinstance(max_length, Integral) and 8 <= max_length <= most):

@@ -10,6 +10,7 @@ import numpy as np
 from lib.figures import Verdict, verdict
 
 Answer = Callable[..., Any]
+"""The function that a learner writes: the arguments of a case to its result."""
 
 
 def checker(

@@ -89,7 +89,7 @@ def sweep(
     Args:
         run: a pure function of its spec; returns by name a number, or a list of numbers (one per item).
         grid: what to run, from `product`.
-        question: names the experiment, in the store and in the terminal.
+        question: names the experiment, in the store and in the terminal; not blank.
         store: JSON file of runs, with the commit, machine, device, threads and versions of each; None keeps nothing.
         execute: False only reads.
 
@@ -98,8 +98,11 @@ def sweep(
 
     Raises:
         LookupError: `execute` is False and a run is missing.
-        ValueError: no spec, one that stands twice or is not JSON, a result not finite, a store damaged or not named.
+        ValueError: a blank question, no spec, one that stands twice or is not JSON, a result not finite or without a
+            name, a store damaged or not named.
     """
+    if not question.strip():
+        raise ValueError(f"question must not be blank, got {question!r}")
     if not grid:
         raise ValueError("grid must hold at least one spec, got []")
     keys = [digest({"question": question, "spec": spec}) for spec in grid]
@@ -113,7 +116,7 @@ def sweep(
     if todo and not execute:
         raise LookupError(
             f"{store} lacks {len(todo)} of {len(grid)} runs of {question!r}, first {next(iter(todo.values()))}; "
-            "run `make evidence`"
+            "call sweep with execute=True; the book's runs are made by `make evidence`"
         )
     if todo:
         code = commit(Path(store or ".").parent)
@@ -129,16 +132,21 @@ def sweep(
 def per_seed(rows: Iterable[Row], name: str, **where: Any) -> NDArray[np.float64]:
     """The result `name` of the rows whose spec agrees with `where`, in the order of their seeds, so that arms pair up.
 
+    One row alone needs no seed.
+
     Returns:
         (n,) where a run gives a number, (n, m) where it gives a list.
 
     Raises:
         ValueError: no row agrees, two of them share a seed (`where` leaves an axis open), or `name` is not a result.
     """
+    rows = list(rows)
     found = [row for row in rows if where.items() <= row.spec.items()]
     seeds = [row.spec.get("seed") for row in found]
     if not found or len(set(seeds)) < len(seeds):
-        raise ValueError(f"{where} must leave one row for each seed, got seeds {seeds}")
+        axes = {axis: list(dict.fromkeys(repr(row.spec.get(axis)) for row in rows))
+                for axis in sorted(set().union(*(row.spec for row in rows)))}
+        raise ValueError(f"where must leave one row for each seed, got {where}, seeds {seeds}; the rows have {axes}")
     if name not in found[0].result:
         raise ValueError(f"name must be one of {sorted(found[0].result)}, got {name!r}")
     ordered = sorted(found, key=lambda row: row.spec["seed"]) if len(found) > 1 else found
@@ -155,7 +163,10 @@ def _parallel() -> joblib.Parallel:
 def _measure(run: Callable[..., Mapping[str, Any]], key: str, question: str, spec: Json) -> tuple[str, Json, Json]:
     start = time.perf_counter()
     result = {}
-    for name, value in run(**spec).items():
+    returned = run(**spec)
+    if not isinstance(returned, Mapping):
+        raise ValueError(f"run must return numbers by name, got {returned!r} for {spec}")
+    for name, value in returned.items():
         numbers = np.asarray(value)
         if numbers.dtype.kind not in "biuf" or numbers.ndim > 1 or not np.isfinite(numbers).all():
             raise ValueError(f"{name} must be a finite number or a list of them, got {value} for {spec}")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-Batch = dict[str, Tensor]  # the model's keyword arguments, and "labels"
+Batch = dict[str, Tensor]
+"""The model's keyword arguments by name, and "labels"; `Dataset.collate` makes one."""
 
 
 @dataclass(frozen=True)
@@ -25,4 +26,6 @@ class Loss:
 
 
 Objective = Callable[[nn.Module, Batch], Loss]
+"""What is minimised: model and batch to a loss; `cross_entropy()` is one, and others wrap it."""
 Penalty = Callable[[nn.Module], Tensor]
+"""What `penalized` adds to an objective: model to a scalar, nats; `l2(0.01)` is one."""

@@ -10,9 +10,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +102,7 @@ def first_token(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 Pooling = Callable[[Tensor, Tensor], Tensor]
+"""From hidden states (B, T, D) and mask (B, T) to sentence vectors (B, D): `mean_pool` or `first_token`."""
 POOLING = {pool.__name__: pool for pool in (mean_pool, first_token)}
 
 
@@ -133,6 +133,10 @@ class Classifier(Pooled):
 
         z = A norm(P pool(h)) + b,   P: (k, D) where `projection` is k, else the identity;  A: (C, k)
 
+    Its parts are `encoder`, the transformers module; `projection`, `norm`, `dropout` and `classifier`, which are the
+    head; and `tokenizer` and `labels`. Names of weights in it begin "encoder.encoder.layer.0", in `model.encoder`
+    alone "encoder.layer.0": take a `snapshot` of the model that is trained.
+
     Args:
         encoder: from `load_encoder`; its module is trained in place.
         labels: the C classes, strings or whole numbers; class i is `labels[i]`.
@@ -143,8 +147,9 @@ class Classifier(Pooled):
         seed: chooses the random start of the head, from 0.
 
     Raises:
-        ValueError: fewer than two or repeated labels, one logit for more than two, another pooling, a width, rate or
-            seed out of range; when asked: no texts or a blank one.
+        ValueError: an encoder that is not from `load_encoder`, fewer than two or repeated labels or of another kind,
+            one logit for more than two, another pooling, a width, rate or seed out of range; when asked: no texts or a
+            blank one.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -152,17 +157,20 @@ class Classifier(Pooled):
 
     def __init__(self, encoder: Encoder, labels: Sequence[str | int], *, pooling: Pooling = mean_pool,
                  projection: int | None = None, dropout: float = 0.1, one_logit: bool = False, seed: int = 0) -> None:
-        super().__init__(encoder.model, pooling)
+        super().__init__(_module(encoder), pooling)
         width = self.encoder.config.hidden_size
-        if isinstance(labels, str) or len(set(labels)) < 2 or len(set(labels)) < len(labels):
-            raise ValueError(f"labels must hold at least two classes, each once, got {labels!r}")
+        listed = [] if isinstance(labels, str) or not isinstance(labels, Iterable) else labels
+        self.labels = [v.item() if isinstance(v, np.generic) else v for v in listed]  # as JSON holds them
+        if not all(isinstance(v, str | int) for v in self.labels) or not 2 <= len(set(self.labels)) == len(self.labels):
+            raise ValueError("labels must hold at least two classes, text or whole numbers, each once, "
+                             f"got {labels!r}")
+        _check.whole(0, seed=seed)
         if one_logit and len(labels) != 2:
             raise ValueError(f"one_logit needs two labels, got {len(labels)}")
-        if projection is not None and not (isinstance(projection, Integral) and 1 <= projection <= width):
-            raise ValueError(f"projection must be between 1 and {width}, got {projection!r}")
+        if projection is not None:
+            _check.whole(1, width, projection=projection)
         _check.rate(dropout=dropout)
-        _check.whole(0, seed=seed)
-        self.tokenizer, self.labels = encoder.tokenizer, list(labels)
+        self.tokenizer = encoder.tokenizer
         self.settings = {"labels": self.labels, "pooling": pooling.__name__, "projection": projection,
                          "dropout": dropout, "one_logit": one_logit}
         with torch.random.fork_rng():
@@ -211,9 +219,16 @@ def embed(encoder: Encoder, data: Dataset, *, pooling: Pooling = mean_pool, batc
         batch_size: rows at a time, at least 1.
 
     Raises:
-        ValueError: another pooling, or a batch of no rows.
+        ValueError: an encoder that is not from `load_encoder`, another pooling, or a batch of no rows.
     """
-    return predict_logits(Pooled(encoder.model, pooling), data, batch_size=batch_size).numpy()
+    return predict_logits(Pooled(_module(encoder), pooling), data, batch_size=batch_size).numpy()
+
+
+def _module(encoder: Encoder) -> nn.Module:
+    """The module of an encoder from `load_encoder`."""
+    if not isinstance(encoder, Encoder):
+        raise ValueError(f"encoder must come from load_encoder, got {type(encoder).__name__}")
+    return encoder.model
 
 
 def layers(model: nn.Module) -> nn.ModuleList:
@@ -236,11 +251,13 @@ def freeze(model: Classifier, *, top: int | None) -> list[str]:
             embeddings included.
 
     Raises:
-        ValueError: more layers than there are, or an encoder without a stack of them.
+        ValueError: no `Classifier`, more layers than there are, or an encoder without a stack of them.
     """
+    if not isinstance(model, Classifier):
+        raise ValueError(f"model must be a Classifier, got {type(model).__name__}")
     stack = layers(model.encoder)
-    if top is not None and not (isinstance(top, Integral) and 0 <= top <= len(stack)):
-        raise ValueError(f"top must be between 0 and {len(stack)}, or None for everything, got {top!r}")
+    if top is not None:
+        _check.whole(0, len(stack), top=top)
     model.encoder.requires_grad_(top is None)
     for layer in list(stack)[len(stack) - (top or 0):]:
         layer.requires_grad_(True)
@@ -261,7 +278,8 @@ def save(model: Classifier, folder: str | Path) -> None:
     if folder.exists() and not (folder / "head.json").exists() and (folder.is_file() or any(folder.iterdir())):
         raise ValueError(f"folder must be new, empty or one that save wrote before, got {folder} with other content")
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
-    _check_layout(state, _skeleton(model.encoder.config, model.tokenizer, model.settings), "the model to save")
+    _check_layout(state, _skeleton(model.encoder.config, model.tokenizer, model.settings),
+                  "call merge(model) first, which makes plain weights of maps: the model to save")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     before = scratch.with_name(f"{scratch.name}-before")
@@ -284,6 +302,8 @@ def save(model: Classifier, folder: str | Path) -> None:
 
 def load(folder: str | Path) -> Classifier:
     """The classifier that `save` wrote: its predictions are those of before, bit for bit.
+
+    It is in evaluation mode, and all of it trains again, whatever was frozen: `freeze` it anew before more training.
 
     Raises:
         ValueError: not such a folder, damaged weights, a missing or an extra weight, a tokenizer without words.
@@ -319,5 +339,5 @@ def _check_layout(state: dict[str, Tensor], model: nn.Module, what: str) -> None
     if found != expected:
         missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
         other = sorted(name for name in expected.keys() & found.keys() if expected[name] != found[name])
-        raise ValueError(f"{what} has another layout: missing {missing[:3]}, extra {extra[:3]}, other shape "
-                         f"{other[:3]}; merge(model) turns maps back into plain weights")
+        raise ValueError(f"{what} has another layout: missing {missing[:3]}, extra {extra[:3]}, "
+                         f"other shape {other[:3]}")

@@ -9,7 +9,6 @@ Shapes: W is a weight as `nn.Linear` holds it, (m, n) for n inputs and m outputs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -20,7 +19,8 @@ from torch.nn.utils import parametrize
 from lib import _check
 from lib.loss import Penalty
 
-Where = Callable[[str], bool]  # a dotted name, e.g. "encoder.layer.0.attention.self.query" -> is it meant?
+Where = Callable[[str], bool]
+"""Whether a dotted name is meant, e.g. "encoder.layer.0.attention.self.query" of a layer; `ends_in` makes one."""
 
 
 def ends_in(*suffixes: str) -> Where:
@@ -46,7 +46,7 @@ def truncate(W: Tensor, rank: int) -> Tensor:
         rank: 0 to $min(m, n)$.
 
     Raises:
-        ValueError: W is not a matrix, or the rank is out of range.
+        ValueError: W is not a matrix of floats, or the rank is out of range.
     """
     B, A = _thin_factors(W, _check_rank(rank, W, low=0))
     with torch.autocast(W.device.type, enabled=False):  # a product in bfloat16 would not be W_r
@@ -63,7 +63,7 @@ def tail_energy(W: Tensor, rank: int) -> Tensor:
         rank: 0 to $min(m, n)$; at the top the tail is empty and its energy zero.
 
     Raises:
-        ValueError: W is not a matrix, or the rank is out of range.
+        ValueError: W is not a matrix of floats, or the rank is out of range.
     """
     _check_rank(rank, W, low=0)
     return torch.linalg.svdvals(_at_least_fp32(W))[rank:].square().sum()
@@ -82,7 +82,9 @@ def tail_penalty(where: Where, rank: int, strength: float, start: Mapping[str, T
         where: names of the `nn.Linear` modules whose weights, maps included, are charged.
         rank: at least 0 (then it is L2), at most $min(m, n) - 1$ of every weight.
         strength: at least 0; a gradient step of size $eta$ contracts the tail for $eta * strength < 1$.
-        start: W0 under the weight's name, e.g. "encoder.layer.0.attention.self.query.weight"; `snapshot` makes one.
+        start: W0 under the weight's name in the model that is trained; `snapshot` of that model makes one. A
+            `Classifier` calls it "encoder.encoder.layer.0.attention.self.query.weight", its `model.encoder` leaves out
+            the first "encoder."
 
     Returns:
         `penalty(model) -> scalar`.
@@ -347,17 +349,20 @@ class RandomSubspace(nn.Module):
 
     Args:
         weight: (m, n).
-        z: (d,), shared: pass the same `nn.Parameter(torch.zeros(d))` for every weight; d is 1 to mn.
+        z: (d,), shared: pass the same `nn.Parameter(torch.zeros(d))` for every weight; d is 1 to $m n$.
         generator: draws P; torch's global generator if not given.
 
     Raises:
         ValueError: z is not a vector, or has more numbers than the weight.
+        TypeError: z is no `nn.Parameter`: nothing of the map would train.
     """
 
     index: Tensor
 
     def __init__(self, weight: Tensor, z: nn.Parameter, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
+        if not isinstance(z, nn.Parameter):
+            raise TypeError(f"z must be an nn.Parameter, got {type(z).__name__}")
         if z.ndim != 1 or not 1 <= len(z) <= weight.numel():
             raise ValueError(f"z must be a vector of 1 to {weight.numel()} numbers, got shape {tuple(z.shape)}")
         self.z, self.scale = z, (len(z) / weight.numel()) ** 0.5
@@ -388,14 +393,16 @@ def attach(model: nn.Module, where: Where, make: Callable[[Tensor], nn.Module], 
         Names of the layers that carry the map.
 
     Raises:
-        ValueError: nothing matches, a layer already carries a map or shares its weight with another, `train` matches
-            nothing, or a map without parameters meets a frozen weight, where it would do nothing; the model is then
-            untouched.
+        ValueError: nothing matches, `make` gives no module, a layer already carries a map or shares its weight with
+            another, `train` matches nothing, or a map without parameters meets a frozen weight, where it would do
+            nothing; the model is then untouched.
     """
     hits = _unmapped(model, where)
     for name, linear in hits:
         _check_alone(model, name, linear.weight)
     maps = [make(linear.weight) for _, linear in hits]
+    if strange := [new for new in maps if not isinstance(new, nn.Module)]:
+        raise ValueError(f"make must give a module, such as LoRA(W, rank=8, alpha=16), got {type(strange[0]).__name__}")
     own = {id(p) for new in maps for p in new.parameters()}
     names = [name for name, _ in model.named_parameters() if train is not None and train(name)]
     if train is not None and not (own and names):
@@ -467,6 +474,7 @@ def project_ball(model: nn.Module, start: Mapping[str, Tensor], radius: float) -
     `optimizer.register_step_post_hook(lambda *_: project_ball(model, start, radius))`.
 
     Args:
+        model: without a map on the weights named, which the ball could not reach: `merge` it first.
         start: theta0 by parameter name; `snapshot` makes one.
         radius: at least 0, in the units of the weights.
 
@@ -549,9 +557,8 @@ def _mapped(model: nn.Module) -> list[tuple[str, Any]]:
 
 def _check_rank(rank: int, W: Tensor, *, low: int = 1, high: int | None = None, name: str = "") -> int:
     """The rank, if W is a matrix that allows it."""
-    if W.ndim != 2:
-        raise ValueError(f"W must be a matrix, got shape {tuple(W.shape)}")
-    high = min(W.shape) if high is None else high
-    if not (isinstance(rank, Integral) and low <= rank <= high):
-        raise ValueError(f"rank must be between {low} and {high}{name and f' for {name}'}, got {rank!r}")
+    if not (isinstance(W, Tensor) and W.ndim == 2 and W.is_floating_point()):
+        found = f"shape {tuple(W.shape)}, {W.dtype}" if isinstance(W, Tensor) else type(W).__name__
+        raise ValueError(f"W must be a matrix of floats, got {found}")
+    _check.whole(low, min(W.shape) if high is None else high, **{f"rank{name and f' for {name}'}": rank})
     return rank

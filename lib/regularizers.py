@@ -18,7 +18,9 @@ from lib import _check
 from lib.loss import Batch, Loss, Objective, Penalty
 
 State = Mapping[str, Tensor]
-Where = Callable[[str], bool]  # name of a parameter, e.g. "encoder.layer.0.output.dense.weight" -> is it meant?
+"""Weights by name: what `snapshot(model)` or `model.state_dict()` gives."""
+Where = Callable[[str], bool]
+"""Whether the name of a parameter is meant, e.g. "encoder.layer.0.output.dense.weight"; `ends_in` makes one."""
 
 
 # Objectives
@@ -134,7 +136,7 @@ def r_drop(base: Objective, alpha: float) -> Objective:
         Objective with part "r_drop", the divergence without alpha.
 
     Raises:
-        ValueError: negative alpha, R-Drop inside `base`; when called: a model in training mode that draws no noise.
+        ValueError: negative alpha; when called: R-Drop inside `base`, a model in training mode that draws no noise.
     """
     _check.at_least(0, alpha=alpha)
 
@@ -151,7 +153,7 @@ def r_drop(base: Objective, alpha: float) -> Objective:
 def smart(base: Objective, weight: float, radius: float = 1e-3, init: float = 1e-5) -> Objective:
     """Smoothness against the worst small change of the word embeddings x.
 
-        L + weight * max_{|d|_inf <= radius} KL(f(x) | f(x + d)) + KL(f(x + d) | f(x))        Jiang et al. 2020, eq. 1
+        L + weight * max_{|d|_inf <= radius} (KL(f(x) | f(x + d)) + KL(f(x + d) | f(x)))        Jiang et al. 2020, eq. 1
 
     One ascent step from noise, $d = radius * sign(gradient)$: the maximiser of the linearised problem. All passes share
     one dropout mask; with a mask each, the divergence would have a floor that no smoothness lowers.
@@ -166,7 +168,7 @@ def smart(base: Objective, weight: float, radius: float = 1e-3, init: float = 1e
         Objective with part "smart", the divergence without weight. It costs three forward and two backward passes.
 
     Raises:
-        ValueError: a number out of range, SMART inside `base`.
+        ValueError: a number out of range; when called: SMART inside `base`.
         TypeError: when called: the model has no `get_input_embeddings`, or the batch no "input_ids".
     """
     _check.at_least(0, weight=weight)
@@ -260,20 +262,24 @@ def l2_sp(start: State, alpha: float, beta: float) -> Penalty:
         alpha/2 * |theta_S - theta0_S|^2 + beta/2 * |theta_new|^2        Li et al. 2018, section 3
 
     Args:
-        start: theta0 by parameter name, `snapshot(model, where)`; what it lacks counts as new.
+        start: theta0 by parameter name, `snapshot(model, where)`; what it lacks counts as new. What LoRA froze never
+            moves and needs no leash: use `l2` there.
         alpha: at least 0.
         beta: at least 0.
 
     Raises:
         ValueError: a negative strength; when called: no parameter that trains is in `start`, or one has another shape.
+        TypeError: `start` is no mapping.
     """
+    _check.kind("weights by name, such as snapshot(model)", "keys", start=start)
     _check.at_least(0, alpha=alpha, beta=beta)
 
     def penalty(model: nn.Module) -> Tensor:
         named = _chosen(model, None, trains=True)
         held = [(name, p) for name, p in named if name in start]
         if not held:
-            raise ValueError(f"start must hold parameters that train, e.g. {named[0][0]}, got {sorted(start)[:3]}")
+            raise ValueError(f"start must hold parameters that train, e.g. {named[0][0]}, got {sorted(start)[:3]}; "
+                             "where LoRA froze them, use l2")
         for name, p in held:
             if p.shape != start[name].shape:
                 raise ValueError(f"start must have {name} in shape {tuple(p.shape)}, got {tuple(start[name].shape)}")
@@ -491,8 +497,11 @@ def layerwise_groups(groups: Sequence[dict[str, Any]], layers: Sequence[nn.Modul
         Groups with "lr_scale", by which `fit` multiplies the rate of its plan.
 
     Raises:
-        ValueError: decay out of range, or layers that hold none of the parameters.
+        ValueError: decay out of range, groups that are no dictionaries, or layers that hold none of the parameters.
     """
+    groups = list(groups)
+    if strange := [group for group in groups if not isinstance(group, dict)]:
+        raise ValueError(f"groups must be dictionaries, as decay_groups makes, got {type(strange[0]).__name__}")
     if not 0 < decay <= 1:
         raise ValueError(f"decay must be above 0 and at most 1, got {decay}")
     below = {id(p): len(layers) - i for i, layer in enumerate(layers) for p in layer.parameters()}
@@ -513,8 +522,11 @@ def interpolate(start: State, tuned: State, alpha: float) -> dict[str, Tensor]:
 
         (1 - alpha) theta0 + alpha theta        WiSE-FT: Wortsman et al. 2022a
 
+    `model.state_dict()` is a view that training changes: keep the start with `snapshot(model)`, and the tuned weights
+    with `snapshot` too. `model.load_state_dict(..., strict=False)` puts the result back.
+
     Args:
-        start, tuned: state dicts with the same names and shapes.
+        start, tuned: weights by name, with the same names and shapes.
         alpha: from 0 (the start, bit for bit) to 1 (the tuned model, bit for bit).
 
     Raises:
@@ -532,8 +544,10 @@ def soup(states: Sequence[State]) -> dict[str, Tensor]:
 
         1/k sum_i theta_i        uniform soup: Wortsman et al. 2022b, section 2
 
+    Keep each run's weights with `snapshot(model)`: a `state_dict()` is a view that further training changes.
+
     Args:
-        states: state dicts with the same names and shapes; what is no float is taken from the first.
+        states: weights by name, with the same names and shapes; what is no float is taken from the first.
 
     Raises:
         ValueError: no state, states that differ in names or shapes, or unmerged maps.
@@ -608,6 +622,8 @@ def _with_part(parts: dict[str, Tensor], name: str, value: Tensor) -> dict[str, 
 
 def _check_states(*states: State) -> None:
     """Raise ValueError unless all states have the same names and shapes and hold no unmerged maps."""
+    if strange := [state for state in states if not isinstance(state, Mapping)]:
+        raise ValueError(f"states must be weights by name, as snapshot(model) gives, got {type(strange[0]).__name__}")
     shapes = [{name: tuple(value.shape) for name, value in state.items()} for state in states]
     for other in shapes[1:]:
         if other != shapes[0]:

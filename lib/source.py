@@ -41,6 +41,7 @@ from typing import Any
 import platformdirs
 
 DOMAINS = ("movies", "amazon", "tweets", "nyt")
+"""The names that `load_domain` knows."""
 SDIST = "vaderSentiment==3.3.2"
 SDIST_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 # of what `_parse` makes of it: a changed parser, a corrupt cache and a cache of another version all differ

@@ -20,7 +20,8 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-Json = dict[str, Any]  # what JSON gives back as it took it
+Json = dict[str, Any]
+"""What JSON gives back as it took it: text keys; text, numbers, truth values, None, lists and such dictionaries."""
 
 
 def digest(content: Json) -> str:

@@ -13,6 +13,7 @@ generator state, a resumed run ends with the bits of an uninterrupted one, and e
 """
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -29,10 +30,12 @@ from lib.host import Local, deterministic, seed_step
 from lib.loss import Batch, Loss, Objective
 from lib.progress import progress
 
-Record = dict[str, float]  # a step's "step", "lr", "loss", "grad_norm", parts of the loss, and evaluations where due;
-#                            the same in every process: losses are means over the whole batch
+Record = dict[str, float]
+"""What one step gave, by name, the same in every process; `fit` says which names. An evaluation gives one too."""
 History = list[Record]
+"""The records of a run, one a step, in order."""
 Stop = Callable[[Sequence[Record]], bool]
+"""Whether to stop, from the records so far; `never` and `patience("accuracy", 3)` are two."""
 
 
 class Data(Protocol):
@@ -53,9 +56,11 @@ class Plan:
         epochs: passes over the data, at least 1.
         batch_size: examples a step, over all processes together, at least 1.
         lr: peak learning rate, above 0.
-        warmup: fraction of all steps over which the rate rises to its peak; it then falls linearly to zero.
+        warmup: fraction, at least 0 and below 1, of all steps over which the rate rises to its peak; it then falls
+            linearly to zero.
         clip: largest L2 norm of the whole gradient, above 0; `inf` switches clipping off.
-        eval_every: steps between evaluations. The last step is always evaluated.
+        eval_every: steps between evaluations, at least 1. The last step is always evaluated. Set it below the number
+            of steps, or the one evaluation at the end leaves nothing to choose between.
         seed: chooses batch order and every random draw of training, from 0.
 
     Raises:
@@ -97,6 +102,8 @@ def never(history: Sequence[Record]) -> bool:
 def patience(metric: str, evaluations: int) -> Stop:
     """Stop once `metric`, where higher is better, has not improved for `evaluations` evaluations in a row.
 
+    A run of fewer than `evaluations + 1` evaluations never stops: `Plan.eval_every` says how often there is one.
+
     Source: Prechelt 1998, "Early stopping - but when?", class UP with a strip of one evaluation.
 
     Args:
@@ -104,8 +111,9 @@ def patience(metric: str, evaluations: int) -> Stop:
         evaluations: at least 1.
 
     Raises:
-        ValueError: `evaluations` below 1; when called: no record of the history has `metric`.
+        ValueError: `evaluations` below 1, `metric` "nll" or "loss"; when called: no record of the history has `metric`.
     """
+    _check.rises(metric)
     _check.whole(1, evaluations=evaluations)
 
     def stop(history: Sequence[Record]) -> bool:
@@ -174,8 +182,10 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
     """Train `model` in place and return one record a step.
 
     The model is left with the weights of the evaluation where `metric` was highest (the first of equals), or with the
-    last weights where `metric` is None or nothing is evaluated. How often one evaluates changes which weights can be
-    kept, never the path of the weights: it draws no random number that training sees.
+    last weights where `metric` is None or nothing is evaluated. To choose by the likelihood, of which more is better,
+    give `evaluate=lambda model: {"score": -judge(model)["nll"]}` with `judge = evaluator(dev)` and `metric="score"`.
+    How often one evaluates changes which weights can be kept, never the path of the weights: it draws no random number
+    that training sees.
 
     Args:
         model: returns logits from the batch without its "labels".
@@ -185,20 +195,27 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         plan: the numbers of the run.
         evaluate: model in evaluation mode -> named numbers, called every `plan.eval_every` steps and at the end; their
             names are none of the record's.
-        metric: which of these numbers chooses the weights to keep; higher is better.
+        metric: which of these numbers chooses the weights to keep; higher is better, so neither "nll" nor "loss".
         stop: pure function of the history, asked after each evaluation.
-        checkpoint: file to write at each evaluation and to resume from. A kill at any moment leaves a whole file.
+        checkpoint: file to write at each evaluation and to resume from. A kill at any moment leaves a whole file. Hooks
+            of the optimizer, such as one that calls `project_ball`, are not compared: register the same again.
         host: `Local()` or an `accelerate.Accelerator`.
         show: whether to show progress.
 
+    Returns:
+        A record a step: "step" from 0, "loss" in nats, "grad_norm" before it is clipped, "lr", the parts of the loss by
+        name, and where it was evaluated what `evaluate` gave. The last record is that of the last step; the weights
+        that are kept are those of the largest `metric`.
+
     Raises:
         ValueError: empty data, nothing that trains or an optimizer that does not hold it, fewer examples in a batch
-            than processes, an unknown metric, one whose name is taken, a checkpoint that is no file, damaged or of
-            another run.
+            than processes, an unknown metric, one whose name is taken or of which less is better, a checkpoint that is
+            no file, damaged or of another run.
         TypeError: an argument of another kind, or an objective that returns no Loss.
         FloatingPointError: a loss or gradient that is not finite; names the step and the part, keeps the checkpoint.
     """
     trained = _trained(model, optimizer, objective, data, plan, evaluate, stop, host)
+    _check.rises(metric)
     host, method = host or Local(), describe(optimizer)
     model, optimizer = host.prepare(model, optimizer)
     core = host.unwrap_model(model)
@@ -306,6 +323,10 @@ def _trained(model: Any, optimizer: Any, objective: Any, data: Any, plan: Any, e
     _check.kind("a data set, such as encode(...) makes", "collate", data=data)
     _check.kind("a Plan", "eval_every", plan=plan)
     _check.kind("a function", "__call__", objective=objective, stop=stop, evaluate=evaluate or never)
+    try:
+        inspect.signature(objective).bind(model, {})
+    except TypeError:
+        raise TypeError(f"objective must take model and batch, as cross_entropy() does, got {objective!r}") from None
     _check.kind("Local() or an Accelerator", "prepare", host=host or Local)
     if not len(data):
         raise ValueError("data must hold at least one example, got none")

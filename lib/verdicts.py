@@ -206,7 +206,8 @@ def verdict(effects: Effect | Sequence[Effect], *, bound: float, direction: int)
     For one effect, with its interval at its own level (0.95):
         supported     the interval lies wholly on the claimed side of 0, and the effect is not within the bound;
         refuted       the interval lies wholly on the other side of 0, or the effect is within the bound;
-        inconclusive  neither, or every seed gave the very same difference (then the seeds vary nothing).
+        inconclusive  neither, or every seed gave the very same difference, not 0 (then the seeds vary nothing).
+    Arms that agree to the bit under every seed differ by 0, which is within every bound.
     A claim of no difference (direction 0) is supported by an effect within the bound and refuted by an interval wholly
     outside it. "Within the bound" is `equivalent`.
     For several: the word they share; mixed if one is supported and another refuted; otherwise inconclusive, since the

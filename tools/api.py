@@ -67,7 +67,17 @@ def parse(node: ast.Module | ast.FunctionDef | ast.ClassDef) -> Doc:
         else:
             items = (item.partition(":") for item in re.split(r"\n(?=\S)", lines))
             sections[title] = {name: " ".join(said.split()) for names, _, said in items for name in names.split(", ")}
+    if types := _types(node):
+        sections["Types"] = types
     return Doc(" ".join(summary.split()), body, sections)
+
+
+def _types(node: ast.Module | ast.FunctionDef | ast.ClassDef) -> dict[str, str]:
+    """The names that a module assigns and describes in the string below them: what they are, and what is said."""
+    pairs = zip(node.body, node.body[1:], strict=False) if isinstance(node, ast.Module) else ()
+    return {ast.unparse(name.targets[0]): f"`{ast.unparse(name.value)}`. {ast.literal_eval(said.value)}"
+            for name, said in pairs
+            if isinstance(name, ast.Assign) and isinstance(said, ast.Expr) and isinstance(said.value, ast.Constant)}
 
 
 def public(body: list[ast.stmt]) -> list[Entry]:
@@ -121,6 +131,8 @@ def page(modules: Mapping[str, tuple[Doc, list[Entry]]], shown: Mapping[str, Map
         lines += ["", f"(api-{name})=", f"## lib.{name}", "", _prose(doc.summary), ""]
         for paragraph in doc.body:
             lines += [*_paragraph(paragraph, formulas=False), ""]
+        if types := doc.sections.get("Types"):
+            lines += [":::{container} facts", *(f"`{each}`\n: {_prose(said)}\n" for each, said in types.items()), ":::"]
         for entry in entries:
             where = f"{code}/lib/{name}.py#L{entry.node.lineno}"
             lines += ["", f"({_label(name, entry)})=", f"### {entry.name}", "", *_entry(entry)]

@@ -129,6 +129,11 @@ def test_it_learns_and_predicts_the_same_bits_after_a_reload(
     np.testing.assert_allclose(again.probabilities(texts).sum(1), 1)
 
 
+def test_numbers_of_numpy_are_labels_that_come_back(toy_encoder: Encoder, tmp_path: Path) -> None:
+    save(Classifier(toy_encoder, np.array([3, 7])), tmp_path / "kept")
+    assert load(tmp_path / "kept").labels == [3, 7]
+
+
 def test_a_reload_without_the_head_is_noticed(toy_encoder: Encoder, tmp_path: Path) -> None:
     """The classic fault (huggingface/peft issues 310, 577): the head is not among the saved weights."""
     save(Classifier(toy_encoder, [0, 1]), tmp_path / "kept")
@@ -206,7 +211,7 @@ def test_saving_never_deletes_what_it_did_not_write(toy_encoder: Encoder, tmp_pa
 def test_a_model_with_maps_is_not_saved(toy_encoder: Encoder, tmp_path: Path) -> None:
     model = Classifier(toy_encoder, [0, 1])
     nn.utils.parametrizations.orthogonal(models.layers(model.encoder)[0].attention.self.query)
-    with pytest.raises(ValueError, match=r"another layout.*merge\(model\)"):
+    with pytest.raises(ValueError, match=r"merge\(model\) first.*another layout"):
         save(model, tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
 
@@ -237,7 +242,7 @@ def test_freezing_nothing_trains_everything(toy_encoder: Encoder) -> None:
     model = Classifier(toy_encoder, [0, 1])
     freeze(model, top=0)
     assert len(freeze(model, top=None)) == len(list(model.parameters()))
-    with pytest.raises(ValueError, match="top must be between 0 and 2, or None for everything, got 3"):
+    with pytest.raises(ValueError, match="top must be a whole number between 0 and 2, got 3"):
         freeze(model, top=3)
 
 
@@ -247,8 +252,8 @@ def test_freezing_nothing_trains_everything(toy_encoder: Encoder) -> None:
         ([0], {}, "labels must hold at least two classes"),
         ([0, 0], {}, "each once"),
         ([0, 1, 2], {"one_logit": True}, "one_logit needs two labels, got 3"),
-        ([0, 1], {"projection": 0}, "projection must be between 1 and 32, got 0"),
-        ([0, 1], {"projection": 33}, "projection must be between 1 and 32, got 33"),
+        ([0, 1], {"projection": 0}, "projection must be a whole number between 1 and 32, got 0"),
+        ([0, 1], {"projection": 33}, "projection must be a whole number between 1 and 32, got 33"),
         ([0, 1], {"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
         ([0, 1], {"pooling": torch.mean}, "pooling must be one of mean_pool, first_token"),
     ],

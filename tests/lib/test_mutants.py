@@ -18,7 +18,7 @@ def test_a_mutant_stands_once_in_its_file_and_names_tests_that_exist(mutant):
 
 
 def test_a_bug_that_no_test_notices_fails_the_command(monkeypatch, capsys):
-    harmless = Mutant(PROJECTION, "only a comment", "# a dotted name, e.g.", "# a dotted name, say",
+    harmless = Mutant(PROJECTION, "only a comment", "# eigenvalues ascend", "# eigenvalues rise",
                       (f"{P}::test_ends_in_matches_whole_components",))
     stale = Mutant(PROJECTION, "not in the file", "no such line", "", harmless.tests)
     broken = Mutant(PROJECTION, "does not compile", "def ends_in(", "def ends_in((", harmless.tests)

@@ -312,10 +312,10 @@ def test_factorize_at_full_rank_changes_nothing_and_keeps_freezing():
 
 def test_a_rank_too_large_for_one_layer_leaves_every_layer_alone():
     model = linear()
-    with pytest.raises(ValueError, match="rank must be between 1 and 2, got 4"):
+    with pytest.raises(ValueError, match="rank must be a whole number between 1 and 2, got 4"):
         factorize(model, lambda name: True, 4)
     assert type(model[0]) is nn.Linear
-    with pytest.raises(ValueError, match="rank must be between 1 and 2, got 4"):
+    with pytest.raises(ValueError, match="rank must be a whole number between 1 and 2, got 4"):
         attach(model, lambda name: True, lambda W: LoRA(W, 4, 1))
     assert all(p.requires_grad for p in model.parameters()) and type(model[0]) is nn.Linear
 
@@ -572,7 +572,7 @@ def mixout_on_frozen(model):
     (lambda m: (attach(m, QV, lambda W: LoRA(W, 2, 4)), factorize(m, QV, 2)), "already carries a map"),
     (lambda m: factorize(m, ends_in("nothing"), 2), r"where must match an nn\.Linear"),
     (lambda m: tail_penalty(ends_in("nothing"), 2, 1.0)(m), r"where must match an nn\.Linear"),
-    (lambda m: tail_penalty(ends_in("head"), 2, 1.0)(m), "rank must be between 0 and 1 for head, got 2"),
+    (lambda m: tail_penalty(ends_in("head"), 2, 1.0)(m), "rank for head must be a whole number between 0 and 1, got 2"),
     (lambda m: tail_penalty(QV, 2, 1.0, {"x.weight": torch.zeros(1)})(m), r"start must hold encoder\..*query\.weight"),
     (lambda m: merge(m), "no map and no thin layer to merge"),
     (lambda m: detach(m), "no map to detach"),
@@ -591,20 +591,20 @@ W64 = torch.randn(6, 4)
 @pytest.mark.parametrize("action, message", [
     (lambda: ends_in(), "suffixes must be one or more"),
     (lambda: ends_in("query", ""), "suffixes must be one or more"),
-    (lambda: truncate(W64, 5), "rank must be between 0 and 4, got 5"),
-    (lambda: truncate(W64, -1), "rank must be between 0 and 4, got -1"),
-    (lambda: truncate(W64[0], 1), r"W must be a matrix, got shape \(4,\)"),
-    (lambda: tail_energy(W64, 5), "rank must be between 0 and 4, got 5"),
+    (lambda: truncate(W64, 5), "rank must be a whole number between 0 and 4, got 5"),
+    (lambda: truncate(W64, -1), "rank must be a whole number between 0 and 4, got -1"),
+    (lambda: truncate(W64[0], 1), r"W must be a matrix of floats, got shape \(4,\)"),
+    (lambda: tail_energy(W64, 5), "rank must be a whole number between 0 and 4, got 5"),
     (lambda: tail_penalty(QV, 2, -0.1), r"strength must be at least 0, got -0\.1"),
     (lambda: tail_prox(W64, 2, -1, 0.1), "step must be at least 0, got -1"),
     (lambda: tail_prox(W64, 2, 1, math.nan), "strength must be at least 0, got nan"),
-    (lambda: tail_prox(W64, 5, 1, 1), "rank must be between 0 and 4, got 5"),
-    (lambda: Thin(nn.Linear(4, 6), 0), "rank must be between 1 and 4, got 0"),
-    (lambda: LoRA(W64, 0, 1), "rank must be between 1 and 4, got 0"),
-    (lambda: LoRA(W64, 5, 1), "rank must be between 1 and 4, got 5"),
+    (lambda: tail_prox(W64, 5, 1, 1), "rank must be a whole number between 0 and 4, got 5"),
+    (lambda: Thin(nn.Linear(4, 6), 0), "rank must be a whole number between 1 and 4, got 0"),
+    (lambda: LoRA(W64, 0, 1), "rank must be a whole number between 1 and 4, got 0"),
+    (lambda: LoRA(W64, 5, 1), "rank must be a whole number between 1 and 4, got 5"),
     (lambda: LoRA(W64, 2, 0), "alpha must be above 0, got 0"),
-    (lambda: DoRA(W64, 5, 1), "rank must be between 1 and 4, got 5"),
-    (lambda: PiSSA(W64, 5, 1), "rank must be between 1 and 4, got 5"),
+    (lambda: DoRA(W64, 5, 1), "rank must be a whole number between 1 and 4, got 5"),
+    (lambda: PiSSA(W64, 5, 1), "rank must be a whole number between 1 and 4, got 5"),
     (lambda: RandomSubspace(W64, nn.Parameter(torch.zeros(25))), r"vector of 1 to 24 numbers, got shape \(25,\)"),
     (lambda: RandomSubspace(W64, nn.Parameter(torch.zeros(2, 2))), r"got shape \(2, 2\)"),
 ])

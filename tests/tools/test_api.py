@@ -16,6 +16,11 @@ SOURCE = '''
     m  rows, at least 1
 """
 
+Names = tuple[str, ...]
+"""Words for the m rows; "a" is one."""
+LIMIT = 3
+
+
 @dataclass(frozen=True)
 class Size:
     """A size.
@@ -65,6 +70,12 @@ def book(tmp_path: Path) -> Path:
     (tmp_path / "tests" / "lib" / "examples" / "projection.py").write_text(EXAMPLES)
     (tmp_path / "_config.yml").write_text("repository: {url: https://host/o/n, branch: main}\n")
     return tmp_path
+
+
+def test_a_type_that_is_described_stands_on_the_page(book: Path) -> None:
+    text = api.page(api.library(book / "lib"), {}, "https://code")
+    assert '`Names`\n: `tuple[str, ...]`. Words for the m rows; `"a"` is one.' in text
+    assert "LIMIT" not in text
 
 
 def test_a_docstring_comes_apart(book: Path) -> None:
