@@ -173,7 +173,7 @@ def test_per_seed_orders_by_seed_and_refuses_an_open_axis() -> None:
     assert per_seed(two_axes, "f1", arm="none", k=10) == [40]
     with pytest.raises(ValueError, match="must leave one row for each seed"):
         per_seed(rows, "accuracy")
-    with pytest.raises(ValueError, match=r"where must .*\{'arm': 'l3'\}, seeds \[\]; the rows have .*'arm': ..'none'"):
+    with pytest.raises(ValueError, match=r"where must .*\{'arm': 'l3'\}, seeds \[\]; the rows have .*'arm': .*'none'"):
         per_seed(rows, "accuracy", arm="l3")
     with pytest.raises(ValueError, match=r"name must be one of \['accuracy', 'right'\], got 'f1'"):
         per_seed(rows, "f1", arm="l2")
