@@ -27,6 +27,7 @@ COLOURS = ("#2a6fe0", "#cf7a10", "#2a9f6a", "#a44fb2", "#77757c", "#d23b3f")  # 
 STYLE: Any = {
     "figure.figsize": (5.0, 2.9),
     "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.12,  # inches: room for the larger letters that a phone needs
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
