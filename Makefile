@@ -46,7 +46,7 @@ pdf: $(READY) ## build the site with a PDF of each page and of the whole book; n
 lighthouse: $(READY) ## measure every page of the site with Lighthouse; the figures go into the page of the run
 	$(call timed,$(PY) -m tools.book $(SETTINGS) --lighthouse)
 
-preview: $(READY) ## draw the link preview and the README's picture again, from the site; needs Chromium
+preview: $(READY) ## draw the link preview, the README's picture and those of the diagrams again, from the site; needs Chromium
 	$(call timed,$(PY) -m tools.book $(SETTINGS) && $(PY) -m tools.preview)
 
 report: $(READY) ## print every result beside its bounds; fails where one is outside

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from tools import diagrams
 from tools.notebooks import ROOT, chapters, read, record_calls, syntax, tags
 from tools.repo import odd_ones, strangers
 
@@ -42,7 +43,8 @@ def lint(notebook: NotebookNode) -> list[str]:
             wrong += [f"cell {number}: carries {what}" for what, held in
                       (("outputs", cell.outputs), ("an execution count", cell.execution_count)) if held]
         if cell.cell_type == "markdown":
-            wrong += [f"cell {number}: {words}" for words in prose(cell.source)]
+            found = prose(diagrams.bare(cell.source)) + diagrams.faults(cell.source)
+            wrong += [f"cell {number}: {words}" for words in found]
     try:
         calls = list(record_calls(notebook))
         wrong += parameters(code)

@@ -1,23 +1,31 @@
-"""Draw again the two pictures of the site that are committed: the link preview and the README's page."""
+"""Draw the pictures that are committed, from the site: the link preview, the README's page, the chapters' diagrams."""
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
+import json
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from playwright.async_api import Page, async_playwright
 
 from tools.chromium import FLAGS, executable
-from tools.notebooks import ROOT, Mistake, command
+from tools.diagrams import DATA, illustrated, name, sources
+from tools.notebooks import ROOT, Mistake, chapters, command, write
 from tools.serve import base, serve
 
 COLOURS = 128  # of the pictures' palettes: they are small, and nobody sees a difference
+ALONE = """.top { display: none } .mermaid { margin: 0 !important; padding: 1rem }"""  # a diagram without its page
 
 
-def save(picture: bytes, path: Path) -> None:
-    """Write a picture with a palette."""
-    Image.open(io.BytesIO(picture)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+def small(picture: bytes, colours: int = COLOURS) -> bytes:
+    """A PNG with a palette."""
+    packed = io.BytesIO()
+    plain = Image.open(io.BytesIO(picture)).convert("RGB")
+    plain.quantize(colours, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+    return packed.getvalue()
 
 
 async def draw(page: Page, address: str, target: Path) -> None:
@@ -30,12 +38,44 @@ async def draw(page: Page, address: str, target: Path) -> None:
     """
     await page.set_viewport_size({"width": 1200, "height": 630})
     await page.goto(f"{address}index.html", wait_until="networkidle")
-    save(await page.screenshot(), target / "tools" / "ext" / "static" / "preview.png")
+    (target / "tools" / "ext" / "static" / "preview.png").write_bytes(small(await page.screenshot()))
     await page.set_viewport_size({"width": 1200, "height": 840})
     await page.goto(f"{address}chapters/05-bert-case-study.html", wait_until="networkidle")
     figure = page.locator(".par-figure:not(.par-slider)").last
     await figure.evaluate("node => scrollBy({ top: node.getBoundingClientRect().top - 100, behavior: 'instant' })")
-    save(await page.screenshot(), target / "docs" / "page.png")
+    (target / "docs" / "page.png").write_bytes(small(await page.screenshot()))
+
+
+def markdown(path: Path) -> list[str]:
+    """The texts of a notebook's Markdown cells."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+
+
+async def diagrams(page: Page, address: str, site: Path, target: Path) -> None:
+    """Put a picture beside each diagram of the chapters in `target` that has none of its present source.
+
+    Raises:
+        Mistake: the site shows other diagrams than the chapters hold.
+    """
+    for path in chapters(target):
+        fences = [source for text in markdown(path) for source in sources(text)]
+        pictures = {key: picture for text in markdown(path) for key, picture in DATA.findall(text)}
+        if {name(source) for source in fences} - set(pictures):
+            shown = site / "_sources" / "chapters" / path.name
+            if fences != [source for text in markdown(shown) for source in sources(text)]:
+                raise Mistake(f"the site is older than the diagrams of {path.name}: `make book`")
+            await page.goto(f"{address}chapters/{path.stem}.html", wait_until="networkidle")
+            await page.add_style_tag(content=ALONE)
+            for source, drawing in zip(fences, await page.locator(".mermaid").all(), strict=True):
+                if name(source) not in pictures:
+                    pictures[name(source)] = base64.b64encode(small(await drawing.screenshot(), 16)).decode()
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        for cell in notebook["cells"]:
+            before = "".join(cell["source"])
+            if cell["cell_type"] == "markdown" and (text := illustrated(before, pictures)) != before:
+                cell["source"] = text.splitlines(keepends=True)
+        write(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
 async def pictures(site: Path, target: Path) -> None:
@@ -50,7 +90,11 @@ async def pictures(site: Path, target: Path) -> None:
     try:
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-            await draw(await browser.new_page(color_scheme="light", reduced_motion="reduce"), address, target)
+            plain: Any = {"color_scheme": "light", "reduced_motion": "reduce"}
+            await draw(await browser.new_page(**plain), address, target)
+            screen: Any = {"width": 832, "height": 1600}  # at this scale a diagram's column is about 1000 pixels wide
+            await diagrams(await browser.new_page(**plain, viewport=screen, device_scale_factor=1.25), address, site,
+                           target)
             await browser.close()
     finally:
         server.stop()

@@ -11,6 +11,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from tools import diagrams
 from tools.gate import results
 from tools.notebooks import CLAIM, cells, tags
 from tools.register import heading
@@ -33,18 +34,18 @@ def counts(source: NotebookNode, executed: NotebookNode | None) -> dict[str, int
         executed: its run, for figures and cards; None where it did not run.
     """
     prose = "\n\n".join(cell.source for cell in source.cells if cell.cell_type == "markdown")
-    prose = re.sub(r"```mermaid.*?```", "", prose, flags=re.S)
+    prose = diagrams.FENCE.sub("", diagrams.bare(prose))
     prose, own = re.subn(r"\$\$.*?\$\$", " ", prose, flags=re.S)
     prose, inline = re.subn(r"\$[^$\n]+\$", " formula ", prose)
     prose = re.sub(r"\]\([^)]*\)|<[^>]*>", " ", prose)
     code = [cell.source for cell in source.cells if cell.cell_type == "code" and not FOLDED & set(tags(cell))]
     outputs = [output for cell in cells(executed) for output in cell.get("outputs", [])] if executed else []
     drawn = sum("par-figure" in "".join(output.get("data", {}).get("text/html", "")) for output in outputs)
-    diagrams = sum("```mermaid" in cell.source for cell in source.cells)
+    flowcharts = sum(len(diagrams.sources(cell.source)) for cell in source.cells)
     cards = len(results(executed)) + len(results(executed, CLAIM)) if executed else 0
     return {"words": len(re.findall(r"\w[\w'’-]*", prose)), "formulas in a line": inline, "formulas on their own": own,
             "lines of code shown": sum(bool(line.strip()) for text in code for line in text.splitlines()),
-            "figures": drawn + diagrams, "result cards": cards}
+            "figures": drawn + flowcharts, "result cards": cards}
 
 
 def minutes(found: Mapping[str, int]) -> int:

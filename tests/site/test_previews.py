@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import struct
 import threading
 from collections import Counter
@@ -10,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
@@ -18,7 +21,7 @@ from playwright.sync_api import Browser
 
 from tests.site.browser import SITE, aside, visit
 from tests.site.conftest import pages
-from tools import preview, serve
+from tools import diagrams, preview, serve
 from tools.notebooks import ROOT, Mistake
 
 ADDRESS = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["html"]["baseurl"]
@@ -93,13 +96,43 @@ def test_a_page_of_another_depth_would_be_bare(tmp_path: Path, browser: Browser)
         assert opened.page.evaluate("getComputedStyle(document.querySelector('.top')).position") == "static"
 
 
+def illustrated(notebook: Path) -> list[str]:
+    """The cells with diagrams, each of which has its picture."""
+    texts = [text for text in preview.markdown(notebook) if diagrams.sources(text)]
+    assert [fault for text in texts for fault in diagrams.faults(text)] == []
+    return texts
+
+
 def test_one_command_draws_the_pictures_again(site: str, tmp_path: Path) -> None:
-    for folder in ("tools/ext/static", "docs"):
+    for folder in ("tools/ext/static", "docs", "chapters"):
         (tmp_path / folder).mkdir(parents=True)
+    chapter = tmp_path / "chapters" / "05-bert-case-study.ipynb"
+    notebook = nbformat.read(ROOT / "chapters" / chapter.name, as_version=4)
+    cell = next(cell for cell in notebook.cells if diagrams.sources(cell.source))
+    cell.source = diagrams.bare(cell.source)
+    nbformat.write(notebook, chapter)
     aside(lambda: asyncio.run(preview.pictures(SITE, tmp_path)))
     sizes = {"tools/ext/static/preview.png": (1200, 630), "docs/page.png": (1200, 840)}
     for name, size in sizes.items():
         picture = Image.open(tmp_path / name)
         assert picture.size == size and len(picture.convert("RGB").getcolors(1 << 20) or []) > 20, "it is not blank"
+
+    drawn = chapter.read_bytes()
+    (text,) = illustrated(chapter)
+    picture = Image.open(io.BytesIO(base64.b64decode(diagrams.DATA.findall(text)[0][1])))
+    assert 800 <= picture.width <= 1000 and len(picture.convert("RGB").getcolors() or []) > 5
+    aside(lambda: asyncio.run(preview.pictures(SITE, tmp_path)))
+    assert chapter.read_bytes() == drawn, "a second time changes nothing"
+
+    cell.source = cell.source.replace('"tokens"', '"words"')
+    nbformat.write(notebook, chapter)
+    with pytest.raises(Mistake, match="older than the diagrams"):
+        aside(lambda: asyncio.run(preview.pictures(SITE, tmp_path)))
     with pytest.raises(Mistake, match="make book"):
         aside(lambda: asyncio.run(preview.pictures(tmp_path, tmp_path)))
+
+
+def test_a_page_shows_a_diagram_once_and_its_notebook_keeps_the_picture(site: str) -> None:
+    page = (SITE / "chapters" / "05-bert-case-study.html").read_text("utf-8")
+    assert 'class="mermaid"' in page and "image/png;base64" not in page.partition('class="mermaid"')[2][:20_000]
+    assert len(illustrated(SITE / "_sources" / "chapters" / "05-bert-case-study.ipynb")) == 1

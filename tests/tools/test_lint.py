@@ -9,6 +9,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from tests.tools.tiny_book import Book
+from tools.diagrams import faults, illustrated, name, sources
 from tools.lint import book, lint, prose
 from tools.notebooks import ROOT
 
@@ -92,3 +93,32 @@ def concluding(point: str, code: str) -> NotebookNode:
 def test_a_takeaways_record_has_a_gate_that_can_turn_red_for_it(bounds: str, why: str) -> None:
     found = lint(concluding("- It helps. (`a`)", f"run.record('a', 1, {bounds})"))
     assert [why in line for line in found] == [True] * bool(why)
+
+
+FLOWCHART = '```mermaid\nflowchart LR\n  accDescr: One leads to two.\n  a["one"] --> b["two"]\n```'
+PICTURES = {name(source): "iVBORw0KGgo=" for source in sources(FLOWCHART)}
+TEXT = f"Before.\n\n{FLOWCHART}\n\nAfter."
+
+
+def test_a_diagram_has_its_picture_beside_it_and_the_data_out_of_the_way() -> None:
+    shown = illustrated(TEXT, PICTURES)
+    assert f"```\n\n![One leads to two.][{next(iter(PICTURES))}]\n\nAfter." in shown
+    assert shown.endswith(f"After.\n\n[{next(iter(PICTURES))}]: data:image/png;base64,iVBORw0KGgo=")
+    assert illustrated(shown, PICTURES) == shown and faults(shown) == []
+    assert illustrated("No diagram.", PICTURES) == "No diagram."
+
+
+@pytest.mark.parametrize(("spoil", "words"), [
+    (lambda text: TEXT, "lacks the picture of its present source"),
+    (lambda text: text.replace("two", "three", 1), "lacks the picture of its present source"),
+    (lambda text: text.replace('b["two"]', 'b["2"]'), "lacks the picture of its present source"),
+    (lambda text: text.replace("![One leads to two.]", "![One.]"), "not beside its diagram"),
+    (lambda text: text.replace(FLOWCHART, ""), "not beside its diagram"),
+    (lambda text: text.replace("```mermaid", "~~~ mermaid"), "must stand between lines"),
+])
+def test_a_diagram_without_its_picture_is_found(spoil: Callable[[str], str], words: str) -> None:
+    notebook = sound()
+    notebook.cells.append(new_markdown_cell(illustrated(TEXT, PICTURES)))
+    assert lint(notebook) == []
+    notebook.cells[-1].source = spoil(notebook.cells[-1].source)
+    assert [words in line for line in lint(notebook)] == [True]

@@ -67,6 +67,7 @@ def test_bands_and_lighthouse_stand_there_where_they_are_known() -> None:
     (new_markdown_cell(f"{WORDS}\n\n$$\na + b\n$$\n"), "formulas on their own", 1),
     (new_markdown_cell("```mermaid\nflowchart LR\n a --> b\n```"), "figures", 1),
     (new_markdown_cell("```mermaid\nflowchart LR\n a --> b\n```"), "words", 0),
+    (new_markdown_cell(f"{WORDS}\n\n![Not read.][diagram-1]\n\n[diagram-1]: data:image/png;base64,ab"), "words", 4),
     (new_code_cell("a = 1\n\nb = 2"), "lines of code shown", 2),
     (new_code_cell("a = 1\n\nb = 2", metadata={"tags": ["hide-input"]}), "lines of code shown", 0),
     (new_code_cell("a = 1", metadata={"tags": ["solution"]}), "lines of code shown", 0),

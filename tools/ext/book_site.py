@@ -109,6 +109,9 @@ def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
         cell["hide_mode"], cell["prompt_show"], cell["prompt_hide"] = "all", "Show the solution", "Hide the solution"
     for table in list(doctree.findall(nodes.table)):
         table.replace_self(nodes.container("", table.deepcopy(), classes=["scroll"]))
+    for picture in list(doctree.findall(nodes.image)):
+        if picture["uri"].startswith("data:"):  # of a diagram, for notebooks that draw none
+            picture.parent.parent.remove(picture.parent)
     for raw in doctree.findall(nodes.raw):
         if "par-" in raw.astext():
             def formula(match: re.Match[str], where: nodes.raw = raw) -> str:
