@@ -93,6 +93,24 @@ def test_the_site_is_published_after_the_tests_passed() -> None:
     assert untested(workflows[0]) == ["publish"]
 
 
+def unprinted(workflow: dict[str, Any]) -> list[str]:
+    """Jobs that hand over a site without its PDF and its Lighthouse figures, or one that was built after its tests."""
+    def at(words: str, steps: list[dict[str, Any]]) -> int:
+        return max((i for i, step in enumerate(steps) if words in str(step)), default=-1)
+
+    order = ("--pdf --lighthouse && .venv/bin/python -m pytest tests/site", "upload-pages-artifact")
+    return [name for name, job in workflow["jobs"].items() if at(order[1], job["steps"]) >= 0
+            and not 0 <= at(".ci/run", job["steps"]) < at(order[0], job["steps"]) < at(order[1], job["steps"])]
+
+
+def test_the_published_site_has_its_pdf_and_its_figures() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text("utf-8"))
+    assert unprinted(workflow) == []
+    steps = workflow["jobs"]["test"]["steps"]
+    steps[:] = [step for step in steps if "--pdf" not in str(step)]
+    assert unprinted(workflow) == ["test"]
+
+
 def citation_faults(cff: dict[str, Any], cover: str, project: dict[str, Any]) -> list[str]:
     """Fields of CITATION.cff that the cover or pyproject.toml gives otherwise."""
     entry = cover.split("```bibtex")[-1]
