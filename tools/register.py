@@ -98,7 +98,7 @@ def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Ma
         where = link(entry["chapter"], entry["section"]) if entry["chapter"] in chapters else "no chapter yet"
         here = f'<a href="#{make_id(f"{name}: {words[name]}")}">{name}</a>'
         lines.append(f"| {here} | {entry['asks']} | {where} | "
-                     f"{MARK[words[name]]} **{words[name]}** |")
+                     f"{MARK[words[name]]}\N{NO-BREAK SPACE}**{words[name]}** |")
     if drawn := {name: judged[name] for name in order if name in judged}:
         lines += ["", "## All effects on one axis", "", picture(drawn), "",
                   "The grey band is what counts as nothing, fixed before the runs. Blue effects support their claim, "

@@ -47,7 +47,7 @@ def test_a_claim_has_its_numbers_and_a_link_to_where_it_is_tested() -> None:
     page = register.claims({"C8": ENTRY}, {"C8": claim(9.0)}, {"02-tiny": notebook()})
     assert "| arm 0 | +9.00 | +8.70 to +9.30 (95%) | 5 |" in page
     there = '<a href="02-tiny.html#does-it-help">Does it help?</a>'
-    assert f'| <a href="#c8-supported">C8</a> | Does it help? | {there} | ● **supported** |' in page
+    assert f'| <a href="#c8-supported">C8</a> | Does it help? | {there} | ●\N{NO-BREAK SPACE}**supported** |' in page
     assert re.search(r'<svg[^>]* role="img" aria-label="1 effects[^"]*C8 supported', page)
 
 
