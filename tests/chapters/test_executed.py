@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -64,6 +66,45 @@ def test_a_chapter_stays_within_its_budget(notebook: Path) -> None:
     assert 0 < chapter["seconds"] < 600
 
 
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A folder of this tree that is not the book's own: so it is this tree's book, whichever one is installed."""
+    with tempfile.TemporaryDirectory(dir=ROOT / "_build") as folder:
+        yield Path(folder)
+
+
+REFUSAL = """
+import json, sys
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+for path, parameters in json.loads(sys.stdin.read()):
+    notebook = parameterize_notebook(load_notebook_node(path), parameters)
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"][:4]  # with the cell that it injects
+    try:
+        exec("\\n".join(code), {"print": lambda *_: None})
+        print("ran")
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_every_chapter_refuses_bad_parameters_in_its_first_cells(elsewhere: Path) -> None:
+    """Parametrised by papermill, run in one process, since a kernel for each would take minutes."""
+    chapters = [str(path) for path in sorted((ROOT / "chapters").glob("*.ipynb"))]
+    asked = [(chapter, what) for chapter in chapters for what in ({"SEED": -1}, {"PROFILE": "bogus"}, {"SEED": 1})]
+    environment = {name: os.environ[name] for name in os.environ if name != "PYTHONPATH"}
+    command = [sys.executable, "-c", REFUSAL]
+    done = subprocess.run(
+        command, cwd=elsewhere, env=environment, input=json.dumps(asked), capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == len(chapters) * [
+        "seed must be a whole number from 0 up, got -1",
+        "profile must be one of quick, full, got 'bogus'",
+        "ran",
+    ]
+
+
 @pytest.mark.parametrize(
     "parameter, message",
     [
@@ -73,7 +114,7 @@ def test_a_chapter_stays_within_its_budget(notebook: Path) -> None:
     ],
 )
 def test_plain_papermill_refuses_bad_parameters_from_another_folder(
-    parameter: str, message: str, tmp_path: Path
+    parameter: str, message: str, elsewhere: Path
 ) -> None:
     name, value = parameter.split("=")
     command = [
@@ -88,10 +129,10 @@ def test_plain_papermill_refuses_bad_parameters_from_another_folder(
         "-k",
         "python3",
     ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # this tree, whichever one is installed
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    environment = {name: os.environ[name] for name in os.environ if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode != 0
     assert message in done.stderr
-    left = outputs(tmp_path / "out.ipynb")  # what ran before is kept, and the error beside it
+    left = outputs(elsewhere / "out.ipynb")  # what ran before is kept, and the error beside it
     assert left[0].name == "stdout" and "nothing was missing" in left[0].text
     assert [output.output_type for output in left].count("error") == 1 and message in left[-1].evalue

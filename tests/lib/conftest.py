@@ -39,7 +39,8 @@ def toy_folder(tmp_path: Path) -> Path:
             max_position_embeddings=64,
         )
     ).save_pretrained(folder)
-    BertTokenizerFast(vocab={word: i for i, word in enumerate(VOCABULARY)}).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(VOCABULARY))  # the one way in that old and new transformers share
+    BertTokenizerFast.from_pretrained(folder).save_pretrained(folder)
     return folder
 
 

@@ -1,7 +1,7 @@
 """The book by keyboard, by ear, and without motion."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -45,6 +45,13 @@ def keyboard_faults(page: Page) -> list[str]:
     return faults + [f"{len(reached)} places reached of {expected}"] * (len(reached) != expected)
 
 
+def sees(check: Callable[[Page], list[str]], browser: Browser, body: str, fault: str) -> bool:
+    """Whether a check finds a fault that begins so on a page with this body."""
+    with visit(browser, "about:blank") as opened:
+        opened.page.set_content(HEAD + body)
+        return any(found.startswith(fault) for found in check(opened.page))
+
+
 def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(site: str, browser: Browser) -> None:
     with visit(browser, site + page_with("par-slider")) as opened:
         assert keyboard_faults(opened.page) == []
@@ -57,9 +64,7 @@ def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(site: st
     ("<a href='#a'>x</a><div inert><button>y</button></div>", "1 places reached of 2"),
 ])
 def test_what_the_keyboard_misses_is_seen(browser: Browser, body: str, fault: str) -> None:
-    with visit(browser, "about:blank") as opened:
-        opened.page.set_content(HEAD + body)
-        assert any(found.startswith(fault) for found in keyboard_faults(opened.page)), keyboard_faults(opened.page)
+    assert sees(keyboard_faults, browser, body, fault)
 
 
 def test_the_first_key_skips_to_the_text(site: str, browser: Browser) -> None:
@@ -82,9 +87,7 @@ def test_the_first_key_skips_to_the_text(site: str, browser: Browser) -> None:
     ("<svg role='img'><path d='M0 0'/></svg>", "picture without a name"),
 ])
 def test_what_is_heard_wrongly_is_seen(browser: Browser, body: str, fault: str) -> None:
-    with visit(browser, "about:blank") as opened:
-        opened.page.set_content(HEAD + "<header></header>" + body)
-        assert any(found.startswith(fault) for found in checks.heard(opened.page)), checks.heard(opened.page)
+    assert sees(checks.heard, browser, "<header></header>" + body, fault)
 
 
 def test_nothing_moves_for_who_wants_no_motion(site: str, browser: Browser) -> None:

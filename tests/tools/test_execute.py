@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 import tools.execute
 from tests.tools.tiny_book import Book
 from tools import gate
+from tools.book import arguments, run
 from tools.execute import Job, cached, execute, key
 from tools.notebooks import ROOT, read, write
 from tools.stage import merge
@@ -162,3 +164,39 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: Any)
 def test_an_unknown_profile_is_named() -> None:
     with pytest.raises(ValueError, match="PROFILE must be one of quick, full, got 'fast'"):
         tools.execute.Settings("fast")
+
+
+def test_the_time_limit_of_plain_papermill_leaves_what_ran_before_it(book: Book) -> None:
+    job = book.chapter("01-a", "print('before')", "import time; time.sleep(600)", "print('after')")
+    out = book.root / "out.ipynb"
+    command = [sys.executable, "-m", "papermill", job.chapter, out, "-k", "python3", "--execution-timeout", "4"]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=book.root, timeout=120)
+    assert done.returncode != 0 and "Timeout" in done.stderr
+    said = [output.get("text") for cell in read(out).cells for output in cell.get("outputs", [])]
+    assert "before\n" in said and "after\n" not in said
+    assert left_behind(book) == []
+
+
+def test_make_hands_profile_and_seed_to_the_chapters(book: Book, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["make", "--dry-run", "book", "PROFILE=full", "SEED=3"]
+    told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    given = re.search(r"-m tools\.book (.*?);", told)
+    assert given
+    options = arguments().parse_args(given[1].split())
+    book.chapter("01-a", "run.record('full_runs', int(PROFILE == 'full' and SEED == 3), at_least=1)")
+    assert run(book.root, tools.execute.Settings(options.profile, options.seed), site=False) == 0
+    assert run(book.root, tools.execute.Settings("quick", options.seed), site=False) == 1, "negative control"
+    capsys.readouterr()
+
+
+def test_the_report_prints_each_result_and_fails_where_one_is_outside(
+        book: Book, capsys: pytest.CaptureFixture[str]) -> None:
+    book.chapter("01-a", "run.record('inner', 0.8)", "run.record('outer', 0.1)")
+    settings = tools.execute.Settings()
+    book.publish({"01-a": {"inner": (0.7, 0.9), "outer": (0.0, 0.2)}})
+    assert run(book.root, settings, site=False) == 0
+    book.publish({"01-a": {"inner": (0.7, 0.9), "outer": (0.7, 0.9)}})
+    assert run(book.root, settings, site=False) == 1
+    told = capsys.readouterr()
+    assert re.search(r"outer +0.1 .*>= 0.7 <= 0.9", told.out) and "outer is out of band" in told.err
+    assert "inner is out" not in told.err

@@ -42,3 +42,14 @@ def test_help_lists_every_target() -> None:
     assert phony
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.findall(r"^  make (\w+) +\w", listed, re.MULTILINE) == phony[1].split()
+
+
+def test_the_oldest_versions_are_those_of_the_ranges() -> None:
+    """All but the model's weights, which are one version; the rest is what `make oldest` hands to pip."""
+    told = subprocess.run(["make", "--dry-run", "oldest"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    script = re.search(r"sed -n '/[^']*' pyproject\.toml", told)
+    assert script
+    found = subprocess.run(script[0], shell=True, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    ranges = [requirement for requirement in map(Requirement, PROJECT["dependencies"]) if ">=" in str(requirement)]
+    assert found.split() == [str(requirement).replace(">=", "==") for requirement in ranges]
+    assert len(ranges) == len(PROJECT["dependencies"]) - 1
