@@ -47,7 +47,7 @@ def rises(metric: str | None) -> None:
     """Raise ValueError for what the loop calls by a name of which less is better."""
     if metric in ("nll", "loss"):
         raise ValueError(f"metric must be higher where the model is better, got {metric!r}; evaluate its negative, "
-                         'under another name')
+                         "under another name")
 
 
 def recorded(metric: str, history: Sequence[Mapping[str, float]]) -> list[float]:

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -207,7 +207,7 @@ class Dataset:
         _check.whole(1, size=size)
         return self._cut(np.arange(len(self)), size)
 
-    def _check(self, rows: Sequence[int]) -> None:
+    def _refuse_strange(self, rows: Sequence[int]) -> None:
         for row in rows:
             if isinstance(row, bool | np.bool_) or not 0 <= row < len(self):
                 raise ValueError(f"rows must be numbers between 0 and {len(self) - 1}, got {row}")
@@ -225,7 +225,7 @@ class Dataset:
         """
         if len(rows) == 0:
             raise ValueError("rows must not be empty")
-        self._check(rows)
+        self._refuse_strange(rows)
         lengths = np.array([[len(self.ids[i])] for i in rows])
         width = -(-lengths.max() // self.multiple) * self.multiple
         mask = np.arange(width) < lengths  # not `ids != pad`: a text may hold the pad token
@@ -240,7 +240,7 @@ class Dataset:
 
     def subset(self, rows: Sequence[int]) -> Dataset:
         """The `rows` asked for, by number from 0, in that order."""
-        self._check(rows)
+        self._refuse_strange(rows)
         lost = set(self.cut)
         return Dataset(
             [self.ids[i] for i in rows],
@@ -279,8 +279,7 @@ def encode(
         raise ValueError(f"tokenizer must be that of an encoder, encoder.tokenizer, got {type(tokenizer).__name__}")
     step = max(multiple, 1)  # `Dataset` refuses a multiple below 1
     most = min(512, tokenizer.model_max_length) // step * step  # batches are rounded up
-    if not (isinstance(max_length, Integral) and 8 <= max_length <= most):
-        raise ValueError(f"max_length must be between 8 and {most}, got {max_length!r}")
+    _check.whole(8, most, max_length=max_length)
     if isinstance(texts, str) or not len(texts):
         raise ValueError(f"texts must be a list of at least one text, got {texts!r}")
     for i, text in enumerate(texts):

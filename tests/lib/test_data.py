@@ -415,5 +415,5 @@ def test_a_length_outside_the_range_is_named(
     limit: int, max_length: int, most: int, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokenizer, "model_max_length", limit)
-    with pytest.raises(ValueError, match=f"max_length must be between 8 and {most}, got {max_length}"):
+    with pytest.raises(ValueError, match=f"max_length must be a whole number between 8 and {most}, got {max_length}"):
         encode(tokenizer, ["good"], [1], max_length=max_length)
