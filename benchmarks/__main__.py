@@ -43,11 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         write_atomically(options.out, lambda file: file.write(json.dumps(found, indent=1).encode()))
         print(f"\nwritten to {options.out.name} after {found['provenance']['minutes']} minutes", flush=True)
 
-    write()  # the arms take most of the time: what comes after them may be cut short
+    write()  # each part as it ends: a run that is cut short keeps what it has
     if not options.arms:
         short = replace(job, sentences=16 if options.quick else 160, epochs=1, tests=0)
         jobs = {name: replace(short, arm=name) for name in ("full", *METHODS)}
         found["methods"] = compare("methods", jobs, options.rounds, peaks)
+        write()
         found["growth"] = growth(short, options.rounds)
         write()
     return found

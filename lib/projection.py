@@ -393,9 +393,9 @@ def attach(model: nn.Module, where: Where, make: Callable[[Tensor], nn.Module], 
         Names of the layers that carry the map.
 
     Raises:
-        ValueError: nothing matches, `make` gives no module, a layer already carries a map or shares its weight with
-            another, `train` matches nothing, or a map without parameters meets a frozen weight, where it would do
-            nothing; the model is then untouched.
+        ValueError: nothing matches, `make` gives no map of a weight to its like, a layer already carries a map or
+            shares its weight with another, `train` matches nothing, or a map without parameters meets a frozen weight,
+            where it would do nothing; the model is then untouched.
     """
     hits = _unmapped(model, where)
     for name, linear in hits:
@@ -403,6 +403,11 @@ def attach(model: nn.Module, where: Where, make: Callable[[Tensor], nn.Module], 
     maps = [make(linear.weight) for _, linear in hits]
     if strange := [new for new in maps if not isinstance(new, nn.Module)]:
         raise ValueError(f"make must give a module, such as LoRA(W, rank=8, alpha=16), got {type(strange[0]).__name__}")
+    with torch.no_grad(), torch.random.fork_rng():  # a map may draw
+        for (_, linear), new in zip(hits, maps, strict=True):
+            if (bent := new(linear.weight)).shape != linear.weight.shape:
+                raise ValueError(f"make must give a map that keeps the weight's shape {tuple(linear.weight.shape)}, "
+                                 f"got {tuple(bent.shape)}")
     own = {id(p) for new in maps for p in new.parameters()}
     names = [name for name, _ in model.named_parameters() if train is not None and train(name)]
     if train is not None and not (own and names):

@@ -212,10 +212,13 @@ def penalized(base: Objective, penalty: Penalty, name: str) -> Objective:
 
     Raises:
         ValueError: when called: `base` has a part of that name already.
+        TypeError: when called: `penalty` gives no scalar tensor.
     """
 
     def objective(model: nn.Module, batch: Batch) -> Loss:
         loss, cost = base(model, batch), penalty(_unwrap(model))
+        if not isinstance(cost, Tensor) or cost.ndim:
+            raise TypeError(f"penalty must give a scalar for a model, as l2(0.1) does, got {cost!r}")
         return Loss(loss.total + cost, loss.logits, _with_part(loss.parts, name, cost))
 
     return objective
@@ -319,20 +322,23 @@ def nuclear_factors(strength: float) -> Penalty:
 
 
 def set_dropout(model: nn.Module, p: float) -> list[str]:
-    """Set the rate of every dropout layer, and of the dropout inside torch's attention, in place; returns their names.
+    """Set the rate of every dropout layer, and of the dropout inside attention, in place; returns their names.
 
         x -> M * x / (1 - p),   M ~ Bernoulli(1 - p)        Srivastava et al. 2014, section 4
 
     Args:
+        model: torch's attention holds a rate as "dropout", that of transformers as "dropout_prob" or
+            "attention_dropout", where it is no layer.
         p: rate, at least 0 (off) and below 1.
 
     Raises:
         ValueError: a rate out of range, or a model without dropout layers.
     """
     _check.rate(p=p)
-    rates = {nn.Dropout: "p", nn.MultiheadAttention: "dropout"}
+    rates = "dropout", "dropout_prob", "attention_dropout"
     layers = [(name, m, rate) for name, m in model.named_modules()
-              for kind, rate in rates.items() if isinstance(m, kind)]
+              for rate in (("p",) if isinstance(m, nn.Dropout) else rates)
+              if isinstance(getattr(m, rate, None), int | float)]
     if not layers:
         raise ValueError("model must have a dropout layer, got none")
     for _, layer, rate in layers:

@@ -123,20 +123,20 @@ def patience(metric: str, evaluations: int) -> Stop:
     return stop
 
 
-def predict_logits(model: nn.Module, data: Data, *, batch_size: int = 64, host: Any = None) -> Tensor:
+def predict_logits(model: nn.Module, data: Data, *, batch_size: int | None = None, host: Any = None) -> Tensor:
     """What the model says of every row of `data`, in order, in evaluation mode: (rows, classes), float32 on the CPU.
 
     Args:
         data: batches and their content.
-        batch_size: rows at a time, at least 1.
+        batch_size: rows at a time, at least 1; if not given, 64, on a GPU 512.
 
     Raises:
         ValueError: no row, or a batch of none.
     """
-    _check.whole(1, batch_size=batch_size)
+    device, training = next(model.parameters()).device, model.training
+    batch_size = _rows_at_once(device, batch_size)
     if not len(data):
         raise ValueError("data must hold at least one row, got none")
-    device, training = next(model.parameters()).device, model.training
     host = host or Local(device.type)
     model.eval()
     try:
@@ -149,16 +149,16 @@ def predict_logits(model: nn.Module, data: Data, *, batch_size: int = 64, host: 
     return torch.empty_like(logits).index_copy_(0, torch.tensor([i for rows in order for i in rows]), logits)
 
 
-def evaluator(data: Data, *, batch_size: int = 64, host: Any = None) -> Callable[[nn.Module], Record]:
+def evaluator(data: Data, *, batch_size: int | None = None, host: Any = None) -> Callable[[nn.Module], Record]:
     """Function from a model to its "accuracy" and mean negative log-likelihood "nll", nats, on hard-labelled `data`.
 
     Args:
-        batch_size: rows at a time, at least 1.
+        batch_size: rows at a time, at least 1; if not given, 64, on a GPU 512.
 
     Raises:
         ValueError: a batch of no rows, labels that are no classes; when called: a class that the model does not have.
     """
-    _check.whole(1, batch_size=batch_size)
+    _rows_at_once(torch.device("cpu"), batch_size)
     labels = data.collate(list(range(len(data))))["labels"]
     if labels.is_floating_point():
         raise ValueError(f"data must hold one class a row, whole numbers, got labels such as {labels[0].tolist()}")
@@ -325,6 +325,8 @@ def _trained(model: Any, optimizer: Any, objective: Any, data: Any, plan: Any, e
     _check.kind("a function", "__call__", objective=objective, stop=stop, evaluate=evaluate or never)
     try:
         inspect.signature(objective).bind(model, {})
+        if isinstance(objective, nn.modules.loss._Loss):  # takes logits and targets
+            raise TypeError
     except TypeError:
         raise TypeError(f"objective must take model and batch, as cross_entropy() does, got {objective!r}") from None
     _check.kind("Local() or an Accelerator", "prepare", host=host or Local)
@@ -338,6 +340,13 @@ def _trained(model: Any, optimizer: Any, objective: Any, data: Any, plan: Any, e
     if strange:
         raise ValueError(f"optimizer must hold each parameter that trains, lacks {strange[0]}; make it after the model")
     return trained
+
+
+def _rows_at_once(device: torch.device, batch_size: int | None = None) -> int:
+    """Rows a batch where nothing trains: `batch_size`, or what keeps the device busy."""
+    rows = (64 if device.type == "cpu" else 512) if batch_size is None else batch_size
+    _check.whole(1, batch_size=rows)
+    return rows
 
 
 def _inputs(batch: Batch) -> Batch:

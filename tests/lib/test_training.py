@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,20 @@ def test_logits_come_in_the_order_of_the_rows_and_do_not_depend_on_padding() -> 
     alone = torch.cat([predict_logits(model, data.subset([i]), host=CPU) for i in range(30)])
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)  # float32 sums in another order
     assert not torch.allclose(together, alone.flip(0), atol=1e-3)
+
+
+@pytest.mark.parametrize(("device", "size", "rows"), [("cpu", None, 64), ("meta", None, 512), ("meta", 7, 7)])
+def test_what_does_not_train_goes_through_a_gpu_in_larger_batches(
+    monkeypatch: pytest.MonkeyPatch, device: str, size: int | None, rows: int
+) -> None:
+    """Torch's device without memory stands for a GPU, up to the moment at which there would be an answer."""
+    asked: list[int] = []
+    data = toy_data(8)
+    kept = type(data).in_length_order
+    monkeypatch.setattr(type(data), "in_length_order", lambda self, size: asked.append(size) or kept(self, size))
+    with nullcontext() if device == "cpu" else pytest.raises(NotImplementedError, match="meta"):
+        predict_logits(Toy().to(device), data, batch_size=size)
+    assert asked == [rows]
 
 
 def broken_at(step: int) -> Callable[..., Loss]:
