@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,15 @@ from lib.figures import COLOURS, INK, _svg
 from tools import speed
 from tools.gate import results, stand, word
 from tools.notebooks import CLAIM
+from tools.numerals import decimals, number, spread
 
 Item = dict[str, Any]
-MARK = {"supported": "●", "refuted": "✕", "mixed": "◐", "inconclusive": "○", "not tested yet": "–"}
+GAP = "\N{NO-BREAK SPACE}"
+SOURCE = ("The source is a Chinese article, 大语言模型原理基础与前沿：基于投影和正则化的方法 (*Large language models, "
+          "foundations and frontiers: methods of projection and regularisation*); it came to us without author, date "
+          "or address.")
+MARK = {"supported": "●", "refuted": "✕", "mixed": "◐", "inconclusive": "○", "not tested yet": "–",
+        "not run for this copy": "–"}
 MEANS = {
     "supported": "the interval lies wholly on the promised side of zero, and the effect is not shown to be nothing; "
                  "where no difference is promised, the effect is shown to be nothing",
@@ -30,6 +36,8 @@ MEANS = {
                "difference is promised, the interval lies wholly beyond what counts as nothing",
     "mixed": "one of the claim's effects is supported and another refuted",
     "inconclusive": "neither; more seeds could decide",
+    "not tested yet": "no chapter tests it",
+    "not run for this copy": "its chapter was not run when this copy was made",
 }
 
 DESCRIPTIONS = {
@@ -44,9 +52,30 @@ DESCRIPTIONS = {
 }
 
 
-def number(name: str) -> int:
-    """C8 -> 8, so that C10 comes after C9."""
-    return int(name[1:])
+def order(names: Iterable[str]) -> list[str]:
+    """C9 before C10."""
+    return sorted(names, key=lambda name: int(name[1:]))
+
+
+def sections(source: str) -> str:
+    """4.3 -> section 4.3, and several -> sections."""
+    return f"section{'s' * (',' in source)} {source}"
+
+
+def titled(name: str, entry: Item, anchor: str, after: str = "") -> list[str]:
+    """The heading of an entry, and the anchor that links lead to, which outlasts a change of the title.
+
+    Raises:
+        ValueError: the entry has no title.
+    """
+    if not entry.get("title"):
+        raise ValueError(f"{name} must have a title, a few words that say what it is about")
+    return ["", f"({make_id(anchor)})=", f"## {name}. {entry['title']}{after}", ""]
+
+
+def stacked(*rows: str, kind: str = "") -> list[str]:
+    """A table that is a list on a phone (`tools/ext/typeset.py`)."""
+    return [":::{table}", f":class: {f'stack {kind}'.strip()}", "", *rows, ":::"]
 
 
 def heading(notebook: NotebookNode) -> str:
@@ -84,43 +113,56 @@ def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Ma
         chapters: stem -> notebook, for the titles.
         full: whether the `full` profile's evidence is stored.
     """
-    order = sorted(entries, key=number)
-    words = {name: word(judged[name]) if name in judged else "not tested yet" for name in order}
-    lines = ["# The claims, judged", "",
-             "Each testable claim of the source, what our runs say about it, and the rule by which they say it. "
-             "A claim that failed stands as large as one that held. All effects of a claim must bear it out.", "",
-             *(f"- {MARK[name]} **{name}**: {text}." for name, text in MEANS.items()), "",
-             *([] if full else ["The verdicts are those of the `quick` profile: few sentences and few seeds. The "
-                                "`full` profile, with more of each, has not been run yet.", ""]),
-             "| Claim | What is asked | Tested in | Verdict |", "|---|---|---|---|"]
-    for name in order:
+    names = order(entries)
+    missing = {name: "not run for this copy" if entries[name]["chapter"] in chapters else "not tested yet"
+               for name in names}
+    words = {name: word(judged[name]) if name in judged else missing[name] for name in names}
+    legend = [name for name in MEANS if name in words.values() or not name.startswith("not ")]
+    quick = ["The verdicts are those of the `quick` profile: few sentences and few seeds. The `full` profile, with "
+             "more of each, has not been run yet.", ""]
+    rows = ["| Claim | What is asked | Tested in | Verdict |", "|---|---|---|---|"]
+    for name in names:
         entry = entries[name]
         where = link(entry["chapter"], entry["section"]) if entry["chapter"] in chapters else "no chapter yet"
         here = f'<a href="#{make_id(f"{name}: {words[name]}")}">{name}</a>'
-        lines.append(f"| {here} | {entry['asks']} | {where} | "
-                     f"{MARK[words[name]]}\N{NO-BREAK SPACE}**{words[name]}** |")
-    if drawn := {name: judged[name] for name in order if name in judged}:
+        rows.append(f"| {here} | {entry['asks']} | {where} | {marked(words[name])} |")
+    lines = ["# The claims, judged", "",
+             "Each testable claim of the source, what our runs say about it, and the rule by which they say it. "
+             f"A claim that failed stands as large as one that held. All effects of a claim must bear it out. {SOURCE}",
+             "", "The interval is the 95% one; an effect is shown to be nothing if its interval at 90% lies within a "
+             "bound fixed before the runs.", "",
+             *(f"- {marked(name)}: {MEANS[name]}." for name in legend), "",
+             *(quick if judged and not full else []), *stacked(*rows)]
+    if drawn := {name: judged[name] for name in names if name in judged}:
         lines += ["", "## All effects on one axis", "", picture(drawn), "",
                   "The grey band is what counts as nothing, fixed before the runs. Blue effects support their claim, "
                   "red ones refute it, orange ones decide nothing."]
-    for name in order:
-        lines += ["", f"## {name}: {words[name]}", "",
+    for name in names:
+        lines += [*titled(name, entries[name], f"{name}: {words[name]}", f": {words[name]}"),
                   *_claim(entries[name], judged.get(name), words[name], chapters)]
     return "\n".join(lines) + "\n"
 
 
+def marked(judged: str) -> str:
+    """A verdict's sign and words, on one line."""
+    return f"{MARK[judged]}{GAP}**{judged.replace(' ', GAP)}**"
+
+
 def _claim(entry: Item, found: Item | None, judged: str, chapters: Mapping[str, NotebookNode]) -> list[str]:
-    lines = [f"> {entry['quote']}", ">", f"> {entry['translation']} (Source, section {entry['source']})", "",
+    lines = [f"> {entry['quote']}", ">", f"> {entry['translation']} (Source, {sections(entry['source'])})", "",
              f"**The question.** {entry['asks']}", ""]
     if entry["chapter"] in chapters:
         lines += [f"**Where.** {heading(chapters[entry['chapter']])}: {link(entry['chapter'], entry['section'])}", ""]
     lines += [f"**Protocol.** {entry['protocol']}", ""]
     if found:
-        lines += [f"| Effect, {found['unit']} | Estimate | Interval | Seeds |", "|---|---:|---:|---:|"]
-        lines += [f"| {label} | {row['difference']:+.2f} | {row['low']:+.2f} to {row['high']:+.2f} "
-                  f"({100 * row['level']:.0f}%) | {row['seeds']} |" for label, row in ranked(found)]
-        lines += ["", f"What counts as nothing: {found['bound']:g} {found['unit']}.", ""]
-    return [*lines, f"**Verdict.** {MARK[judged]} {judged.capitalize()}.", "", f"**In practice.** {entry['practice']}"]
+        rows = [f"| Effect, {found['unit']} | Estimate | Interval | Seeds |", "|---|---:|---:|---:|"]
+        for label, row in ranked(found):
+            ends = row["low"], row["high"]
+            rows.append(f"| {label} | {number(row['difference'], decimals(ends), sign=True)} | "
+                        f"{spread(ends, sign=True)} ({100 * row['level']:.0f}%) | {row['seeds']} |")
+        lines += [*rows, "", f"What counts as nothing: {found['bound']:g} {found['unit']}.", ""]
+    practice = ["", f"**In practice.** {entry['practice']}"] if found else []
+    return [*lines, f"**Verdict.** {MARK[judged]} {judged.capitalize()}.", *practice]
 
 
 def ranked(claim: Item) -> list[tuple[str, Item]]:
@@ -156,16 +198,17 @@ def picture(judged: Mapping[str, Item]) -> str:
 def errata(entries: Mapping[str, Item], chapters: Mapping[str, NotebookNode]) -> str:
     """The page of errata: what the source says, what is true, where a cell shows it."""
     lines = ["# Where the source is wrong", "",
-             "Each error is shown by a cell that runs: follow the link and change it."]
-    for name in sorted(entries, key=number):
+             f"Each error is shown by a cell that runs: follow the link and change it. {SOURCE}"]
+    for name in order(entries):
         entry = entries[name]
         if entry["chapter"] not in chapters:
             continue
         section = section_of(chapters[entry["chapter"]], entry["cell"])
-        lines += ["", f"## {name}, section {entry['source']}", "", f"**The source says.** {entry['says']}", "",
+        lines += [*titled(name, entry, f"{name}, section {entry['source']}"),
+                  f"*Source, {sections(entry['source'])}.*", "", f"**The source says.** {entry['says']}", "",
                   f"**What is true.** {entry['truth']}", "",
-                  f"**Shown in.** {heading(chapters[entry['chapter']])}: {link(entry['chapter'], section)}, "
-                  f"cell `{entry['cell']}`."]
+                  f"**Shown in.** {heading(chapters[entry['chapter']])}: {link(entry['chapter'], section)}"
+                  f"{'' if section.endswith('?') else '.'}"]
     return "\n".join(lines) + "\n"
 
 
@@ -191,7 +234,7 @@ def glossary(terms: list[Item], chapters: Mapping[str, NotebookNode]) -> str:
     lines = ["# Glossary", "", "Each term in English and Chinese, in one sentence."]
     for key in sorted(merged):
         term = merged[key]
-        pages = [f"[chapter {int(stem[:2])}]({stem}.ipynb)" for stem, book in chapters.items()
+        pages = [f"[chapter{GAP}{int(stem[:2])}]({stem}.ipynb)" for stem, book in chapters.items()
                  if stem not in term.get("elsewhere", ()) and used(term["term"], book)]
         lines += ["", f"[{term['term']}]{{#{make_id('term-' + term['term'])}}} ({term['chinese']})",
                   f": {term['sentence']}" + (f" In: {', '.join(pages)}." if pages else "")]
@@ -202,8 +245,9 @@ def references(entries: Mapping[str, Entry], chapters: Mapping[str, NotebookNode
     """The bibliography, by first author; an entry names the chapters that cite it."""
     lines = ["# References", ""]
     for entry in sorted(entries.values(), key=lambda entry: (surnames(entry), entry.fields["year"])):
-        pages = [f"[{heading(book)}]({stem}.ipynb)" for stem, book in chapters.items() if cites(book, entry)]
-        lines.append(f"- {reference(entry)}" + (f" Cited in: {', '.join(pages)}." if pages else ""))
+        pages = [f"[{int(stem[:2])}]({stem}.ipynb)" for stem, book in chapters.items() if cites(book, entry)]
+        cited = f" Cited in chapter{'s' * (len(pages) > 1)}{GAP}{', '.join(pages)}." if pages else ""
+        lines.append(f"- {reference(entry)}{cited}")
     return "\n".join(lines) + "\n"
 
 
@@ -227,7 +271,7 @@ def reference(entry: Entry) -> str:
     place = f" {where}{' ' + entry.fields['volume'] if 'volume' in entry.fields else ''}." if where else ""
     found = f" <{address(entry)}>." if address(entry) else ""
     title = re.sub(r"[{}]", "", entry.fields["title"])
-    return f"{authors} ({entry.fields['year']}). *{title}*.{place}{found}"
+    return f"{authors} ({entry.fields['year']}). *{title}*{'' if title.endswith(('?', '!')) else '.'}{place}{found}"
 
 
 def cites(notebook: NotebookNode, entry: Entry) -> bool:
@@ -253,18 +297,28 @@ def recipe(rows: list[Item], executed: Mapping[str, NotebookNode], chapters: Map
             for name, found in [(result["name"], result) for result in results(alone)] + [
                     (claim["id"], claim) for claim in results(alone, CLAIM)]:
                 place = f"{stem}.html#{make_id(section_of(chapters[stem], cell.id))}"
-                shown[name] = (found, f'<a href="{place}">chapter {int(stem[:2])}</a>')
-    lines = ["# What to take", "",
-             "Find your labels, your time and your shift; the last column says what the advice rests on. Where nothing "
-             "was shown, the row says so. The book is not published while a row says more than its runs.", "",
-             "| Labels | Time | Shift | Take | What it rests on |", "|---|---|---|---|---|"]
+                shown[name] = (found, f'<a href="{place}">chapter{GAP}{int(stem[:2])}</a>')
+    table = ["| When | Take | What it rests on |", "|---|---|---|"]
     for row in rows:
-        grounds = [_ground(ground, *shown[name]) for ground in row["rests_on"]
-                   if (name := ground.get("claim") or ground["record"]) in shown]
-        lines.append(f"| {row['labels']} | {row['time']} | {row['shift']} | **{row['take']}** {row['because']} | "
-                     f"{'<br>'.join(grounds) or 'not run yet'} |")
-    return "\n".join([*lines, "", "All of it for one small encoder and English sentences. With another model or "
-                      "another language, run the chapter that the row links to."]) + "\n"
+        named = [(ground, ground.get("claim") or ground["record"]) for ground in row["rests_on"]]
+        grounds = [_ground(ground, *shown[name]) for ground, name in named if name in shown]
+        if lost := len(named) - len(grounds):
+            grounds.append(f"{lost} of {len(named)} grounds not run")
+        when = [f"{kind.capitalize()}: {row[kind]}" for kind in ("labels", "time", "shift")
+                if kind != "shift" or row[kind] != "none"]
+        table.append(f"| {_parts(when, 'part beside')} | **{row['take']}** {row['because']} | "
+                     f"{_parts(grounds, 'part')} |")
+    return "\n".join([
+        "# What to take", "",
+        "Find your labels, your time and your shift; each advice says what it rests on. Where nothing was shown, it "
+        "says so. The book is not published while an advice says more than its runs.", "",
+        *stacked(*table, kind="recipe"), "",
+        "Unless a row says otherwise, all of this was shown for one small encoder and English sentences. With another "
+        "model or another language, run the chapter that the row links to."]) + "\n"
+
+
+def _parts(texts: Iterable[str], kind: str) -> str:
+    return " ".join(f'<span class="{kind}">{text}</span>' for text in texts)
 
 
 def _ground(ground: Item, shown: Item, where: str) -> str:
@@ -273,9 +327,11 @@ def _ground(ground: Item, shown: Item, where: str) -> str:
         anchor = make_id(f"{shown['id']}: {judged}")
         told = f"{ground['effect']}: {stand(shown, ground)}" if "effect" in ground else f"{MARK[judged]} {judged}"
         return f'<a href="claims.html#{anchor}">{shown["id"]}</a>, {told} ({where})'
-    low, high = shown["interval"] or (None, None)
-    spread = "" if low is None else f" [{low:+.3g}, {high:+.3g}]"
-    return f"{ground['record'].replace('_', ' ')}: {shown['value']:+.3g}{spread} {shown['unit']} ({where})"
+    ends = shown["interval"]
+    places = decimals(ends) if ends else None
+    between = f" [{f',{GAP}'.join(number(end, places, sign=True) for end in ends)}]" if ends else ""
+    unit = "" if shown["unit"] == "1" else f" {shown['unit']}"
+    return f"{ground['record'].replace('_', ' ')}: {number(shown['value'], places, sign=True)}{between}{unit} ({where})"
 
 
 def entries(folder: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nbformat import NotebookNode
@@ -14,7 +14,8 @@ from nbformat import NotebookNode
 from tools import diagrams
 from tools.gate import results
 from tools.notebooks import CLAIM, cells, tags
-from tools.register import heading
+from tools.numerals import bounds, decimals, number, spread
+from tools.register import GAP, heading, stacked
 
 Item = dict[str, Any]
 DESCRIPTION = ("The run behind this copy of the book: when and on what machine it ran, how long it took, which "
@@ -24,6 +25,8 @@ FOLDED = {"setup", "hide-input", "hide-cell", "remove-input", "remove-cell", "so
 # https://doi.org/10.1016/j.jml.2019.104047). Nobody has measured the others on this book: they are round guesses.
 PACE = {"words": 60 / 238, "formulas in a line": 2, "formulas on their own": 15, "lines of code shown": 3,
         "figures": 20, "result cards": 6}
+EACH = {"formulas in a line": "formula in a line", "formulas on their own": "formula on its own",
+        "lines of code shown": "line of code", "figures": "figure", "result cards": "result card"}
 
 
 def counts(source: NotebookNode, executed: NotebookNode | None) -> dict[str, int]:
@@ -81,22 +84,27 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
     facts = {"Built": when(entries["when"]), "Source": commit, "Machine": f"{entries['machine']}, {entries['device']}",
              "Settings": f"`PROFILE={entries['profile']}`, `SEED={entries['seed']}`", "Versions": versions,
              "Bands": "none is published for this profile and device" if not bands else
-             f"from seeds {', '.join(map(str, bands['seeds']))}, published {when(bands['when'])}: {bands['rule']}"}
+             f"from seeds {', '.join(map(str, bands['seeds']))}, published {when(bands['when'])}: "
+             f"{printed(bands['rule'])}"}
     lines = ["# The run behind these pages", "",
-             f"The run that made this copy of the book also checked it: **{good} of {len(found)} results** lie where "
-             f"they must. All that follows comes from the run's own records.", "",
+             f"The run that made this copy of the book also checked it: **{good} of {len(found)} results**"
+             f"{partly(list(chapters), ran)}. Of several seeds only the mean is held to the bound; the interval is the "
+             "95% one. All that follows comes from the run's own records.", "",
              "| What | Value |", "|---|---|", *(f"| **{name}** | {value} |" for name, value in facts.items()), "",
-             "## How long it took", "", "| Chapter | Results | Ran | Seconds | Peak memory, MB | Minutes to read |",
-             "|---|---:|---|---:|---:|---:|"]
+             "## How long it took", ""]
+    rows = ["| Chapter | Results | Time | Peak memory | To read | Ran |", "|---|---:|---:|---:|---:|---|"]
     for stem, source in chapters.items():
         entry = ran.get(stem)
-        run = f"{len(entry['results'])} | {when(entry['when'])} | {entry['seconds']:.0f} | {entry['peak_mb']}" \
-            if entry else "– | not run | – | –"
-        lines.append(f"| [{heading(source)}]({stem}.ipynb) | {run} | {minutes(counts(source, executed.get(stem)))} |")
-    rule = ", ".join(f"{seconds:.2g} s for {kind}" for kind, seconds in PACE.items() if kind != "words")
-    lines += ["", "A chapter whose code, data and packages have not changed is not run again; the time is that of the "
-              "run whose results stand here. Minutes to read are counted, from 238 words a minute "
-              f"([Brysbaert, 2019](https://doi.org/10.1016/j.jml.2019.104047)) and, each, {rule}. Only the first of "
+        took = f"{len(entry['results'])}{_phone(' results')} | {entry['seconds']:.0f}{GAP}s | " \
+               f"{number(entry['peak_mb'])}{GAP}MB" if entry else " | | "
+        read = f"{minutes(counts(source, executed.get(stem)))}{GAP}min{_phone(' to read')}"
+        rows.append(f"| [{heading(source)}]({stem}.ipynb) | {took} | {read} | "
+                    f"{when(entry['when']) if entry else 'not run'} |")
+    each = ", ".join(f"{PACE[kind]} s for each {name}" for kind, name in EACH.items())
+    lines += [*stacked(*rows, kind="line"), "",
+              "A chapter whose code, data and packages have not changed is not run again; the time is that of the "
+              "run whose results stand here. Reading time assumes 238 words a minute "
+              f"([Brysbaert, 2019](https://doi.org/10.1016/j.jml.2019.104047)), plus {each}. Only the first of "
               "these paces has been measured on people. Folded code and the work on exercises are not counted."]
     if lighthouse:
         lines += ["", "## How the site does in a browser", "",
@@ -110,8 +118,9 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
             lines.append(f"| {where} | {' | '.join(map(str, figures))} |")
     for stem, source in chapters.items():
         if stem in ran:
-            lines += ["", f"## {heading(source)}", "", "| Result | Value | Must be | Verdict |", "|---|---:|---|---|",
-                      *(row(result) for result in ran[stem]["results"].values())]
+            rows = ["| Result | Value | Must be | Check |", "|---|---|---|---|"]
+            lines += ["", f"## {heading(source)}", "",
+                      *stacked(*rows, *(row(result) for result in ran[stem]["results"].values()))]
             judged = [f"{name} {claim['word']}" for name, claim in ran[stem]["claims"].items()]
             lines += ["", f"Claims judged here: {', '.join(judged)} ([why](claims.md))."] if judged else []
     return "\n".join(lines) + "\n"
@@ -119,13 +128,42 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
 
 def row(result: Item) -> str:
     """One result beside the bounds that hold for it."""
-    low, high = result["band"] or (result["at_least"], result["at_most"])
-    bounds = ", ".join(f"{sign}\u00a0{bound:.4g}" for sign, bound in (("≥", low), ("≤", high)) if bound is not None)
-    bounds += " (published)" if result["band"] else ""
-    spread = "<br>" + "{:.4g} to {:.4g}".format(*result["interval"]) if result["interval"] else ""
+    ends, several = result["interval"], len(result["values"]) > 1
+    bound = bounds(*(result["band"] or (result["at_least"], result["at_most"])))
+    bound = f"{'mean ' * (several and bool(bound))}{bound}{' (published)' * bool(result['band'])}"
+    between = f' <span class="part beside">{spread(ends)}</span>' if ends else ""
     unit = "" if result["unit"] == "1" else f" {html.escape(result['unit'])}"
-    sign = {"holds": "✓", "inside": "✓"}.get(result["status"], "✕") + f"\u00a0{result['status']}"
-    return f"| {result['name'].replace('_', ' ')} | {result['value']:.4g}{unit}{spread} | {bounds} | {sign} |"
+    sign = {"holds": "✓", "inside": "✓"}.get(result["status"], "✕") + f"{GAP}{result['status']}"
+    value = number(result["value"], decimals(ends) if ends else None)
+    return f"| {result['name'].replace('_', ' ')} | {value}{unit}{between} | {bound} | {sign} |"
+
+
+def partly(stems: Sequence[str], ran: Mapping[str, Any]) -> str:
+    """What the count of results speaks of: of a copy for which some chapters were not run, which ones were."""
+    some, others = ([int(stem[:2]) for stem in stems if (stem in ran) == wanted] for wanted in (True, False))
+    if not others or not some:
+        return " lie where they must"
+    verb = "were" if len(others) > 1 else "was"
+    return f" of {_chapters(some)} lie where they must; {_chapters(others)} {verb} not run"
+
+
+def _chapters(numbers: Sequence[int]) -> str:
+    """chapter 6, chapters 1–5, or chapters 1, 3, 6."""
+    if len(numbers) == 1:
+        return f"chapter{GAP}{numbers[0]}"
+    row = len(numbers) > 2 and list(numbers) == list(range(numbers[0], numbers[-1] + 1))
+    return f"chapters{GAP}" + (f"{numbers[0]}–{numbers[-1]}" if row else ", ".join(map(str, numbers)))
+
+
+def printed(rule: str) -> str:
+    """The rule of the bands as it was stored, with its formula and its numbers in print."""
+    rule = rule.replace("mean -+ t(n - 1) s sqrt(1 + 1/n)", r"$\bar x \pm t_{n-1}\, s\, \sqrt{1 + 1/n}$")
+    return re.sub(r"\b\d+e-\d+\b", lambda found: number(float(found[0])), rule)
+
+
+def _phone(words: str) -> str:
+    """Words that a table needs only where its columns have no headings."""
+    return f'<span class="phone">{words}</span>'
 
 
 def when(moment: str | None) -> str:

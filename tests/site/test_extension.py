@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,8 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> str:
     (stage / "good.md").write_text(good, "utf-8")
     (stage / "bad.md").write_text("# Bad\n\n" + "\n\n".join(FAULTS), "utf-8")
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "-W", "-n", "--keep-going", str(stage)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+                          env=os.environ | {"PYTHONPATH": str(frontend.ROOT)})
     assert done.returncode != 0
     return done.stdout
 

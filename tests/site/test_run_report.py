@@ -11,6 +11,7 @@ from bs4 import BeautifulSoup
 from playwright.sync_api import Browser
 
 from tests.site.browser import SITE, visit
+from tools import numerals
 
 Ledger = dict[str, Any]
 
@@ -31,8 +32,10 @@ def differences(ledger: Ledger) -> list[str]:
         took = f"{entry['seconds']:.0f} s to run"
         if not re.fullmatch(rf"Chapter \d+ · \d+ min to read, {took} \(.*{ledger['machine']}\)", words):
             wrong.append(f"{chapter}: {words}")
-        wrong += [name for name, result in entry["results"].items()
-                  if f"{name.replace('_', ' ')}\n{result['value']:.4g}" not in page]
+        for name, result in entry["results"].items():
+            places = numerals.decimals(result["interval"]) if result["interval"] else None
+            if f"{name.replace('_', ' ')}\n{numerals.number(result['value'], places)}" not in page:
+                wrong.append(name)
     return wrong
 
 

@@ -13,8 +13,10 @@ from tools import register
 from tools.notebooks import CLAIM, RESULT, ROOT, chapters, read
 
 Item = dict[str, Any]
-ENTRY = {"source": "1.2", "quote": "微调", "translation": "Tune it.", "chapter": "02-tiny", "section": "Does it help?",
-         "asks": "Does it help?", "protocol": "Paired.", "verdict": "supported", "practice": "Do so."}
+GAP = "\N{NO-BREAK SPACE}"
+ENTRY = {"title": "Help", "source": "1.2", "quote": "微调", "translation": "Tune it.", "chapter": "02-tiny",
+         "section": "Does it help?", "asks": "Does it help?", "protocol": "Paired.", "verdict": "supported",
+         "practice": "Do so."}
 WAITING = ENTRY | {"chapter": None, "section": None, "verdict": None}
 BIB = "@article{a1999, author={Ada, A. and Bo, B.}, title={On {BERT}}, journal={J}, year={1999}, eprint={9901.00001}}"
 
@@ -38,27 +40,45 @@ def claim(*differences: float, error: float = 0.1) -> Item:
 ])
 def test_a_claim_stands_with_the_word_of_the_rule_whatever_it_is(found: Item, word: str) -> None:
     page = register.claims({"C8": ENTRY}, {"C8": found | {"word": "supported"}}, {"02-tiny": notebook()})
-    assert f"## C8: {word}\n" in page and f"**{word}** |\n" in page
+    assert f"(c8-{word})=\n## C8. Help: {word}\n" in page and f"**{word}** |\n" in page
     others = {"supported", "refuted", "mixed", "inconclusive"} - {word}
-    assert not any(f"## C8: {other}" in page for other in others)
+    assert not any(f"## C8. Help: {other}" in page for other in others)
 
 
 def test_a_claim_has_its_numbers_and_a_link_to_where_it_is_tested() -> None:
     page = register.claims({"C8": ENTRY}, {"C8": claim(9.0)}, {"02-tiny": notebook()})
-    assert "| arm 0 | +9.00 | +8.70 to +9.30 (95%) | 5 |" in page
+    assert f"| arm 0 | +9.00 | +8.70{GAP}to{GAP}+9.30 (95%) | 5 |" in page
     there = '<a href="02-tiny.html#does-it-help">Does it help?</a>'
-    assert f'| <a href="#c8-supported">C8</a> | Does it help? | {there} | ●\N{NO-BREAK SPACE}**supported** |' in page
+    assert f'| <a href="#c8-supported">C8</a> | Does it help? | {there} | ●{GAP}**supported** |' in page
     assert re.search(r'<svg[^>]* role="img" aria-label="1 effects[^"]*C8 supported', page)
 
 
 def test_a_claim_without_a_chapter_is_not_tested_yet_and_links_nowhere() -> None:
     page = register.claims({"C20": WAITING}, {}, {"02-tiny": notebook()})
-    assert "## C20: not tested yet" in page and ".html" not in page and "<svg" not in page
-    assert ".html" in register.claims({"C20": ENTRY}, {}, {"02-tiny": notebook()})
+    assert "## C20. Help: not tested yet" in page and ".html" not in page and "<svg" not in page
+    assert f"–{GAP}**not{GAP}tested{GAP}yet**: no chapter tests it." in page, "the legend has every mark of the page"
+
+
+def test_a_claim_whose_chapter_was_not_run_says_so_and_gives_no_advice() -> None:
+    page = register.claims({"C8": ENTRY, "C20": ENTRY}, {"C8": claim(9.0)}, {"02-tiny": notebook()})
+    judged, unjudged = page[page.index("## C8"):page.index("## C20")], page[page.index("## C20"):]
+    assert "## C20. Help: not run for this copy" in page and "not tested yet" not in page
+    assert "In practice" in judged and "In practice" not in unjudged and ".html" in unjudged
+    assert "profile" in page and "profile" not in register.claims({"C8": ENTRY}, {}, {"02-tiny": notebook()})
+
+
+@pytest.mark.parametrize("title", [{}, {"title": ""}])
+def test_an_entry_without_a_title_is_an_error(title: Item) -> None:
+    entry = {key: value for key, value in ENTRY.items() if key != "title"} | title
+    with pytest.raises(ValueError, match="C8 must have a title"):
+        register.claims({"C8": entry}, {}, {"02-tiny": notebook()})
+    with pytest.raises(ValueError, match="E1 must have a title"):
+        register.errata({"E1": entry | {"cell": "shown"}}, {"02-tiny": notebook()})
 
 
 def test_the_page_says_that_the_full_profile_has_not_run_until_it_has() -> None:
-    pages = [register.claims({"C20": WAITING}, {}, {}, full) for full in (False, True)]
+    pages = [register.claims({"C8": ENTRY}, {"C8": claim(9.0)}, {"02-tiny": notebook()}, full)
+             for full in (False, True)]
     assert ["`full` profile, with more of each, has not been run yet" in page for page in pages] == [True, False]
 
 
@@ -70,8 +90,11 @@ def test_claims_are_in_the_order_of_their_numbers_and_effects_too() -> None:
 
 
 def test_an_erratum_names_the_cell_and_a_cell_that_is_gone_is_an_error() -> None:
-    entry = {"source": "4.3", "says": "One.", "truth": "Two.", "chapter": "02-tiny", "cell": "shown"}
-    assert "#does-it-help" in register.errata({"E1": entry}, {"02-tiny": notebook()})
+    entry = {"title": "It is gone", "source": "4.3, 5.2",
+             "says": "One.", "truth": "Two.", "chapter": "02-tiny", "cell": "shown"}
+    page = register.errata({"E1": entry}, {"02-tiny": notebook()})
+    assert "(e1-section-4-3-5-2)=\n## E1. It is gone\n\n*Source, sections 4.3, 5.2.*" in page
+    assert "#does-it-help" in page and "`shown`" not in page and "大语言模型原理基础与前沿" in page
     with pytest.raises(ValueError, match="'gone'"):
         register.errata({"E1": entry | {"cell": "gone"}}, {"02-tiny": notebook()})
 
@@ -80,14 +103,14 @@ def test_a_term_is_shown_once_in_order_with_the_chapters_that_use_it() -> None:
     terms = [{"term": name, "chinese": "词", "sentence": f"It is {name}."} for name in ("rank", "logit", "Logit")]
     page = register.glossary(terms, {"02-tiny": notebook("`rank` and $rank$")})
     assert page.lower().count("[logit]{#term-logit} (词)") == 1 and page.index("ogit]{") < page.index("[rank]{")
-    assert page.count("[chapter 2](02-tiny.ipynb)") == 1, "code and formulas use no term"
+    assert page.count(f"[chapter{GAP}2](02-tiny.ipynb)") == 1, "code and formulas use no term"
 
 
 def test_a_chapter_in_which_a_word_means_something_else_is_not_named() -> None:
     head = {"term": "head", "chinese": "头", "sentence": "On top.", "elsewhere": ["02-tiny"]}
     arrow = notebook("The head of an arrow.")
     assert "chapter" not in register.glossary([head], {"02-tiny": arrow})
-    assert "chapter 2" in register.glossary([head | {"elsewhere": []}], {"02-tiny": arrow})
+    assert f"chapter{GAP}2" in register.glossary([head | {"elsewhere": []}], {"02-tiny": arrow})
 
 
 def idle(terms: list[Item]) -> list[str]:
@@ -110,18 +133,32 @@ def test_a_row_of_the_recipe_shows_what_the_run_found_and_links_to_it() -> None:
                            {"claim": "C8", "effect": "arm 0", "verdict": "supported"}]
     row = dict.fromkeys(("labels", "time", "shift", "take", "because"), "few") | {"rests_on": grounds}
     page = register.recipe([row], {"02-tiny": book}, {"02-tiny": notebook()})
-    there = '<a href="02-tiny.html#does-it-help">chapter 2</a>'
-    assert f"a minus b: +3 [+2, +4] points ({there})<br>" in page
-    assert f'<a href="claims.html#c8-supported">C8</a>, ● supported ({there})<br>' in page
-    assert f"arm 0: supported ({there}) |" in page
-    assert "| not run yet |" in register.recipe([row], {}, {"02-tiny": notebook()})
+    there = f'<a href="02-tiny.html#does-it-help">chapter{GAP}2</a>'
+    assert f"a minus b: +3.0 [+2.0,{GAP}+4.0] points ({there})</span>" in page
+    assert f'<a href="claims.html#c8-supported">C8</a>, ● supported ({there})</span>' in page
+    assert f"arm 0: supported ({there})</span> |" in page
+    assert ">3 of 3 grounds not run<" in register.recipe([row], {}, {"02-tiny": notebook()})
+    book.cells[2].outputs.pop()
+    assert ">2 of 3 grounds not run<" in register.recipe([row], {"02-tiny": book}, {"02-tiny": notebook()})
+
+
+def test_a_row_of_the_recipe_names_a_shift_only_where_there_is_one() -> None:
+    row = {"labels": "few", "time": "minutes", "take": "Tune.", "because": "It helps.", "rests_on": []}
+    some, none = (register.recipe([row | {"shift": shift}], {}, {}) for shift in ("a new domain", "none"))
+    assert ">Labels: few<" in none and ">Time: minutes<" in none and ">Shift" not in none
+    assert ">Shift: a new domain<" in some
 
 
 def test_a_reference_is_formatted_and_names_who_cites_it() -> None:
     works = dict(parse_string(BIB, "bibtex").entries)
-    cited = register.references(works, {"02-tiny": notebook("Ada and Bo (1999), *On BERT*.")})
-    assert "Ada and Bo (1999). *On BERT*. J. <https://arxiv.org/abs/9901.00001>. Cited in: [Tiny]" in cited
+    book = notebook("Ada and Bo (1999), *On BERT*.")
+    cited = register.references(works, {"02-tiny": book})
+    assert f"Ada and Bo (1999). *On BERT*. J. <https://arxiv.org/abs/9901.00001>. Cited in chapter{GAP}[2]" in cited
+    both = register.references(works, {"02-tiny": book, "03-too": book})
+    assert f"Cited in chapters{GAP}[2](02-tiny.ipynb), [3](03-too.ipynb)." in both
     assert "Cited" not in register.references(works, {"02-tiny": notebook()})
+    asked = dict(parse_string(BIB.replace("{BERT}", "what?"), "bibtex").entries)
+    assert "*On what?* J. <" in register.references(asked, {})
 
 
 BOOKS = {path.stem: read(path) for path in chapters(ROOT)}
@@ -146,4 +183,4 @@ def test_every_section_and_cell_that_the_entries_name_is_there() -> None:
     for name, entry in register.entries(ROOT / "chapters" / "claims").items():
         if entry["chapter"] is not None:
             assert f"## {entry['section']}" in register.prose(BOOKS[entry["chapter"]]), name
-    assert "## E1," in register.errata(register.entries(ROOT / "chapters" / "errata"), BOOKS)
+    assert "## E1. " in register.errata(register.entries(ROOT / "chapters" / "errata"), BOOKS)

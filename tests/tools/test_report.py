@@ -8,15 +8,17 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from tests.tools.tiny_book import executed, result
-from tools import report
+from tools import bands, report
 
+GAP = "\N{NO-BREAK SPACE}"
 WORDS = "one two three four"
 ENTRIES: dict[str, Any] = {
     "commit": "a" * 40, "when": "2026-01-02T03:04:05+00:00", "machine": "Linux x86_64, 2 cores", "device": "cpu",
     "profile": "quick", "seed": 7, "versions": {"python": "3.11.7", "torch": "2.13.0"},
     "chapters": {"01-tiny": {
-        "seconds": 61.4, "peak_mb": 812, "cached": False, "when": "2026-01-02T03:00:00+00:00",
-        "results": {"gain": result("gain", 12.34, at_least=2.0) | {"interval": [11.0, 13.7], "unit": "points"},
+        "seconds": 61.4, "peak_mb": 1812, "cached": False, "when": "2026-01-02T03:00:00+00:00",
+        "results": {"gain": result("gain", 12.34, at_least=2.0) | {
+            "interval": [11.0, 13.7], "values": [12.0, 12.68], "unit": "points"},
                     "share": result("share", 0.5) | {"band": [0.4, 0.6]}},
         "claims": {"C8": {"word": "mixed"}}}}}
 
@@ -33,22 +35,38 @@ def page(entries: dict[str, Any] = ENTRIES, **facts: Any) -> str:
 
 def test_the_page_says_what_the_ledger_holds() -> None:
     text = page()
-    assert "**2 of 2 results**" in text
+    assert f"**2 of 2 results** of chapter{GAP}1 lie where they must; chapter{GAP}2 was not run." in text
     assert f"[`{'a' * 12}`](https://github.com/o/n/commit/{'a' * 40})" in text
     for words in ("2026-01-02 03:04 UTC", "Linux x86_64, 2 cores, cpu", "`SEED=7`", "torch 2.13.0", "none is publi"):
         assert words in text
-    assert "| [Tiny](01-tiny.ipynb) | 2 | 2026-01-02 03:00 UTC | 61 | 812 | 1 |" in text
-    assert "| [Tiny](02-later.ipynb) | – | not run | – | – | 1 |" in text
-    assert "| gain | 12.34 points<br>11 to 13.7 | ≥ 2 | ✓ holds |" in text
-    assert "| share | 0.5 | ≥ 0.4, ≤ 0.6 (published) | ✓ inside |" in text
+    read = f'1{GAP}min<span class="phone"> to read</span>'
+    assert (f'| [Tiny](01-tiny.ipynb) | 2<span class="phone"> results</span> | 61{GAP}s | 1,812{GAP}MB | {read} | '
+            "2026-01-02 03:00 UTC |") in text
+    assert f"| [Tiny](02-later.ipynb) |  | |  | {read} | not run |" in text
+    assert (f'| gain | 12.3 points <span class="part beside">11.0{GAP}to{GAP}13.7</span> | mean ≥{GAP}2 | '
+            f"✓{GAP}holds |") in text
+    assert f"| share | 0.5 | ≥{GAP}0.4, ≤{GAP}0.6 (published) | ✓{GAP}inside |" in text
     assert "C8 mixed" in text
+
+
+@pytest.mark.parametrize(("ran", "words"), [
+    ([1, 2, 3, 4], "must"), ([4], f"of chapter{GAP}4 lie where they must; chapters{GAP}1–3 were not run"),
+    ([1, 3], f"of chapters{GAP}1, 3 lie where they must; chapters{GAP}2, 4 were not run"),
+])
+def test_the_page_says_which_chapters_its_count_speaks_of(ran: list[int], words: str) -> None:
+    assert report.partly([f"0{n}-a" for n in range(1, 5)], {f"0{n}-a": {} for n in ran}).endswith(words)
+
+
+def test_the_rule_of_the_bands_is_printed_as_a_formula() -> None:
+    rule = report.printed(bands.RULE)
+    assert r"\pm t_{n-1}" in rule and "10⁻⁶" in rule and "-+" not in rule and "1e-06" not in rule
 
 
 def test_a_result_that_fails_is_not_counted_and_changed_sources_are_said() -> None:
     entries = ENTRIES | {"commit": "a" * 40 + "-changed", "chapters": {"01-tiny": ENTRIES["chapters"]["01-tiny"] | {
         "results": {"gain": result("gain", 1.0, at_least=2.0) | {"status": "broken"}}}}}
     text = page(entries)
-    assert "**0 of 1 results**" in text and "✕ broken" in text and ", with changes since" in text
+    assert "**0 of 1 results**" in text and f"✕{GAP}broken" in text and ", with changes since" in text
 
 
 def test_bands_and_lighthouse_stand_there_where_they_are_known() -> None:

@@ -23,6 +23,8 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
+from tools.ext import typeset
+
 HERE = Path(__file__).parent
 LOG = logging.getLogger(__name__)
 PASSAGES = {"Predict first": "predict", "Exercise": "exercise", "Hint": "hint"}
@@ -31,6 +33,7 @@ POLICY = ("default-src 'none'; script-src 'self'{}; style-src 'self' 'unsafe-inl
           "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'")  # formulas need inline style
 DESCRIPTION = re.compile(r'<meta content="([^"]*)"[^>]* name="description"[^>]*>\s*')
 GLOSSARY = "chapters/glossary"
+FULL = 360  # points: the width of a figure that fills its column
 NO_PROSE = (nodes.title, nodes.Inline, nodes.FixedTextElement, nodes.raw)  # Inline: links, code, formulas, titles
 LINKS = {"Colab": "Open in Colab", "Binder": "Open in Binder", ".ipynb": "Download notebook", "": "Edit this page"}
 
@@ -60,7 +63,7 @@ def draw(where: Any, **request: Any) -> str:
 
 
 def visit_math(self: Any, node: nodes.math) -> None:
-    self.body.append(f'<span class="math">{draw(node, tex=node.astext(), display=False)}</span>')
+    self.body.append(typeset.formula(draw(node, tex=node.astext(), display=False), node.astext()))
     raise nodes.SkipNode
 
 
@@ -97,10 +100,10 @@ def visit_diagram(self: Any, node: Diagram) -> None:
 
 def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
     """Give predictions, exercises, solutions, findings and takeaways a class, from the words they start with."""
-    for strong in doctree.findall(nodes.strong):
-        passage = strong.parent
-        kind = next((name for start, name in PASSAGES.items() if strong.astext().startswith(start)), None)
-        if kind and isinstance(passage, nodes.paragraph) and passage.astext().startswith(strong.astext()):
+    for words in doctree.findall(lambda node: isinstance(node, (nodes.strong, nodes.emphasis))):
+        passage = words.parent
+        kind = next((name for start, name in PASSAGES.items() if words.astext().startswith(start)), None)
+        if kind and isinstance(passage, nodes.paragraph) and passage.astext().startswith(words.astext()):
             quoted = isinstance(passage.parent, nodes.block_quote)
             (passage.parent if quoted else passage)["classes"].append(kind)
     for section in doctree.findall(nodes.section):
@@ -114,10 +117,33 @@ def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
             picture.parent.parent.remove(picture.parent)
     for raw in doctree.findall(nodes.raw):
         if "par-" in raw.astext():
-            def formula(match: re.Match[str], where: nodes.raw = raw) -> str:
-                return draw(where, tex=html.unescape(match[1]), display=False)
+            raw[:] = [nodes.Text(finished(raw.astext(), raw))]
+    for link in list(doctree.findall(nodes.reference)):
+        if "colab.research.google.com" in link.get("refuri", "") and link.parent.astext() == link.astext():
+            link.parent.parent.remove(link.parent)  # for notebooks: the page has this link at its top
+    for output in doctree.findall(lambda node: "cell_output" in getattr(node, "attributes", {}).get("classes", [])):
+        for block in output.findall(nodes.literal_block):
+            block["classes"] += ["columns"] * in_columns(block.astext())
 
-            raw[:] = [nodes.Text(re.sub(r"\\\((.+?)\\\)", formula, raw.astext()))]
+
+def finished(shown: str, where: nodes.Node) -> str:
+    """What `lib` shows, with its formulas drawn, and a figure as wide as it is meant to be beside the others."""
+    def formula(match: re.Match[str]) -> str:
+        tex = html.unescape(match[1])
+        return typeset.formula(draw(where, tex=tex, display=False), tex)
+
+    def width(match: re.Match[str]) -> str:
+        share = min(1, float(match[2]) / FULL)
+        return f"{match[1]}max-width:calc({share:.3g} * var(--full, 40rem))"
+
+    shown = re.sub(r"\\\((.+?)\\\)", formula, shown)
+    return re.sub(r'(viewBox="0 0 ([\d.]+) [^>]*?)max-width:40rem', width, shown)
+
+
+def in_columns(text: str) -> bool:
+    """Whether what a cell prints is set in columns, which must not wrap: most of its lines have wide gaps."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return len(lines) > 1 and 2 * sum("  " in line for line in lines) >= len(lines)
 
 
 def link_terms(app: Sphinx, doctree: nodes.document, page: str) -> None:
@@ -179,6 +205,7 @@ def trim_page(app: Sphinx, page: str, template: str, context: dict[str, Any], do
     # a sign for the mouse: a heading is read without it, and the list of contents has the same links
     mark = '<a class="headerlink"'
     context["body"] = context["body"].replace(mark, f'{mark} aria-hidden="true" tabindex="-1"')
+    context["body"] = typeset.stacked(typeset.whole(context["body"]))
     context["has_math"] = 'class="katex' in context["body"]
     given = DESCRIPTION.search(context.get("metatags") or "")
     context["metatags"] = DESCRIPTION.sub("", context.get("metatags") or "")

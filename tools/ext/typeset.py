@@ -1,0 +1,64 @@
+"""What a page's HTML needs so that lines break well and tables can be read on a phone: from string to string."""
+
+from __future__ import annotations
+
+import re
+
+from bs4 import BeautifulSoup
+
+SHORT = 24  # signs: what is shorter stays on one line, at 390 pixels too
+MATH = "<!-- math -->"  # ends each formula until `whole` has seen it: spans cannot be counted by a pattern
+AFTER = r"([,.;:!?)\]’”]*)"
+CODE = re.compile(rf'(\(?)(<code(?![^>]*\bsource\b)[^>]*>)(.*?)(</code>){AFTER}', re.DOTALL)
+FORMULA = re.compile(rf'(\(?)(<span class="math( short)?">)(.*?){MATH}(</span>){AFTER}', re.DOTALL)
+TABLE = re.compile(r'<table\b[^>]*\bclass="[^"]*\bstack\b[^"]*".*?</table>', re.DOTALL)
+ROLES = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row", "th": "columnheader", "td": "cell"}
+
+
+def formula(drawn: str, tex: str) -> str:
+    """A drawn formula for a line of text, ready for `whole`; commands count as one sign."""
+    signs = re.sub(r"[{}^_&\s]", "", re.sub(r"\\[A-Za-z]+", "x", tex))
+    return f'<span class="math{" short" * (len(signs) < SHORT)}">{drawn}{MATH}</span>'
+
+
+def whole(page: str) -> str:
+    """Keep short code and formulas on one line with a bracket before and punctuation after; long names may break.
+
+    Code breaks after `_` and `/`, and after a dot before a letter.
+    """
+    def code(match: re.Match[str]) -> str:
+        before, start, inner, end, after = match.groups()
+        if len(re.sub(r"<[^>]*>|&\w+;", "", inner)) < SHORT:
+            return _kept(before, start + inner + end, after)
+        breaking = re.sub(r"(?<=\w)([_/]|\.(?=[A-Za-z]))(?=\w)(?![^<]*>)", r"\1<wbr>", inner)
+        return before + start + breaking + end + after
+
+    def drawn(match: re.Match[str]) -> str:
+        before, start, short, inner, end, after = match.groups()
+        return _kept(before, start + inner + end, after) if short else before + start + inner + end + after
+
+    return FORMULA.sub(drawn, CODE.sub(code, page))
+
+
+def _kept(before: str, shown: str, after: str) -> str:
+    return f'<span class="whole">{before}{shown}{after}</span>'
+
+
+def stacked(page: str) -> str:
+    """Let each cell of a table of class `stack` say its column, and each part its role, which the style sheet's
+    blocks would hide from who hears the table.
+    """
+    def told(match: re.Match[str]) -> str:
+        table = BeautifulSoup(match[0], "html.parser")
+        labels = [cell.get_text(" ", strip=True) for cell in table.select("thead th")]
+        for row in table.select("tbody tr"):
+            for label, cell in zip(labels, row.select("td"), strict=True):
+                cell["data-label"] = label
+                if not cell.get_text(strip=True):
+                    cell.clear()
+        for name, role in ROLES.items():
+            for node in table.select(name):
+                node["role"] = role
+        return str(table)
+
+    return TABLE.sub(told, page)
