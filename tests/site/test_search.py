@@ -41,6 +41,12 @@ def formulas() -> list[tuple[str, str]]:
     return names
 
 
+@pytest.mark.parametrize("query", ["", "?q=rank"])
+def test_without_a_query_the_page_says_what_to_type(site: str, browser: Browser, query: str) -> None:
+    with visit(browser, f"{site}search.html{query}") as page:
+        assert page.page.get_by_text("Type a word, a formula’s name or a Chinese term").is_visible() == (not query)
+
+
 def test_terms_are_found_in_english_and_chinese(opened: Visit) -> None:
     lost = []
     for term in terms():

@@ -49,11 +49,16 @@ const unescape = text => text.replace(/&(amp|lt|gt|quot);/g, (_, name) => ({ amp
 const escape = text => text.replace(/[&<>"]/g, sign => `&#${sign.codePointAt(0)};`);
 
 // A flowchart that runs sideways is also drawn downwards, for narrow screens; one too wide for the column, only so.
-// What is still too wide for a phone is drawn once more with its words below each other.
+// What is still too wide for a phone is drawn once more with its labels in two lines.
 const COLUMN = 900;
 const PHONE = 350;
 const width = svg => +svg.match(/--width:(\d+)px/)[1];
-const stacked = line => line.replace(/(?<=[[({]")[^"]+(?=")/g, words => words.replaceAll(" ", "<br>"));
+const stacked = line => line.replace(/(?<=[[({]")[^"<]{13,}(?=")/g, label => {
+  const words = label.split(" ");
+  const pairs = words.map((_, place) => [words.slice(0, place).join(" "), words.slice(place).join(" ")]);
+  const longest = pair => Math.max(...pair.map(part => part.length));
+  return pairs.reduce((best, pair) => longest(pair) < longest(best) ? pair : best).filter(Boolean).join("<br>");
+});
 
 function diagram({ source, id }) {
   const graph = read(source);

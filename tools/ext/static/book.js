@@ -49,6 +49,7 @@ for (const id of links.keys()) if (id) seen.observe(document.getElementById(id))
 const field = document.querySelector(".search input");
 const query = new URLSearchParams(location.search).get("q");
 if (query && document.getElementById("search-results")) field.value = query;
+document.getElementById("ask")?.toggleAttribute("hidden", Boolean(query));
 document.addEventListener("keydown", event => {
   const typing = event.target.closest("input, textarea, select");
   if ((event.key === "k" && (event.ctrlKey || event.metaKey)) || (event.key === "/" && !typing)) {
