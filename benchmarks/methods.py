@@ -13,7 +13,7 @@ METHODS = {
     "r_drop": Arm(partial(ours, objective=lambda model: r_drop(cross_entropy(), alpha=1.0)), LR, 12,
                   "R-Drop: two passes"),
     "smart": Arm(partial(ours, objective=lambda model: smart(cross_entropy(), weight=1.0)), LR, 16,
-                 "SMART: three forward and two and a half backward passes"),
+                 "SMART: three forward and three backward passes"),
     "sam": Arm(partial(ours, optimize=SAM), LR, 12, "SAM: two passes"),
     "mixout": Arm(partial(ours, alter=lambda model, task: attach(model.encoder, DENSE, lambda W: Mixout(W, 0.1))),
                   LR, 6, "mixout on every matrix of the encoder"),

@@ -115,7 +115,8 @@ def tail_prox(W: Tensor, rank: int, step: float, strength: float) -> Tensor:
 
         argmin_X |X - W|_F^2 / (2 step) + strength/2 sum_{i>r} s_i(X)^2 = W_r + (W - W_r) / (1 + step * strength)
 
-    Source: Parikh and Boyd 2014, section 6.7, on spectral functions. It contracts the tail whatever step and strength.
+    Source: Parikh and Boyd 2014, section 6.7, on convex spectral functions; this one is not convex, and von Neumann's
+    trace inequality gives the minimum, the only one where $s_r > s_{r+1}$. It never enlarges the tail.
 
     Args:
         W: (m, n).
@@ -252,7 +253,7 @@ def only_rows(model: nn.Module, tokens: Iterable[int]) -> int:
 class LoRA(nn.Module):
     """A thin correction of a frozen weight.
 
-        W -> W + s B A,   s = alpha / r,   or alpha / sqrt(r) if stabilized        Hu et al. 2022, eq. 3
+        W -> W + s B A,   s = alpha / r,   or alpha / sqrt(r) if stabilized        Hu et al. 2022, eq. 3 and section 4.1
 
     Source of the second scale: Kalajdzievski 2023.
 
@@ -287,8 +288,8 @@ class DoRA(LoRA):
 
         W -> M * V / |V|,   V = W + s B A,   M_i is the length of row i        Liu et al. 2024, eq. 5
 
-    A row holds the weights of one output. $|V|$ is a constant for the gradient (section 4.3), so this is not the
-    derivative of the formula. $M$ starts at $|W|$.
+    A row holds the weights of one output; the paper says columns, its authors' code rows. $|V|$ is a constant for the
+    gradient (section 4.3), so this is not the derivative of the formula. $M$ starts at $|W|$.
 
     Args:
         weight, rank, alpha, stabilized, generator: as in `LoRA`.
@@ -338,14 +339,14 @@ class PiSSA(LoRA):
 
 
 class RandomSubspace(nn.Module):
-    """All mapped weights move in one random subspace of d dimensions: its size is the intrinsic dimension.
+    """All mapped weights move in one random subspace; the smallest d that suffices is the intrinsic dimension.
 
         theta -> theta + P z,   one entry +-sqrt(d / N) in each row of P
 
     P is (N, d) for a weight of $N = m n$ numbers, and $|P z|$ about $|z|$.
 
-    Source: Li et al. 2018 (intrinsic dimension), section 2, where P is dense or Fastfood. Ours is a count sketch
-    (Charikar et al. 2002): it costs one integer a number of the weight and no product.
+    Source: Li et al. 2018 (intrinsic dimension), section 2, where P is dense, sparse or Fastfood. Ours is a count
+    sketch (Charikar et al. 2002): it costs one integer a number of the weight and no product.
 
     Args:
         weight: (m, n).

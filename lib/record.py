@@ -110,7 +110,8 @@ class Run:
         words = _words(result, (low, high), digits, note) | {"where": f"{self.profile}, {self.device}"}
         escaped = {key: html.escape(word) for key, word in words.items()}
         card = _CARD.format(status=status, gauge=_gauge(result, low, high), **escaped)
-        display({"text/plain": _PLAIN.format(**words | {"name": name}), "text/html": card, MIME: result}, raw=True)
+        plain = _PLAIN.format(**words | {"name": name, "between": ", " * bool(words["spread"])})
+        display({"text/plain": plain, "text/html": card, MIME: result}, raw=True)
 
     def claim(self, claim: str, effects: Mapping[str, Effect], *, unit: str, bound: float, direction: int) -> None:
         """Show the verdict on a claim of the source, and write it with its effects into the cell's output.
@@ -144,7 +145,7 @@ class Run:
                   "word": found.word}  # fmt: skip
         lines = [f"{label}: {reason}" for label, reason in zip(rows, found.reasons, strict=True)]
         body = "".join(f'<div class="par-note">{html.escape(line)}</div>' for line in lines)
-        note = f"in {unit}; what counts as nothing: {bound:g}, fixed before the runs ({self.profile}, {self.device})"
+        note = f"unit: {unit}; what counts as nothing: {bound:g}, fixed before the runs ({self.profile}, {self.device})"
         card = _CLAIM.format(id=claim, word=found.word, body=body, note=html.escape(note))
         plain = "\n".join([f"Claim {claim} is {found.word}", *(f"  {line}" for line in lines), f"  {note}"])
         display({"text/plain": plain, "text/html": card, CLAIM: result}, raw=True)
@@ -200,13 +201,13 @@ def _numbers(name: str, value: Any) -> list[float]:
     return values
 
 
-_PLAIN = "{name} = {number}{unit}{spread} | {sign} {gate} ({where}){note}"
+_PLAIN = "{name} = {number}{unit}{between}{spread} | {sign} {gate} ({where}){note}"
 _CARD = (
     '<div class="par-card par-{status}" style="border:1px solid color-mix(in srgb,currentColor 25%,transparent);'
     'border-left-width:4px;border-radius:6px;padding:.6em 1em;margin:.4em 0;max-width:46em">'
     '<div class="par-name">{name}</div>'
     '<div class="par-value"><strong style="font-size:1.5em">{number}</strong>{unit}'
-    '<span class="par-spread">{spread}</span></div>'
+    ' <span class="par-spread">{spread}</span></div>'
     '<div class="par-note">{note}</div>{gauge}'
     '<div class="par-gate">{sign} {gate} <span class="par-where">({where})</span></div></div>'
 )
@@ -226,7 +227,12 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _format(value: float, digits: int) -> str:
-    text = f"{value:,}" if isinstance(value, int) else f"{value:#.{digits}g}".rstrip(".")
+    """`value` with so many significant digits."""
+    return _typeset(f"{value:,}" if isinstance(value, int) else f"{value:#.{digits}g}".rstrip(".") if value else "0")
+
+
+def _typeset(text: str) -> str:
+    """A number of Python's as print has it: a true minus, a raised power of ten."""
     number, _, power = text.partition("e")
     raised = str(int(power)).translate(_RAISED) if power else ""
     return number.replace("-", "\N{MINUS SIGN}") + (f"\N{MULTIPLICATION SIGN}10{raised}" if raised else "")
@@ -234,23 +240,31 @@ def _format(value: float, digits: int) -> str:
 
 def _words(result: dict[str, Any], gate: tuple[float | None, float | None], digits: int, note: str) -> dict[str, str]:
     """Return the card's words: number, unit, spread, and what its gate says."""
-    low, high = (None if end is None else _format(end, digits) for end in gate)
-    spread = result["interval"] and [_format(end, digits) for end in result["interval"]]
-    asked = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}" if high else ""
+    ends, value, several = result["interval"], result["value"], len(result["values"]) > 1
+    hard = result["status"] in ("holds", "broken")
+    shown = [_format(value, digits)]
+    if ends and ends[0] < ends[1]:  # two figures of the interval's width, in all three numbers
+        places = 1 - math.floor(math.log10(ends[1] - ends[0]))
+        shown = [_typeset(f"{round(x, places):,.{max(places, 0)}f}") for x in (value, *ends)]
+    low, high = (None if end is None else _typeset(f"{end:g}") if hard else _format(end, digits) for end in gate)
+    asked = (f"exactly {low}" if low and low == high else f"{low} to {high}" if low and high else
+             f"at least {low}" if low else f"at most {high}" if high else "")
+    crossed = ends and any(end is not None and ends[0] < end < ends[1] for end in gate)
     return {
         "name": result["name"].replace("_", " "),
-        "number": _format(result["value"], digits),
+        "number": shown[0],
         "unit": "" if result["unit"] == "1" else f" {result['unit']}",
-        "spread": f" 95% interval {spread[0]} to {spread[1]}, {len(result['values'])} seeds" if spread else "",
+        "spread": f"95% interval {shown[1]} to {shown[2]}, {len(result['values'])} seeds" if len(shown) > 1 else "",
         "sign": _SIGNS[result["status"]],
-        "gate": f"{_STATUS[result['status']]} {asked}".strip(),
+        "gate": f"{_STATUS[result['status']]} {'mean ' * (hard and several)}{asked}".strip()
+                + (", but the interval crosses it" if hard and crossed else ""),
         "note": note,
     }
 
 
 def _gauge(result: dict[str, Any], low: float | None, high: float | None) -> str:
     """Draw the gate as a bar, the interval as a line, seeds as dots and the value as a disc, on one axis."""
-    if low is None and high is None:
+    if (low is None and high is None) or low == high:
         return ""
     marks = [mark for mark in (low, high, *result["values"], *(result["interval"] or [])) if mark is not None]
     margin = 0.25 * (max(marks) - min(marks)) or 1.0

@@ -165,7 +165,8 @@ def smart(base: Objective, weight: float, radius: float = 1e-3, init: float = 1e
         init: above 0, standard deviation of the noise; at $d = 0$ the gradient is zero.
 
     Returns:
-        Objective with part "smart", the divergence without weight. It costs three forward and two backward passes.
+        Objective with part "smart", the divergence without weight. It costs three forward and three backward passes,
+        one of these without gradients of the weights.
 
     Raises:
         ValueError: a number out of range; when called: SMART inside `base`.
@@ -246,7 +247,8 @@ def l2(strength: float, where: Where | None = None) -> Penalty:
 
         strength/2 * sum |theta|^2;   gradient: strength * theta        Hoerl and Kennard 1970; source, section 4.3
 
-    With SGD it is weight decay exactly; with Adam it is not (Loshchilov and Hutter 2019).
+    With SGD, without momentum and clipping, it is weight decay exactly; with Adam it is not (Loshchilov and Hutter
+    2019).
 
     Args:
         strength: at least 0.
@@ -324,7 +326,7 @@ def nuclear_factors(strength: float) -> Penalty:
 def set_dropout(model: nn.Module, p: float) -> list[str]:
     """Set the rate of every dropout layer, and of the dropout inside attention, in place; returns their names.
 
-        x -> M * x / (1 - p),   M ~ Bernoulli(1 - p)        Srivastava et al. 2014, section 4
+        x -> M * x / (1 - p),   M ~ Bernoulli(1 - p)        Srivastava et al. 2014, sections 4 and 10
 
     Args:
         model: torch's attention holds a rate as "dropout", that of transformers as "dropout_prob" or
@@ -467,8 +469,8 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
         theta <- (1 - eta * weight_decay) theta - eta * step        Loshchilov and Hutter 2019, eq. 1
 
-    By number of dimensions, since maps rename parameters. Embeddings are left out because decay would shrink the
-    vectors of words that the data never shows, with no gradient to hold them.
+    Their lambda is $eta * weight_decay$. By number of dimensions, since maps rename parameters. Embeddings are left
+    out because decay would shrink the vectors of words that the data never shows, with no gradient to hold them.
 
     Args:
         weight_decay: at least 0, per unit of learning rate.

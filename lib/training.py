@@ -104,7 +104,7 @@ def patience(metric: str, evaluations: int) -> Stop:
 
     A run of fewer than `evaluations + 1` evaluations never stops: `Plan.eval_every` says how often there is one.
 
-    Source: Prechelt 1998, "Early stopping - but when?", class UP with a strip of one evaluation.
+    Source: akin to class UP of Prechelt 1998, "Early stopping - but when?", which asks for so many rises in a row.
 
     Args:
         metric: its name in the history.

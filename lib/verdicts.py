@@ -12,8 +12,9 @@ A null result is not $p > 0.05$ but "within the bound", and the bound is one tha
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from numbers import Real
 
@@ -210,8 +211,10 @@ def verdict(effects: Effect | Sequence[Effect], *, bound: float, direction: int)
     Arms that agree to the bit under every seed differ by 0, which is within every bound.
     A claim of no difference (direction 0) is supported by an effect within the bound and refuted by an interval wholly
     outside it. "Within the bound" is `equivalent`.
-    For several: the word they share; mixed if one is supported and another refuted; otherwise inconclusive, since the
-    undecided ones could still turn it. All must hold, so no correction for their number is due (Berger, 1982).
+    For several, k of them: the word they share, for which all must hold, so that no correction for their number is due
+    (Berger, 1982); mixed if one is supported and another refuted, each at the level $1 - (1 - level) / k$, since any
+    two of them would do (Bonferroni); otherwise inconclusive, since the undecided ones could still turn it. One effect
+    picked out of several needs the same correction, which its own word does not have.
 
     Args:
         effects: one, or several of the same unit.
@@ -227,8 +230,11 @@ def verdict(effects: Effect | Sequence[Effect], *, bound: float, direction: int)
     if direction not in (-1, 0, 1):
         raise ValueError(f"direction must be 1, 0 or -1, got {direction}")
     words, reasons = zip(*(_judge(effect, bound, direction) for effect in several), strict=True)
-    word = words[0] if len(set(words)) == 1 else "mixed" if {"supported", "refuted"} <= set(words) else "inconclusive"
-    return Verdict(word, words, reasons)
+    if len(set(words)) == 1:
+        return Verdict(words[0], words, reasons)
+    strict = (replace(effect, level=1 - (1 - effect.level) / len(several)) for effect in several)
+    found = {_judge(effect, bound, direction)[0] for effect in strict}
+    return Verdict("mixed" if {"supported", "refuted"} <= found else "inconclusive", words, reasons)
 
 
 @dataclass(frozen=True)
@@ -272,7 +278,7 @@ def fit_exponent(x: ArrayLike, y: ArrayLike, *, level: float = 0.95) -> PowerLaw
 
 def _judge(effect: Effect, bound: float, direction: int) -> tuple[str, str]:
     null, low, high = equivalent(effect, bound), effect.low, effect.high
-    reason = f"{effect.difference:+.3g} [{low:+.3g}, {high:+.3g}] over {effect.seeds} seeds"
+    reason = _said(effect, effect.level)
     if 0 < abs(effect.difference) and effect.error <= 1e-9 * abs(effect.difference):
         return "inconclusive", f"{reason}: every seed gave the same difference, so the seeds vary nothing"
     if direction == 0:
@@ -281,10 +287,21 @@ def _judge(effect: Effect, bound: float, direction: int) -> tuple[str, str]:
         ahead, behind = (low > 0, high < 0) if direction > 0 else (high < 0, low > 0)
         supported, refuted = ahead and not null, behind or null
     if supported or refuted:
-        where = f"within {bound:g}" if null else "beyond 0" if direction else f"beyond {bound:g}"
+        where = f"beyond {0 if direction else bound:g}"
+        if null:  # what decides is the interval of the two one-sided tests
+            reason, where = _said(effect, 2 * effect.level - 1), f"within {bound:g}"
         return "supported" if supported else "refuted", f"{reason}: {where}"
     least = reachable_bound(effect.error * effect.seeds**0.5, effect.seeds, level=effect.level)
-    return "inconclusive", f"{reason}: {effect.seeds} seeds can tell a null within {least:.2g}, the bound is {bound:g}"
+    return "inconclusive", f"{reason}: seeds that differ so much show no null below {least:.2g}, the bound is {bound:g}"
+
+
+def _said(effect: Effect, level: float) -> str:
+    """The effect with its interval at `level`, to two figures of the interval's width."""
+    low, high = effect.interval(level)
+    places = 1 - math.floor(math.log10(high - low)) if high > low else 3
+    numbers = [f"{round(x, places):+.{max(places, 0)}f}" for x in (effect.difference, low, high)]
+    text = f"{numbers[0]} [{numbers[1]}, {numbers[2]}] at {level:.0%} over {effect.seeds} seeds"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 @lru_cache

@@ -14,19 +14,20 @@ AXES = {"sentences": "examples", "max_length": "length, tokens", "rank": "rank o
 TITLE = "# Speed and memory, measured"
 WHY = """## Why ours costs what it costs
 
-- **Only the rows that are read train.** The word table is the largest matrix of a small encoder, and a run reads few
+- **Only the rows in use are trained.** The word table is the largest matrix of a small encoder, and a run reads few
   of its rows. The others get no gradient, so without weight decay Adam leaves them where they are. `only_rows` takes
   them away from the optimizer: no gradient, no moments, no update. The weights at the end are the same; a test holds
-  them side by side. With weight decay or an L2 penalty it would be another run.
+  them side by side. With weight decay or an L2 penalty the result would differ, so it is not used there.
 - **Little padding.** Batches hold sentences of similar length. On a processor without bfloat16 they are as wide as
-  their longest sentence; with it, a multiple of eight, because kernels are built for each width. Padding changes no
-  logit but draws another dropout mask.
+  their longest sentence; with it their width is a multiple of eight, because kernels are built for each width. Padding
+  changes no logit but draws another dropout mask.
 - **Each sentence is tokenised once**, the optimizer is torch's fused one, and the encoder has no pooler.
 - **A frozen encoder reads each sentence once**, shortest first, without a gradient.
 - **LoRA forms the whole gradient of the two weights it corrects** and then projects it onto its factors. The two thin
-  products of a replaced layer would do less, but the code would no longer be the equation that the book explains.
+  products of a replaced layer would take less arithmetic, but the code would no longer be the equation that the book
+  explains.
 
-What is left is the products of matrices, the same in every library. A loop cannot make them cheaper; bfloat16 can.
+What remains are the products of matrices, the same in every library. A loop cannot make them cheaper; bfloat16 can.
 """
 
 

@@ -153,6 +153,21 @@ def test_digits_are_significant(run: record.Run, shown: Shown, value: float, dig
     assert shown[0]["text/plain"].startswith(f"anything = {text} ")
 
 
+@pytest.mark.parametrize(("values", "gate", "text"), [
+    ([0.1, 0.2, 0.15], {"at_least": 0.0}, "0.15, 95% interval 0.03 to 0.27, 3 seeds | ✓ holds: mean at least 0 ("),
+    ([0.1, -0.1, 0.15], {"at_least": 0.0},
+     "0.05, 95% interval −0.28 to 0.38, 3 seeds | ✓ holds: mean at least 0, but the interval crosses it ("),
+    (2.0, {"at_least": 2, "at_most": 2}, "2.00 | ✓ holds: exactly 2 ("),
+    (0.0, {"at_most": 1e-12}, "0 | ✓ holds: at most 1×10⁻¹² ("),
+    (0.5, {"at_most": 0.99}, "0.500 | ✓ holds: at most 0.99 ("),
+])
+def test_a_card_claims_no_more_digits_than_it_has(run: record.Run, shown: Shown, values: Any, gate: dict[str, float],
+                                                  text: str) -> None:
+    run.record("anything", values, unit="1", **gate)
+    text = text.replace("−", "\N{MINUS SIGN}").replace("×", "\N{MULTIPLICATION SIGN}")
+    assert shown[0]["text/plain"].startswith(f"anything = {text}")
+
+
 def test_words_on_the_card_are_escaped(run: record.Run, shown: Shown) -> None:
     run.record("seconds", 1.0, unit="<b>", note="a & b")
     assert "&lt;b&gt;" in shown[0]["text/html"] and "a &amp; b" in shown[0]["text/html"]

@@ -1,6 +1,7 @@
 """Intervals cover what they promise, powers are what they say, and a verdict is wrong as rarely as its rule allows."""
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -194,7 +195,15 @@ def effect(low: float, high: float, seeds: int = 5) -> Effect:
 def test_the_rule(low: float, high: float, direction: int, word: str) -> None:
     found = verdict(effect(low, high), bound=1.0, direction=direction)
     assert found.word == word and found.words == (word,)
-    assert f"[{low:+.3g}, {high:+.3g}] over 5 seeds: " in found.reasons[0]
+    level, (low, high) = (90, effect(low, high).interval(0.9)) if -1 < low and high < 1 else (95, (low, high))
+    reason = found.reasons[0].replace("\N{MINUS SIGN}", "-")
+    shown = re.search(rf"^\S+ \[(\S+), (\S+)\] at {level}% over 5 seeds: ", reason)
+    assert shown and [float(shown[1]), float(shown[2])] == pytest.approx([low, high], abs=0.06)
+
+
+def test_the_numbers_of_a_reason_have_the_decimals_that_its_interval_allows() -> None:
+    for low, high, text in [(-0.06, 0.18, "+0.06 [\N{MINUS SIGN}0.06, +0.18]"), (10.0, 400.0, "+200 [+10, +400]")]:
+        assert verdict(effect(low, high), bound=0.001, direction=1).reasons[0].startswith(text)
 
 
 def test_several_effects() -> None:
@@ -205,6 +214,23 @@ def test_several_effects() -> None:
     ]:  # fmt: skip
         assert verdict(given, bound=1.0, direction=1).word == word
     assert verdict([yes, no, open_], bound=1.0, direction=1).words == ("supported", "refuted", "inconclusive")
+
+
+def test_mixed_is_as_rare_as_its_level_says_where_nothing_is_there() -> None:
+    """Six looks at nothing: without the correction some two of them would often disagree."""
+    looks = [effects(0.0, 1.0, 5, key=100 + k) for k in range(6)]
+    found = [verdict(list(six), bound=0.05, direction=1) for six in zip(*looks, strict=True)]
+    naive = np.mean([{"supported", "refuted"} <= set(f.words) for f in found])
+    assert np.mean([f.word == "mixed" for f in found]) < 0.005 < 0.01 < naive
+
+
+def test_mixed_needs_both_at_the_corrected_level() -> None:
+    t = stats.t.ppf([0.975, 1 - 0.025 / 3], 4)
+    clear, barely = (Effect(3.0, 3.0 / ((1 + a) * b), 4, 5) for a, b in ((0.1, t[1]), (0.1, t[0])))
+    other = Effect(-clear.difference, clear.error, 4, 5)
+    assert verdict([clear, other, effect(-1, 3)], bound=0.1, direction=1).word == "mixed"
+    assert verdict([barely, other, effect(-1, 3)], bound=0.1, direction=1).word == "inconclusive"
+    assert verdict([barely, barely], bound=0.1, direction=1).word == "supported"  # all must hold: nothing to correct
 
 
 def test_clear_results_get_the_clear_word() -> None:
@@ -230,7 +256,7 @@ def test_too_few_seeds_end_in_inconclusive_where_p_above_five_percent_would_end_
     assert naive > 0.7 and ours["refuted"] / RUNS < 0.03 and ours["inconclusive"] / RUNS > 0.7
     hopeless = verdict(effect(-4.0, 4.0, seeds=3), bound=1.0, direction=1)
     sd = 4.0 / stats.t.ppf(0.975, 2) * 3**0.5
-    assert f"3 seeds can tell a null within {reachable_bound(sd, 3):.2g}, the bound is 1" in hopeless.reasons[0]
+    assert f"show no null below {reachable_bound(sd, 3):.2g}, the bound is 1" in hopeless.reasons[0]
 
 
 def test_seeds_that_vary_nothing_decide_nothing() -> None:
