@@ -43,6 +43,13 @@ def test_the_link_to_colab_is_for_notebooks_only() -> None:
     assert "Open this chapter" not in text and "On Colab" in text
 
 
+def test_a_number_stays_beside_its_word() -> None:
+    text = marked(nodes.paragraph("", "", nodes.Text("See chapters 4 and\nsection 5 of chapter\n6."),
+                                  nodes.literal("", "chapter 7"))).astext()
+    gap = "\N{NO-BREAK SPACE}"
+    assert f"See chapters{gap}4 and\nsection{gap}5 of chapter{gap}6.chapter 7" in text
+
+
 @pytest.mark.parametrize(("printed", "columns"), [
     ("a sentence\nanother  one\nand a third", False), ("model   rate\nCNN     0.1\nRNN     0.2", True),
     ("[[1.   2.]\n [3.  44.]]", True), ("one line   alone", False), ("outer(\n    inner\n)", False),

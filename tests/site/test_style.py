@@ -20,6 +20,18 @@ def test_printed_sentences_wrap_and_columns_do_not(browser: Browser, kind: str, 
         assert opened.page.evaluate(WIDE) == wide
 
 
+def test_what_is_to_be_copied_whole_is_seen_whole(browser: Browser) -> None:
+    with visit(browser, "about:blank", width=390) as opened:
+        opened.page.set_content(page(f'<div class="highlight-bibtex"><pre>{"a word " * 20}</pre></div>'))
+        assert not opened.page.evaluate(WIDE)
+
+
+def test_a_long_title_of_a_small_figure_is_not_cut(browser: Browser) -> None:
+    with visit(browser, "about:blank") as opened:
+        opened.page.set_content(page('<svg class="par-svg"></svg>'))
+        assert opened.page.locator("svg").evaluate("node => getComputedStyle(node).overflow") == "visible"
+
+
 @pytest.mark.parametrize("part", ["<pre>{}</pre>", '<div class="scroll">{}</div>', '<div class="math">{}</div>'])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_an_edge_is_shaded_only_where_more_lies(browser: Browser, part: str, theme: str) -> None:

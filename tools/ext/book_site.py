@@ -33,6 +33,7 @@ POLICY = ("default-src 'none'; script-src 'self'{}; style-src 'self' 'unsafe-inl
           "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'")  # formulas need inline style
 DESCRIPTION = re.compile(r'<meta content="([^"]*)"[^>]* name="description"[^>]*>\s*')
 GLOSSARY = "chapters/glossary"
+NUMBERED = re.compile(r"\b((?:chapter|section|exercise)s?)\s(?=\d)", re.IGNORECASE)
 FULL = 360  # points: the width of a figure that fills its column
 NO_PROSE = (nodes.title, nodes.Inline, nodes.FixedTextElement, nodes.raw)  # Inline: links, code, formulas, titles
 LINKS = {"Colab": "Open in Colab", "Binder": "Open in Binder", ".ipynb": "Download notebook", "": "Edit this page"}
@@ -118,6 +119,10 @@ def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
     for raw in doctree.findall(nodes.raw):
         if "par-" in raw.astext():
             raw[:] = [nodes.Text(finished(raw.astext(), raw))]
+    for text in list(doctree.findall(nodes.Text)):
+        if not within(text, (nodes.title, nodes.literal, nodes.math, nodes.FixedTextElement, nodes.raw)):
+            if (bound := NUMBERED.sub("\\1\N{NO-BREAK SPACE}", text)) != text:
+                text.parent.replace(text, nodes.Text(bound))
     for link in list(doctree.findall(nodes.reference)):
         if "colab.research.google.com" in link.get("refuri", "") and link.parent.astext() == link.astext():
             link.parent.parent.remove(link.parent)  # for notebooks: the page has this link at its top

@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 SHORT = 24  # signs: what is shorter stays on one line, at 390 pixels too
 MATH = "<!-- math -->"  # ends each formula until `whole` has seen it: spans cannot be counted by a pattern
 AFTER = r"([,.;:!?)\]’”]*)"
-CODE = re.compile(rf'(\(?)(<code(?![^>]*\bsource\b)[^>]*>)(.*?)(</code>){AFTER}', re.DOTALL)
+CODE = re.compile(rf'(\(?)(<code\b[^>]*>)(.*?)(</code>){AFTER}', re.DOTALL)
 FORMULA = re.compile(rf'(\(?)(<span class="math( short)?">)(.*?){MATH}(</span>){AFTER}', re.DOTALL)
 TABLE = re.compile(r'<table\b[^>]*\bclass="[^"]*\bstack\b[^"]*".*?</table>', re.DOTALL)
 ROLES = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row", "th": "columnheader", "td": "cell"}
