@@ -34,11 +34,15 @@ MEANS = {
                  "where no difference is promised, the effect is shown to be nothing",
     "refuted": "the interval lies wholly on the other side of zero, or the effect is shown to be nothing; where no "
                "difference is promised, the interval lies wholly beyond what counts as nothing",
-    "mixed": "one of the claim's effects is supported and another refuted",
+    "mixed": "one of the claim's effects is supported and another refuted, each by an interval widened for the number "
+             "of effects",
     "inconclusive": "neither; more seeds could decide",
     "not tested yet": "no chapter tests it",
     "not run for this copy": "its chapter was not run when this copy was made",
 }
+
+BRYSBAERT = "https://doi.org/10.1016/j.jml.2019.104047"
+BESIDES = {BRYSBAERT: "on [the page of the run](run.md)"}  # address -> the page, beside the chapters, that cites it
 
 DESCRIPTIONS = {
     "claims": "Every testable claim of the source: its question and protocol, the effects with intervals, and the "
@@ -246,8 +250,9 @@ def references(entries: Mapping[str, Entry], chapters: Mapping[str, NotebookNode
     lines = ["# References", ""]
     for entry in sorted(entries.values(), key=lambda entry: (surnames(entry), entry.fields["year"])):
         pages = [f"[{int(stem[:2])}]({stem}.ipynb)" for stem, book in chapters.items() if cites(book, entry)]
-        cited = f" Cited in chapter{'s' * (len(pages) > 1)}{GAP}{', '.join(pages)}." if pages else ""
-        lines.append(f"- {reference(entry)}{cited}")
+        places = [f"in chapter{'s' * (len(pages) > 1)}{GAP}{', '.join(pages)}"] if pages else []
+        places += [BESIDES[address(entry)]] if address(entry) in BESIDES else []
+        lines.append(f"- {reference(entry)}" + (f" Cited {' and '.join(places)}." if places else ""))
     return "\n".join(lines) + "\n"
 
 

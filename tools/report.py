@@ -15,7 +15,7 @@ from tools import diagrams
 from tools.gate import results
 from tools.notebooks import CLAIM, cells, tags
 from tools.numerals import bounds, decimals, number, spread
-from tools.register import GAP, heading, stacked
+from tools.register import BRYSBAERT, GAP, heading, stacked
 
 Item = dict[str, Any]
 DESCRIPTION = ("The run behind this copy of the book: when and on what machine it ran, how long it took, which "
@@ -104,7 +104,7 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
     lines += [*stacked(*rows, kind="line"), "",
               "A chapter whose code, data and packages have not changed is not run again; the time is that of the "
               "run whose results stand here. Reading time assumes 238 words a minute "
-              f"([Brysbaert, 2019](https://doi.org/10.1016/j.jml.2019.104047)), plus {each}. Only the first of "
+              f"([Brysbaert, 2019]({BRYSBAERT})), plus {each}. Only the first of "
               "these paces has been measured on people. Folded code and the work on exercises are not counted."]
     if lighthouse:
         lines += ["", "## How the site does in a browser", "",
