@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 from IPython import get_ipython
 from IPython.display import display
 
+from lib._numerals import decimals, typeset
+
 if TYPE_CHECKING:
     from lib.verdicts import Effect
 
@@ -223,19 +225,9 @@ _SIGNS = {"inside": "\N{CHECK MARK}", "holds": "\N{CHECK MARK}", "outside": "\N{
 _STATUS = {"inside": "inside the published band", "outside": "outside the published band", "holds": "holds:",
            "broken": "broken:", "unpublished": "no band published yet"}
 
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
 def _format(value: float, digits: int) -> str:
     """`value` with so many significant digits."""
-    return _typeset(f"{value:,}" if isinstance(value, int) else f"{value:#.{digits}g}".rstrip(".") if value else "0")
-
-
-def _typeset(text: str) -> str:
-    """A number of Python's as print has it: a true minus, a raised power of ten."""
-    number, _, power = text.partition("e")
-    raised = str(int(power)).translate(_RAISED) if power else ""
-    return number.replace("-", "\N{MINUS SIGN}") + (f"\N{MULTIPLICATION SIGN}10{raised}" if raised else "")
+    return typeset(f"{value:,}" if isinstance(value, int) else f"{value:#.{digits}g}".rstrip(".") if value else "0")
 
 
 def _words(result: dict[str, Any], gate: tuple[float | None, float | None], digits: int, note: str) -> dict[str, str]:
@@ -243,10 +235,9 @@ def _words(result: dict[str, Any], gate: tuple[float | None, float | None], digi
     ends, value, several = result["interval"], result["value"], len(result["values"]) > 1
     hard = result["status"] in ("holds", "broken")
     shown = [_format(value, digits)]
-    if ends and ends[0] < ends[1]:  # two figures of the interval's width, in all three numbers
-        places = 1 - math.floor(math.log10(ends[1] - ends[0]))
-        shown = [_typeset(f"{round(x, places):,.{max(places, 0)}f}") for x in (value, *ends)]
-    low, high = (None if end is None else _typeset(f"{end:g}") if hard else _format(end, digits) for end in gate)
+    if ends and (places := decimals(*ends)) is not None:
+        shown = [typeset(f"{x:z,.{places}f}") for x in (value, *ends)]
+    low, high = (None if end is None else typeset(f"{end:g}") if hard else _format(end, digits) for end in gate)
     asked = (f"exactly {low}" if low and low == high else f"{low} to {high}" if low and high else
              f"at least {low}" if low else f"at most {high}" if high else "")
     crossed = ends and any(end is not None and ends[0] < end < ends[1] for end in gate)

@@ -12,7 +12,6 @@ A null result is not $p > 0.05$ but "within the bound", and the bound is one tha
 """
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -23,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 
 from lib import _check
+from lib._numerals import decimals, typeset
 
 Floats = NDArray[np.float64]
 
@@ -297,11 +297,10 @@ def _judge(effect: Effect, bound: float, direction: int) -> tuple[str, str]:
 
 def _said(effect: Effect, level: float) -> str:
     """The effect with its interval at `level`, to two figures of the interval's width."""
-    low, high = effect.interval(level)
-    places = 1 - math.floor(math.log10(high - low)) if high > low else 3
-    numbers = [f"{round(x, places):+.{max(places, 0)}f}" for x in (effect.difference, low, high)]
-    text = f"{numbers[0]} [{numbers[1]}, {numbers[2]}] at {level:.0%} over {effect.seeds} seeds"
-    return text.replace("-", "\N{MINUS SIGN}")
+    ends = effect.interval(level)
+    places = decimals(*ends)
+    value, low, high = (typeset(f"{x:+z.{3 if places is None else places}f}") for x in (effect.difference, *ends))
+    return f"{value} [{low}, {high}] at {level:.0%} over {effect.seeds} seeds"
 
 
 @lru_cache

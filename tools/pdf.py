@@ -146,6 +146,7 @@ def join(printed: Mapping[str, bytes], *, name: str, home: str, numbers: bytes) 
         for item in _headings(reader.outline):
             place = starts[page] + (reader.get_destination_page_number(item) or 0), float(item.top or TOP)
             places.setdefault((page, make_id(item.title)), place)
+            places.setdefault((page, make_id(item.title.partition(".")[0])), place)  # c5 of "C5. Robustness: mixed"
         if not single:
             writer.append(reader, import_outline=True)
     sheets = list(writer.pages)
@@ -156,7 +157,8 @@ def join(printed: Mapping[str, bytes], *, name: str, home: str, numbers: bytes) 
             page, fragment = urldefrag(uri.removeprefix(home))
             page = page.removesuffix(".html")
             if uri.startswith(home) and page in starts:
-                there, top = places.get((page, fragment), (starts[page], TOP))
+                known = (places.get((page, anchor)) for anchor in (fragment, fragment.partition("-")[0]))
+                there, top = next(filter(None, known), (starts[page], TOP))
                 del link["/A"]
                 link[NameObject("/Dest")] = ArrayObject([sheets[there].indirect_reference, NameObject("/XYZ"),
                                                          NullObject(), FloatObject(top), NullObject()])

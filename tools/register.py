@@ -16,11 +16,12 @@ from docutils.nodes import make_id
 from nbformat import NotebookNode
 from pybtex.database import Entry, parse_string
 
+from lib._numerals import decimals
 from lib.figures import COLOURS, INK, _svg
 from tools import speed
 from tools.gate import results, stand, word
 from tools.notebooks import CLAIM
-from tools.numerals import decimals, number, spread
+from tools.numerals import number, spread
 
 Item = dict[str, Any]
 GAP = "\N{NO-BREAK SPACE}"
@@ -162,7 +163,7 @@ def _claim(entry: Item, found: Item | None, judged: str, chapters: Mapping[str, 
         rows = [f"| Effect, {found['unit']} | Estimate | Interval | Seeds |", "|---|---:|---:|---:|"]
         for label, row in ranked(found):
             ends = row["low"], row["high"]
-            rows.append(f"| {label} | {number(row['difference'], decimals(ends), sign=True)} | "
+            rows.append(f"| {label} | {number(row['difference'], decimals(*ends), sign=True)} | "
                         f"{spread(ends, sign=True)} ({100 * row['level']:.0f}%) | {row['seeds']} |")
         lines += [*rows, "", f"What counts as nothing: {found['bound']:g} {found['unit']}.", ""]
     practice = ["", f"**In practice.** {entry['practice']}"] if found else []
@@ -333,7 +334,7 @@ def _ground(ground: Item, shown: Item, where: str) -> str:
         told = f"{ground['effect']}: {stand(shown, ground)}" if "effect" in ground else f"{MARK[judged]} {judged}"
         return f'<a href="claims.html#{anchor}">{shown["id"]}</a>, {told} ({where})'
     ends = shown["interval"]
-    places = decimals(ends) if ends else None
+    places = decimals(*ends) if ends else None
     between = f" [{f',{GAP}'.join(number(end, places, sign=True) for end in ends)}]" if ends else ""
     unit = "" if shown["unit"] == "1" else f" {shown['unit']}"
     return f"{ground['record'].replace('_', ' ')}: {number(shown['value'], places, sign=True)}{between}{unit} ({where})"

@@ -11,10 +11,11 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from lib._numerals import decimals
 from tools import diagrams
 from tools.gate import results
 from tools.notebooks import CLAIM, cells, tags
-from tools.numerals import bounds, decimals, number, spread
+from tools.numerals import bounds, number, spread
 from tools.register import BRYSBAERT, GAP, heading, stacked
 
 Item = dict[str, Any]
@@ -134,7 +135,7 @@ def row(result: Item) -> str:
     between = f' <span class="part beside">{spread(ends)}</span>' if ends else ""
     unit = "" if result["unit"] == "1" else f" {html.escape(result['unit'])}"
     sign = {"holds": "✓", "inside": "✓"}.get(result["status"], "✕") + f"{GAP}{result['status']}"
-    value = number(result["value"], decimals(ends) if ends else None)
+    value = number(result["value"], decimals(*ends) if ends else None)
     return f"| {result['name'].replace('_', ' ')} | {value}{unit}{between} | {bound} | {sign} |"
 
 

@@ -158,7 +158,7 @@ def test_digits_are_significant(run: record.Run, shown: Shown, value: float, dig
     ([0.1, -0.1, 0.15], {"at_least": 0.0},
      "0.05, 95% interval −0.28 to 0.38, 3 seeds | ✓ holds: mean at least 0, but the interval crosses it ("),
     (2.0, {"at_least": 2, "at_most": 2}, "2.00 | ✓ holds: exactly 2 ("),
-    (0.0, {"at_most": 1e-12}, "0 | ✓ holds: at most 1×10⁻¹² ("),
+    (0.0, {"at_most": 1e-12}, "0 | ✓ holds: at most 10⁻¹² ("),
     (0.5, {"at_most": 0.99}, "0.500 | ✓ holds: at most 0.99 ("),
 ])
 def test_a_card_claims_no_more_digits_than_it_has(run: record.Run, shown: Shown, values: Any, gate: dict[str, float],

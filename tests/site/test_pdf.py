@@ -14,6 +14,7 @@ import yaml
 from bs4 import BeautifulSoup
 from playwright.async_api import async_playwright
 from pypdf import PdfReader, PdfWriter
+from pypdf.annotations import Link
 
 from tests.site.browser import SITE, aside, missing
 from tests.site.test_reading import page_with
@@ -202,3 +203,20 @@ def test_this_site_links_to_what_it_has(site: str) -> None:
     linked = {Path(str(link["href"])).name for path in (SITE / "chapters").glob("*.html")
               for link in soup(f"chapters/{path.stem}").select('.actions a[href$=".pdf"]')}
     assert linked == {path.name for path in (SITE / "pdf").glob("*.pdf")}
+
+
+def test_a_link_to_an_entry_finds_its_heading_whatever_its_title() -> None:
+    def paper(*titles: str, link: str = "") -> bytes:
+        writer, out = PdfWriter(), io.BytesIO()
+        for number, title in enumerate(titles):
+            writer.add_blank_page(100, 100)
+            writer.add_outline_item(title=title, page_number=number)
+        if link:
+            writer.add_annotation(0, Link(rect=(0, 0, 9, 9), url=f"https://book/{link}"))
+        writer.write(out)
+        return out.getvalue()
+
+    for link, sheet in [("claims.html#c5-mixed", 2), ("claims.html#c15-mixed", 0), ("claims.html#c1-alone", 1)]:
+        printed = {"claims": paper("The claims", "C1. Alone", "C5. Robustness: mixed"), "recipe": paper("R", link=link)}
+        joined = pdf.join(printed, name="Book", home="https://book/", numbers=paper("1", "2", "3", "4"))
+        assert targets(PdfReader(io.BytesIO(joined))) == [sheet]
