@@ -112,7 +112,7 @@ class Run:
         words = _words(result, (low, high), digits, note) | {"where": f"{self.profile}, {self.device}"}
         escaped = {key: html.escape(word) for key, word in words.items()}
         card = _CARD.format(status=status, gauge=_gauge(result, low, high), **escaped)
-        plain = _PLAIN.format(**words | {"name": name, "between": ", " * bool(words["spread"])})
+        plain = _PLAIN.format(**words | {"name": name})
         display({"text/plain": plain, "text/html": card, MIME: result}, raw=True)
 
     def claim(self, claim: str, effects: Mapping[str, Effect], *, unit: str, bound: float, direction: int) -> None:
@@ -208,7 +208,7 @@ _CARD = (
     '<div class="par-card par-{status}" style="border:1px solid color-mix(in srgb,currentColor 25%,transparent);'
     'border-left-width:4px;border-radius:6px;padding:.6em 1em;margin:.4em 0;max-width:46em">'
     '<div class="par-name">{name}</div>'
-    '<div class="par-value"><strong style="font-size:1.5em">{number}</strong>{unit}'
+    '<div class="par-value"><strong style="font-size:1.5em">{number}</strong>{unit}{between}'
     ' <span class="par-spread">{spread}</span></div>'
     '<div class="par-note">{note}</div>{gauge}'
     '<div class="par-gate">{sign} {gate} <span class="par-where">({where})</span></div></div>'
@@ -246,6 +246,7 @@ def _words(result: dict[str, Any], gate: tuple[float | None, float | None], digi
         "number": shown[0],
         "unit": "" if result["unit"] == "1" else f" {result['unit']}",
         "spread": f"95% interval {shown[1]} to {shown[2]}, {len(result['values'])} seeds" if len(shown) > 1 else "",
+        "between": ", " * (len(shown) > 1),
         "sign": _SIGNS[result["status"]],
         "gate": f"{_STATUS[result['status']]} {'mean ' * (hard and several)}{asked}".strip()
                 + (", but the interval crosses it" if hard and crossed else ""),

@@ -57,9 +57,10 @@ def page(found: Mapping[str, Any] | None) -> str:
         f"{', changed since' if place['dirty'] else ''}; {versions}.", "",
         f"**The most this machine can do.** Products of matrices: {peaks['fp32_gflops']:.0f} GFLOP/s in float32; "
         f"{bf16}.", "", "## All arms in one run", "", *compared(found["arms"], "full", "Accuracy"), "",
-        "Seconds are those of a clock on the wall, processor time is what the process itself used. Peak is that of the "
-        "whole process; added is what training added to it. The last column is the useful arithmetic in a second, as a "
-        "share of the machine's best product of matrices.", "",
+        "Seconds are those of a clock on the wall. The column of the processor has the same ratio for the time that the "
+        "process itself used, which other work on the machine disturbs less. Peak is that of the whole process; added "
+        "is what training added to it. The last column is the useful arithmetic in a second, as a share of the "
+        "machine's best product of matrices.", "",
         "## Targets", "", "Fixed before the runs, for equal accuracy.", "",
         "| Target | Asked | Found | |", "|---|---:|---:|---|",
         *(f"| {row['claim']} | {row['least']:g} | {row['found']:.2f} | {'**met**' if row['met'] else '**not met**'} |"
@@ -83,8 +84,9 @@ def counted(number: int, what: str) -> str:
 def compared(found: Mapping[str, Any], first: str, accuracy: str) -> Iterable[str]:
     """A table with a row for each arm; times beside those of `first`, with the range over rounds."""
     runs, head = found["runs"], f"{accuracy} | " if accuracy else ""
-    yield (f"| | {head}Seconds | Time beside {runs[first]['what']} | Processor time beside it | Peak, MB | Added, MB | "
-           "Share of the peak rate |")
+    yield f"Ratios are to *{runs[first]['what']}*: the median over rounds, and in brackets the least and the largest."
+    yield ""
+    yield f"| | {head}Seconds | Ratio | Processor | Peak, MB | Added, MB | Of peak |"
     yield f"|---|{'---:|' if accuracy else ''}---:|---:|---:|---:|---:|---:|"
     for name, run in runs.items():
         each = [a / b for a, b in zip(run["seconds"], runs[first]["seconds"], strict=True)]
