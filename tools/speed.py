@@ -62,7 +62,7 @@ def page(found: Mapping[str, Any] | None) -> str:
         "is what training added to it. The last column is the useful arithmetic in a second, as a share of the "
         "machine's best product of matrices.", "",
         "## Targets", "", "Fixed before the runs, for equal accuracy.", "",
-        "| Target | Asked | Found | |", "|---|---:|---:|---|",
+        "| Target | Asked | Found | Met? |", "|---|---:|---:|---|",
         *(f"| {row['claim']} | {row['least']:g} | {row['found']:.2f} | {'**met**' if row['met'] else '**not met**'} |"
           for row in found["targets"]), ""]
     if "methods" in found:
@@ -86,7 +86,7 @@ def compared(found: Mapping[str, Any], first: str, accuracy: str) -> Iterable[st
     runs, head = found["runs"], f"{accuracy} | " if accuracy else ""
     yield f"Ratios are to *{runs[first]['what']}*: the median over rounds, and in brackets the least and the largest."
     yield ""
-    yield f"| | {head}Seconds | Ratio | Processor | Peak, MB | Added, MB | Of peak |"
+    yield f"| Way | {head}Seconds | Ratio | Processor | Peak, MB | Added, MB | Of peak |"
     yield f"|---|{'---:|' if accuracy else ''}---:|---:|---:|---:|---:|---:|"
     for name, run in runs.items():
         each = [a / b for a, b in zip(run["seconds"], runs[first]["seconds"], strict=True)]

@@ -33,7 +33,7 @@ def differences(ledger: Ledger) -> list[str]:
         if not re.fullmatch(rf"Chapter \d+ · \d+ min to read, {took} \(.*{ledger['machine']}\)", words):
             wrong.append(f"{chapter}: {words}")
         for name, result in entry["results"].items():
-            places = numerals.decimals(result["interval"]) if result["interval"] else None
+            places = numerals.decimals(*result["interval"]) if result["interval"] else None
             if f"{name.replace('_', ' ')}\n{numerals.number(result['value'], places)}" not in page:
                 wrong.append(name)
     return wrong

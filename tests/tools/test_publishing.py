@@ -127,4 +127,4 @@ def test_the_citation_is_one() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert citation_faults(cff, cover, project) == []
     assert citation_faults(cff | {"version": "9.9.9"}, cover, project) == ["version", "version"]
-    assert citation_faults(cff, cover.replace("Regularise},", "Generalise},"), project) == ["title"]
+    assert citation_faults(cff, cover.replace("Regularize},", "Generalize},"), project) == ["title"]
