@@ -57,7 +57,7 @@ def page(found: Mapping[str, Any] | None) -> str:
         f"{', changed since' if place['dirty'] else ''}; {versions}.", "",
         f"**The most this machine can do.** Products of matrices: {peaks['fp32_gflops']:.0f} GFLOP/s in float32; "
         f"{bf16}.", "", "## All arms in one run", "", *compared(found["arms"], "full", "Accuracy"), "",
-        "Seconds are those of a clock on the wall. The column of the processor has the same ratio for the time that the "
+        "Seconds are those of a clock on the wall. The processor's column has the same ratio for the time that the "
         "process itself used, which other work on the machine disturbs less. Peak is that of the whole process; added "
         "is what training added to it. The last column is the useful arithmetic in a second, as a share of the "
         "machine's best product of matrices.", "",
