@@ -9,6 +9,7 @@ from typing import Any
 
 DESCRIPTION = ("How fast and how small the book's training is beside other libraries, measured in turn on one machine, "
                "and how time and memory grow.")
+GAP = "\N{NO-BREAK SPACE}"
 AXES = {"sentences": "examples", "max_length": "length, tokens", "rank": "rank of LoRA",
         "width": "width of the encoder"}
 TITLE = "# Speed and memory, measured"
@@ -92,7 +93,7 @@ def compared(found: Mapping[str, Any], first: str, accuracy: str) -> Iterable[st
         each = [a / b for a, b in zip(run["seconds"], runs[first]["seconds"], strict=True)]
         tested = f"{mean(run['accuracy']):.1%} | " if accuracy else ""
         yield (f"| {run['what']} | {tested}{median(run['seconds']):.1f} | {found['ratios'][name][first]:.2f} "
-               f"({min(each):.2f} to {max(each):.2f}) | {found['cpu_ratios'][name][first]:.2f} | "
+               f"({min(each):.2f}{GAP}to{GAP}{max(each):.2f}) | {found['cpu_ratios'][name][first]:.2f} | "
                f"{median(run['peak_mb']):.0f} | {median(run['growth_mb']):.0f} | {run['share_of_peak']:.0%} |")
 
 
