@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -15,6 +16,5 @@ def typeset(text: str) -> str:
     """A number of Python's in print: 1e-06 is 10⁻⁶."""
     number, _, power = text.partition("e")
     if power:
-        factor = "" if number in ("1", "+1", "-1") else "\N{MULTIPLICATION SIGN}"
-        number = f"{number.removesuffix('1') if not factor else number}{factor}10{str(int(power)).translate(_RAISED)}"
+        number = re.sub(r"^([+-]?)1×", r"\1", f"{number}×10{str(int(power)).translate(_RAISED)}")
     return number.replace("-", "\N{MINUS SIGN}")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from lib._numerals import decimals, typeset
 
+GAP = "\N{NO-BREAK SPACE}"
+
 
 def number(value: float, decimals: int | None = None, *, sign: bool = False) -> str:
     """A number with so many decimals, or with four digits that count.
@@ -25,10 +27,10 @@ def number(value: float, decimals: int | None = None, *, sign: bool = False) -> 
 def spread(interval: Sequence[float], *, sign: bool = False) -> str:
     """`1.2 to 3.4`, which no line breaks."""
     low, high = (number(end, decimals(*interval), sign=sign) for end in interval)
-    return f"{low}\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}{high}"
+    return f"{low}{GAP}to{GAP}{high}"
 
 
 def bounds(low: float | None, high: float | None) -> str:
     """`≥ 2`, `≤ 3`, both, or `= 2` where they are one."""
     pairs = [("=", low)] if low == high else [("≥", low), ("≤", high)]
-    return ", ".join(f"{sign}\N{NO-BREAK SPACE}{number(bound)}" for sign, bound in pairs if bound is not None)
+    return ", ".join(f"{sign}{GAP}{number(bound)}" for sign, bound in pairs if bound is not None)

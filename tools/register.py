@@ -21,10 +21,9 @@ from lib.figures import COLOURS, INK, _svg
 from tools import speed
 from tools.gate import results, stand, word
 from tools.notebooks import CLAIM
-from tools.numerals import number, spread
+from tools.numerals import GAP, number, spread
 
 Item = dict[str, Any]
-GAP = "\N{NO-BREAK SPACE}"
 SOURCE = ("The source is a Chinese article, 大语言模型原理基础与前沿：基于投影和正则化的方法 (*Large language models, "
           "foundations and frontiers: methods of projection and regularisation*); it came to us without author, date "
           "or address.")

@@ -7,9 +7,10 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from tools.numerals import GAP
+
 DESCRIPTION = ("How fast and how small the book's training is beside other libraries, measured in turn on one machine, "
                "and how time and memory grow.")
-GAP = "\N{NO-BREAK SPACE}"
 AXES = {"sentences": "examples", "max_length": "length, tokens", "rank": "rank of LoRA",
         "width": "width of the encoder"}
 TITLE = "# Speed and memory, measured"

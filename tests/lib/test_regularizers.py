@@ -356,11 +356,13 @@ def test_nuclear_factors_bounds_the_nuclear_norm_and_attains_it_when_balanced():
 def test_set_dropout_reaches_every_layer_and_the_attention():
     model, batch = TinyBert(p=0.0), bert_batch()
     del batch["labels"]
-    assert len(set_dropout(model, 0.4)) >= 1 + 3 * 2
-    assert all(m.p == 0.4 for m in model.modules() if isinstance(m, nn.Dropout))
+    layers = [name for name, m in model.named_modules() if isinstance(m, nn.Dropout)]
+    numbers = [name for name, m in model.named_modules() if hasattr(m, "dropout_prob")]  # transformers 4
+    assert sorted(set_dropout(model, 0.4)) == sorted(layers + numbers) and len(layers) == 1 + 3 * 2
+    assert all(model.get_submodule(name).p == 0.4 for name in layers)
     set_dropout(model, 0.0)
     attention = model.encoder.encoder.layer[0].attention.self
-    if hasattr(attention, "dropout_prob"):  # transformers 4
+    if numbers:
         attention.dropout_prob = 0.4
     else:
         attention.dropout.p = 0.4

@@ -226,7 +226,7 @@ def test_mixed_is_as_rare_as_its_level_says_where_nothing_is_there() -> None:
 
 def test_mixed_needs_both_at_the_corrected_level() -> None:
     t = stats.t.ppf([0.975, 1 - 0.025 / 3], 4)
-    clear, barely = (Effect(3.0, 3.0 / ((1 + a) * b), 4, 5) for a, b in ((0.1, t[1]), (0.1, t[0])))
+    barely, clear = (Effect(3.0, 3.0 / (1.1 * quantile), 4, 5) for quantile in t)
     other = Effect(-clear.difference, clear.error, 4, 5)
     assert verdict([clear, other, effect(-1, 3)], bound=0.1, direction=1).word == "mixed"
     assert verdict([barely, other, effect(-1, 3)], bound=0.1, direction=1).word == "inconclusive"
