@@ -29,7 +29,7 @@ WHY = """## Why ours costs what it costs
   products of a replaced layer would take less arithmetic, but the code would no longer be the equation that the book
   explains.
 
-What remains are the products of matrices, the same in every library. A loop cannot make them cheaper; bfloat16 can.
+What remains are the products of matrices, the same in every library.
 """
 
 
