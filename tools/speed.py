@@ -7,8 +7,6 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from tools.numerals import GAP
-
 DESCRIPTION = ("How fast and how small the book's training is beside other libraries, measured in turn on one machine, "
                "and how time and memory grow.")
 AXES = {"sentences": "examples", "max_length": "length, tokens", "rank": "rank of LoRA",
@@ -58,11 +56,11 @@ def page(found: Mapping[str, Any] | None) -> str:
         f"**Where.** {place['machine']}, {place['device']}; {place['when']}; commit `{place['commit'][:12]}`"
         f"{', changed since' if place['dirty'] else ''}; {versions}.", "",
         f"**The most this machine can do.** Products of matrices: {peaks['fp32_gflops']:.0f} GFLOP/s in float32; "
-        f"{bf16}.", "", "## All arms in one run", "", *compared(found["arms"], "full", "Accuracy"), "",
-        "Seconds are those of a clock on the wall. The processor's column has the same ratio for the time that the "
-        "process itself used, which other work on the machine disturbs less. Peak is that of the whole process; added "
-        "is what training added to it. The last column is the useful arithmetic in a second, as a share of the "
-        "machine's best product of matrices.", "",
+        f"{bf16}.", "", "## All arms in one run", "", *compared(found["arms"], "full", "Right"), "",
+        "Right is the accuracy on test sentences. The time is that of a clock on the wall. The column CPU has the same "
+        "ratio for the time that the process itself used, which other work on the machine disturbs less. Peak is that "
+        "of the whole process; added is what training added to it. The last column is the useful arithmetic in a "
+        "second, as a share of the machine's best product of matrices.", "",
         "## Targets", "", "Fixed before the runs, for equal accuracy.", "",
         "| Target | Asked | Found | Met? |", "|---|---:|---:|---|",
         *(f"| {row['claim']} | {row['least']:g} | {row['found']:.2f} | {'**met**' if row['met'] else '**not met**'} |"
@@ -88,13 +86,13 @@ def compared(found: Mapping[str, Any], first: str, accuracy: str) -> Iterable[st
     runs, head = found["runs"], f"{accuracy} | " if accuracy else ""
     yield f"Ratios are to *{runs[first]['what']}*: the median over rounds, and in brackets the least and the largest."
     yield ""
-    yield f"| Way | {head}Seconds | Ratio | Processor | Peak, MB | Added, MB | Of peak |"
+    yield f"| Way | {head}Time, s | Ratio | CPU | Peak, MB | Added, MB | Of peak |"
     yield f"|---|{'---:|' if accuracy else ''}---:|---:|---:|---:|---:|---:|"
     for name, run in runs.items():
         each = [a / b for a, b in zip(run["seconds"], runs[first]["seconds"], strict=True)]
         tested = f"{mean(run['accuracy']):.1%} | " if accuracy else ""
         yield (f"| {run['what']} | {tested}{median(run['seconds']):.1f} | {found['ratios'][name][first]:.2f} "
-               f"({min(each):.2f}{GAP}to{GAP}{max(each):.2f}) | {found['cpu_ratios'][name][first]:.2f} | "
+               f"({min(each):.2f}–{max(each):.2f}) | {found['cpu_ratios'][name][first]:.2f} | "
                f"{median(run['peak_mb']):.0f} | {median(run['growth_mb']):.0f} | {run['share_of_peak']:.0%} |")
 
 
