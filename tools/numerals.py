@@ -1,5 +1,5 @@
 """Numbers as the pages print them: true minus signs, thousands apart, powers of ten, as many decimals as the interval
-tells apart.
+tells apart; and the tables that hold them.
 """
 from __future__ import annotations
 
@@ -34,3 +34,8 @@ def bounds(low: float | None, high: float | None) -> str:
     """`≥ 2`, `≤ 3`, both, or `= 2` where they are one."""
     pairs = [("=", low)] if low == high else [("≥", low), ("≤", high)]
     return ", ".join(f"{sign}{GAP}{number(bound)}" for sign, bound in pairs if bound is not None)
+
+
+def stacked(*rows: str, kind: str = "") -> list[str]:
+    """A table that is a list on a phone (`tools/ext/typeset.py`)."""
+    return [":::{table}", f":class: {f'stack {kind}'.strip()}", "", *rows, ":::"]

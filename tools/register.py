@@ -21,7 +21,7 @@ from lib.figures import COLOURS, INK, _svg
 from tools import speed
 from tools.gate import results, stand, word
 from tools.notebooks import CLAIM
-from tools.numerals import GAP, number, spread
+from tools.numerals import GAP, number, spread, stacked
 
 Item = dict[str, Any]
 SOURCE = ("The source is a Chinese article, 大语言模型原理基础与前沿：基于投影和正则化的方法 (*Large language models, "
@@ -75,11 +75,6 @@ def titled(name: str, entry: Item, anchor: str, after: str = "") -> list[str]:
     if not entry.get("title"):
         raise ValueError(f"{name} must have a title, a few words that say what it is about")
     return ["", f"({make_id(anchor)})=", f"## {name}. {entry['title']}{after}", ""]
-
-
-def stacked(*rows: str, kind: str = "") -> list[str]:
-    """A table that is a list on a phone (`tools/ext/typeset.py`)."""
-    return [":::{table}", f":class: {f'stack {kind}'.strip()}", "", *rows, ":::"]
 
 
 def heading(notebook: NotebookNode) -> str:

@@ -15,8 +15,8 @@ from lib._numerals import decimals
 from tools import diagrams
 from tools.gate import results
 from tools.notebooks import CLAIM, cells, tags
-from tools.numerals import GAP, bounds, number, spread
-from tools.register import BRYSBAERT, heading, stacked
+from tools.numerals import GAP, bounds, number, spread, stacked
+from tools.register import BRYSBAERT, heading
 
 Item = dict[str, Any]
 DESCRIPTION = ("The run behind this copy of the book: when and on what machine it ran, how long it took, which "

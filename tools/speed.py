@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from tools.numerals import stacked
+
 DESCRIPTION = ("How fast and how small the book's training is beside other libraries, measured in turn on one machine, "
                "and how time and memory grow.")
 AXES = {"sentences": "examples", "max_length": "length, tokens", "rank": "rank of LoRA",
@@ -86,14 +88,16 @@ def compared(found: Mapping[str, Any], first: str, accuracy: str) -> Iterable[st
     runs, head = found["runs"], f"{accuracy} | " if accuracy else ""
     yield f"Ratios are to *{runs[first]['what']}*: the median over rounds, and in brackets the least and the largest."
     yield ""
-    yield f"| Way | {head}Time, s | Ratio | CPU | Peak, MB | Added, MB | Of peak |"
-    yield f"|---|{'---:|' if accuracy else ''}---:|---:|---:|---:|---:|---:|"
+    rows = [f"| Way | {head}Time, s | Ratio | CPU | Peak, MB | Added, MB | Of peak |",
+            f"|---|{'---:|' if accuracy else ''}---:|---:|---:|---:|---:|---:|"]
     for name, run in runs.items():
         each = [a / b for a, b in zip(run["seconds"], runs[first]["seconds"], strict=True)]
         tested = f"{mean(run['accuracy']):.1%} | " if accuracy else ""
-        yield (f"| {run['what']} | {tested}{median(run['seconds']):.1f} | {found['ratios'][name][first]:.2f} "
-               f"({min(each):.2f}–{max(each):.2f}) | {found['cpu_ratios'][name][first]:.2f} | "
-               f"{median(run['peak_mb']):.0f} | {median(run['growth_mb']):.0f} | {run['share_of_peak']:.0%} |")
+        rows.append(
+            f"| {run['what']} | {tested}{median(run['seconds']):.1f} | {found['ratios'][name][first]:.2f} "
+            f"({min(each):.2f}–{max(each):.2f}) | {found['cpu_ratios'][name][first]:.2f} | "
+            f"{median(run['peak_mb']):.0f} | {median(run['growth_mb']):.0f} | {run['share_of_peak']:.0%} |")
+    yield from stacked(*rows, kind="named")
 
 
 def growth(axis: str, law: Mapping[str, Any]) -> str:
