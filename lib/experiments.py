@@ -116,7 +116,7 @@ def sweep(
     if todo and not execute:
         raise LookupError(
             f"{store} lacks {len(todo)} of {len(grid)} runs of {question!r}, first {next(iter(todo.values()))}; "
-            "call sweep with execute=True; the book's runs are made by `make evidence`"
+            "call sweep with execute=True; in a chapter, set EVIDENCE = True or run `make evidence`"
         )
     if todo:
         code = commit(Path(store or ".").parent)

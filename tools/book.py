@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
         0, or 1 where the gate stays shut; nothing is staged then and the old site stays.
     """
     bands = published(root, settings)
-    jobs = {path.stem: Job(path, settings, bands.get(path.stem, {})) for path in chapters(root)}
+    jobs = {path.stem: Job(path, complete(path, settings), bands.get(path.stem, {})) for path in chapters(root)}
     chosen = [jobs[path.stem] for path in chapters(root, name)]
     say(f"execute {len(chosen)} of {len(jobs)} chapters, PROFILE={settings.profile} SEED={settings.seed}")
     runs = dict(zip([job.chapter.stem for job in chosen], execute(chosen), strict=True))
@@ -187,6 +188,11 @@ def evidence(root: Path, settings: Settings, name: str = "") -> int:
                 for problem in gate.sound(notebook, path.stem)]
     print("\n".join(problems), file=sys.stderr)
     return bool(problems)
+
+
+def complete(path: Path, settings: Settings) -> Settings:
+    """The settings of a chapter: in the full profile it makes the runs that nobody has committed."""
+    return replace(settings, evidence=settings.profile == "full" and declares(read(path), "EVIDENCE"))
 
 
 def declares(notebook: NotebookNode, parameter: str) -> bool:
