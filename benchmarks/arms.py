@@ -29,7 +29,6 @@ from lib.training import Plan, evaluator, fit
 
 BATCH = 16
 WARMUP = 0.1  # of the steps, then linearly to zero; the source's loop has a constant rate, Trainer's default no warm-up
-MULTIPLE = 8 if has_bf16(torch.device("cpu")) else 1  # of which a batch's width is one
 LORA_LAYERS = ("query", "value")
 
 
@@ -158,7 +157,8 @@ def trainer(task: Task, model: Any, **arguments: Any) -> Built:
 
 def tuned(task: Task, model: Any) -> Built:
     """Trainer with what makes it fast: bfloat16 where the processor has it, similar lengths together, no files."""
-    return trainer(task, model, bf16=has_bf16(torch.device("cpu")), train_sampling_strategy="group_by_length",
+    bf16 = has_bf16(torch.device("cpu"))  # on a processor Trainer refuses it unless told `use_cpu`
+    return trainer(task, model, bf16=bf16, use_cpu=True, train_sampling_strategy="group_by_length",
                    warmup_steps=WARMUP, save_strategy="no", logging_strategy="no", disable_tqdm=True)
 
 
@@ -207,7 +207,7 @@ def ours(task: Task, *, alter: Callable[[Classifier, Task], Any] = lambda model,
     lr = ARMS.get(task.job.arm, ARMS["full"]).lr
 
     def run() -> None:
-        data = encode(model.tokenizer, task.texts, task.labels, max_length=task.job.max_length, multiple=MULTIPLE)
+        data = encode(model.tokenizer, task.texts, task.labels, max_length=task.job.max_length)
         everything = model.get_input_embeddings().weight.requires_grad
         if everything:
             only_rows(model, chain(*data.ids))
@@ -236,8 +236,7 @@ def head_only(task: Task) -> Built:
     frozen, head = encoder(task), make_pipeline(Normalizer(), LogisticRegression())
 
     def features(texts: list[str]) -> Any:
-        return embed(frozen, encode(frozen.tokenizer, texts, [0] * len(texts), max_length=task.job.max_length,
-                                    multiple=MULTIPLE))
+        return embed(frozen, encode(frozen.tokenizer, texts, [0] * len(texts), max_length=task.job.max_length))
 
     return (lambda: head.fit(features(task.texts), task.labels),
             lambda: float(head.score(features(task.test_texts), task.test_labels)))

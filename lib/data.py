@@ -141,8 +141,6 @@ class Dataset:
         labels: (n,) classes from 0; or (n,) $P(class 1)$; or (n, classes) one distribution a text.
         pad: token id, from 0, that fills a row up to the width of its batch.
         cut: rows whose text was longer than allowed and lost its end.
-        multiple: the width of a batch is rounded up to a multiple of it, at least 1. With 8, bfloat16 and GPU kernels
-            are built for few shapes; with 1, which is faster in float32 on a CPU, there is the least padding.
 
     Raises:
         ValueError: an empty row, a label out of range, labels that differ in number or kind; batches of no rows.
@@ -152,14 +150,12 @@ class Dataset:
     labels: Sequence[int] | Sequence[float] | Sequence[Sequence[float]]
     pad: int = 0
     cut: tuple[int, ...] = ()
-    multiple: int = 8
 
     def __post_init__(self) -> None:
         if not all(self.ids):
             raise ValueError(
                 f"every row of ids must hold a token, got none in row {[*map(bool, self.ids)].index(False)}"
             )
-        _check.whole(1, multiple=self.multiple)
         if len(self.ids) != len(self.labels):
             raise ValueError(f"ids and labels must have one length, got {len(self.ids)} and {len(self.labels)}")
         try:
@@ -220,15 +216,14 @@ class Dataset:
     def collate(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
         """One batch: `input_ids` and `attention_mask` (batch, width), int64, and labels (batch,) or (batch, classes).
 
-        Its `rows` keep their order; the width is rounded up to a multiple of `multiple`. Labels are int64 if they are
-        classes and float32 if they are probabilities.
+        Its `rows` keep their order; the width is that of the longest. Labels are int64 if they are classes and float32
+        if they are probabilities.
         """
         if len(rows) == 0:
             raise ValueError("rows must not be empty")
         self._refuse_strange(rows)
         lengths = np.array([[len(self.ids[i])] for i in rows])
-        width = -(-lengths.max() // self.multiple) * self.multiple
-        mask = np.arange(width) < lengths  # not `ids != pad`: a text may hold the pad token
+        mask = np.arange(lengths.max()) < lengths  # not `ids != pad`: a text may hold the pad token
         ids = np.full(mask.shape, self.pad, dtype=np.int64)
         ids[mask] = [token for i in rows for token in self.ids[i]]
         labels = torch.tensor([self.labels[i] for i in rows], dtype=torch.float64)
@@ -247,12 +242,11 @@ class Dataset:
             np.asarray(self.labels)[list(rows)].tolist(),
             pad=self.pad,
             cut=tuple(new for new, old in enumerate(rows) if old in lost),
-            multiple=self.multiple,
         )
 
     def fingerprint(self) -> str:
         """sha256, in hexadecimal, of everything that training sees."""
-        return hashlib.sha256(json.dumps([self.ids, self.labels, self.pad, self.multiple]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([self.ids, self.labels, self.pad]).encode()).hexdigest()
 
 
 def encode(
@@ -261,7 +255,6 @@ def encode(
     labels: Sequence[int] | Sequence[float] | Sequence[Sequence[float]],
     *,
     max_length: int = 128,
-    multiple: int = 8,
 ) -> Dataset:
     """Texts and labels as a `Dataset`; texts longer than `max_length` lose their end, which is reported.
 
@@ -270,16 +263,13 @@ def encode(
         texts: not blank.
         labels: one a text: classes from 0, $P(class 1)$, or a distribution over classes.
         max_length: tokens, the special ones included; at least 8, at most 512 and what the tokenizer allows.
-        multiple: of which the width of a batch is one, at least 1, see `Dataset`.
 
     Raises:
         ValueError: no tokenizer, `max_length` out of range, no texts, a blank one, or labels that `Dataset` refuses.
     """
     if not hasattr(tokenizer, "model_max_length"):
         raise ValueError(f"tokenizer must be that of an encoder, encoder.tokenizer, got {type(tokenizer).__name__}")
-    step = max(multiple, 1)  # `Dataset` refuses a multiple below 1
-    most = min(512, tokenizer.model_max_length) // step * step  # batches are rounded up
-    _check.whole(8, most, max_length=max_length)
+    _check.whole(8, min(512, tokenizer.model_max_length), max_length=max_length)
     if isinstance(texts, str) or not len(texts):
         raise ValueError(f"texts must be a list of at least one text, got {texts!r}")
     for i, text in enumerate(texts):
@@ -292,4 +282,4 @@ def encode(
         for i, row in zip(cut, short, strict=True):
             ids[i] = row
         print(f"{len(cut)} of {len(ids)} texts were cut to {max_length} tokens")
-    return Dataset(ids, labels, pad=tokenizer.pad_token_id or 0, cut=cut, multiple=multiple)
+    return Dataset(ids, labels, pad=tokenizer.pad_token_id or 0, cut=cut)

@@ -249,13 +249,12 @@ def test_a_size_below_one_is_named(call: Any) -> None:
 
 
 @quick
-@given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=30), min_size=1, max_size=6),
-       st.sampled_from([1, 3, 8]))
-def test_a_batch_holds_each_row_then_padding(ids: list[list[int]], multiple: int) -> None:
+@given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=30), min_size=1, max_size=6))
+def test_a_batch_holds_each_row_then_padding(ids: list[list[int]]) -> None:
     every = range(len(ids))
-    batch = Dataset(ids, [0] * len(ids), pad=0, multiple=multiple).subset(every).collate(every)
+    batch = Dataset(ids, [0] * len(ids), pad=0).subset(every).collate(every)
     width = batch["input_ids"].shape[1]
-    assert width % multiple == 0 and width - multiple < max(map(len, ids)) <= width
+    assert width == max(map(len, ids))
     for row, filled, mask in zip(ids, batch["input_ids"].tolist(), batch["attention_mask"].tolist(), strict=True):
         assert filled == row + [0] * (width - len(row)) and mask == [1] * len(row) + [0] * (width - len(row))
     assert batch["input_ids"].dtype == batch["attention_mask"].dtype == torch.int64
@@ -320,8 +319,6 @@ def test_a_row_without_tokens_and_a_batch_without_rows_are_named() -> None:
         Dataset([[1], []], [0, 1])
     with pytest.raises(ValueError, match="rows must not be empty"):
         rows_of([3]).collate([])
-    with pytest.raises(ValueError, match="multiple must be a whole number of at least 1, got 0"):
-        Dataset([[1]], [0], multiple=0)
 
 
 def test_a_fingerprint_is_of_the_content() -> None:
@@ -333,9 +330,8 @@ def test_a_fingerprint_is_of_the_content() -> None:
         Dataset([[1, 2], [3]], [1, 0]),
         Dataset([[1, 2], [3]], [0.0, 1.0]),
         Dataset([[1, 2], [3]], [0, 1], pad=4),
-        Dataset([[1, 2], [3]], [0, 1], multiple=1),  # another width draws another dropout mask
     ]
-    assert len({d.fingerprint() for d in [base, *others]}) == 7
+    assert len({d.fingerprint() for d in [base, *others]}) == 6
 
 
 def test_a_subset_is_the_rows_asked_for() -> None:
@@ -409,7 +405,7 @@ def test_texts_that_cannot_be_encoded_are_named(texts: Any, labels: list, messag
 
 
 @pytest.mark.parametrize(
-    "limit, max_length, most", [(512, 7, 512), (512, 513, 512), (10**30, 513, 512), (250, 249, 248)]
+    "limit, max_length, most", [(512, 7, 512), (512, 513, 512), (10**30, 513, 512), (250, 251, 250)]
 )
 def test_a_length_outside_the_range_is_named(
     limit: int, max_length: int, most: int, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
