@@ -13,6 +13,7 @@ DESCRIPTION = ("How fast and how small the book's training is beside other libra
                "and how time and memory grow.")
 AXES = {"sentences": "examples", "max_length": "length, tokens", "rank": "rank of LoRA",
         "width": "width of the encoder"}
+JOINER = "\N{WORD JOINER}"  # no line ends after the dash before it
 TITLE = "# Speed and memory, measured"
 WHY = """## Why ours costs what it costs
 
@@ -94,7 +95,7 @@ def compared(found: Mapping[str, Any], first: str, accuracy: str) -> Iterable[st
         tested = f"{mean(run['accuracy']):.1%} | " if accuracy else ""
         rows.append(
             f"| {run['what']} | {tested}{median(run['seconds']):.1f} | {found['ratios'][name][first]:.2f} "
-            f"({min(each):.2f}–{max(each):.2f}) | {found['cpu_ratios'][name][first]:.2f} | "
+            f"({min(each):.2f}–{JOINER}{max(each):.2f}) | {found['cpu_ratios'][name][first]:.2f} | "
             f"{median(run['peak_mb']):.0f} | {median(run['growth_mb']):.0f} | {run['share_of_peak']:.0%} |")
     yield from stacked(*rows, kind="named")
 
