@@ -132,7 +132,7 @@ def run_with_kills(method: str, checkpoint: Path, wanted: int, tamper: bool) -> 
         if tamper:
             state = torch.load(checkpoint, weights_only=True)
             weight = state["model"]["query.weight"]
-            weight[0, 0] = torch.nextafter(weight[0, 0], torch.tensor(9.0))
+            weight[0, 0] *= 1 + torch.finfo(torch.bfloat16).eps
             save_checkpoint(checkpoint, state)
 
 

@@ -42,7 +42,7 @@ def test_killed_run_ends_with_the_same_bits(method: str, tmp_path: Path, runs: R
 
 
 def test_kill_test_can_fail(tmp_path: Path, runs: Runs) -> None:
-    """Negative control: a checkpoint whose weights moved by one bit ends elsewhere."""
+    """Negative control: a checkpoint one weight of which moved by the last bit of bfloat16 ends elsewhere."""
     straight, moved, _ = runs("plain", tmp_path, 1, tamper=True)
     assert moved.split()[0] == straight.split()[0] and moved != straight
 
