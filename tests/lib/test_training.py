@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -211,6 +211,7 @@ HISTORIES = st.lists(st.fixed_dictionaries({}, optional={"accuracy": st.integers
 
 
 @given(HISTORIES, st.integers(1, 4))
+@example([{"accuracy": 5}, {"accuracy": 1}, {"accuracy": 2}], 1)  # better than the last, not than the best
 def test_patience_agrees_with_a_counter(history: list[dict[str, float]], evaluations: int) -> None:
     if history and not any(history):
         with pytest.raises(ValueError, match=r"metric must be one of \[\], got 'accuracy'"):
