@@ -184,7 +184,7 @@ class _Run:
         environment = os.environ | threads | {
             "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH, "PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false",
             "MALLOC_MMAP_THRESHOLD_": "1048576",  # so that glibc gives the room of a freed tensor back
-            "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",  # a kernel for each width of a batch: 1024 of them fill 400 MB
+            "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",  # kernels, one for each width of a batch; 1024 cost 400 MB
             "CUBLAS_WORKSPACE_CONFIG": ":4096:8", "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PATH": "",
             "PYTHONPATH": str(self.root)}
         if self.job.settings.device == "cpu":

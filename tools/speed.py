@@ -21,15 +21,12 @@ WHY = """## Why ours costs what it costs
   of its rows. The others get no gradient, so without weight decay Adam leaves them where they are. `only_rows` takes
   them away from the optimizer: no gradient, no moments, no update. The weights at the end are the same; a test holds
   them side by side. With weight decay or an L2 penalty the result would differ, so it is not used there.
-- **Little padding.** Batches hold sentences of similar length and are as wide as the longest of them. Widths in
-  multiples of eight, often advised for bfloat16, cost more time than they saved on a processor that has it.
+- **Little padding.** Batches hold sentences of similar length and are as wide as the longest of them.
 - **Each sentence is tokenised once**, the optimizer is torch's fused one, and the encoder has no pooler.
 - **A frozen encoder reads each sentence once**, shortest first, without a gradient.
 - **LoRA forms the whole gradient of the two weights it corrects** and then projects it onto its factors. The two thin
   products of a replaced layer would take less arithmetic, but the code would no longer be the equation that the book
   explains.
-
-What remains are the products of matrices, the same in every library.
 """
 
 
