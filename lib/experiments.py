@@ -90,7 +90,8 @@ def sweep(
         run: a pure function of its spec; returns by name a number, or a list of numbers (one per item).
         grid: what to run, from `product`.
         question: names the experiment, in the store and in the terminal; not blank.
-        store: JSON file of runs, with the commit, machine, device, threads and versions of each; None keeps nothing.
+        store: JSON file of runs, with the commit, machine, device, whether that has bfloat16, threads and versions of
+            each; None keeps nothing.
         execute: False only reads.
 
     Returns:

@@ -107,9 +107,14 @@ def save_run(path: Path, key: str, run: Json, provenance: Json) -> None:
 
 
 def place() -> Json:
-    """Machine, device, threads and versions of this process, which is the one that runs."""
+    """Machine, device, whether that has bfloat16, threads and versions of this process, which is the one that runs."""
     torch = sys.modules.get("torch")  # asked, not imported: did this process use it, and how?
     gpu = torch is not None and torch.cuda.is_initialized()
+    bf16 = False
+    if torch:
+        from lib.host import has_bf16  # it imports torch
+
+        bf16 = has_bf16(torch.device("cuda" if gpu else "cpu"))
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -121,6 +126,7 @@ def place() -> Json:
             continue
     return {
         "device": f"cuda ({torch.cuda.get_device_name()})" if torch and gpu else "cpu",
+        "bf16": bf16,
         "machine": (names or [platform.processor() or platform.machine()])[0],
         "threads": torch.get_num_threads() if torch else int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
         "versions": versions,

@@ -18,7 +18,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from lib import experiments, store
+from lib import experiments, host, store
 from lib.experiments import Row, cached, per_seed, product, sweep
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +97,12 @@ def test_a_normal_build_only_reads_and_names_what_is_missing(tmp_path: Path) -> 
     assert len(calls) == 5
     with pytest.raises(ValueError, match="store must be a file"):
         sweep(noisy, GRID, question="q", execute=False)
+
+
+@pytest.mark.parametrize("answer", [False, True])
+def test_a_run_says_whether_its_machine_multiplies_bfloat16(monkeypatch: pytest.MonkeyPatch, answer: bool) -> None:
+    monkeypatch.setattr(host, "has_bf16", lambda device: answer)
+    assert store.place()["bf16"] is answer
 
 
 def test_every_run_says_when_where_and_at_which_commit(tmp_path: Path) -> None:
