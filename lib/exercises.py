@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lib.figures import Verdict, verdict
 
@@ -30,44 +32,72 @@ def checker(
     """
 
     def check(answer: Answer) -> Verdict:
-        got = []
+        got: list[Any] = []
         for arguments, _ in cases:
             try:
-                got.append(answer(*arguments))
+                got.append(answer(*deepcopy(arguments)))  # an answer may work in place
             except Exception as error:  # the learner's code may raise anything, and the notebook goes on
                 return verdict(False, f"your function raised {type(error).__name__}: {error}")
             if got[-1] is None:
-                return verdict(False, "your function returns nothing yet")
+                where = f"for {_shown(arguments)} " * (len(got) > 1)
+                return verdict(False, f"{where}your function returns nothing yet")
         right = [_same(result, expected, tolerance) for result, (_, expected) in zip(got, cases, strict=True)]
         if all(right):
             return verdict(True, praise)
         for hint, mistake in mistakes.items():
-            if all(
-                _same(result, mistake(*arguments), tolerance) for result, (arguments, _) in zip(got, cases, strict=True)
-            ):
+            if all(_made(mistake, result, case[0], tolerance) for result, case in zip(got, cases, strict=True)):
                 return verdict(False, hint)
         first = right.index(False)
+        arguments, expected = cases[first]
         return verdict(
             False,
-            f"for {_shown(cases[first][0])} your function gives `{_shown(got[first])}`, "
-            f"expected `{_shown(cases[first][1])}`",
+            f"for {_shown(arguments)} your function gives `{_shown(got[first])}`, expected `{_shown(expected)}`"
+            f"{_apart(got[first], expected)}",
         )
 
     return check
 
 
+def _made(mistake: Answer, result: Any, arguments: tuple[Any, ...], tolerance: float) -> bool:
+    """Whether `result` is what the mistake gives; one that cannot be made with these arguments was not."""
+    try:
+        return _same(result, mistake(*deepcopy(arguments)), tolerance)
+    except Exception:  # its helpers may bear names that the learner has given to something else
+        return False
+
+
+def _numbers(value: Any) -> NDArray[np.float64]:
+    """A result as numbers; TypeError for text and for complex numbers."""
+    array = np.asarray(value.detach() if hasattr(value, "detach") else value)
+    if array.dtype.kind in "USc":
+        raise TypeError("not a number")
+    return array.astype(np.float64)
+
+
 def _same(a: Any, b: Any, tolerance: float) -> bool:
     """Whether two results have one shape and differ by no more than `tolerance` anywhere."""
     try:
-        a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError):
+        a, b = _numbers(a), _numbers(b)
+    except Exception:  # a learner's result can be any object
         return False
     return a.shape == b.shape and bool(np.allclose(a, b, atol=tolerance, rtol=0))
+
+
+def _apart(a: Any, b: Any) -> str:
+    """How far two results are apart that `_shown` shows alike."""
+    if _shown(a) != _shown(b):
+        return ""
+    try:
+        return f" with other numbers: the largest difference is {np.abs(_numbers(a) - _numbers(b)).max():.2g}"
+    except Exception:  # no numbers
+        return ", numbers and not text"
 
 
 def _shown(value: Any) -> str:
     """A short text for a case: matrices and long vectors by their shape."""
     if isinstance(value, tuple):
         return f"({', '.join(map(_shown, value))})"
-    shape = getattr(value, "shape", ())
-    return f"an array of shape {tuple(shape)}" if len(shape) > 1 or sum(shape) > 8 else f"{value}"
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and (len(shape) > 1 or sum(shape) > 8):
+        return f"an array of shape {tuple(shape)}"
+    return f"{value}"

@@ -6,6 +6,7 @@ import json
 import re
 import runpy
 from collections import Counter
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,39 @@ def test_stub_is_told_not_yet_and_solution_passes(chapter: Path, capsys: pytest.
         capsys.readouterr()
         exec(solution, scope)
         assert "Correct" in capsys.readouterr().out
+
+
+def spoil(argument: Any) -> None:
+    """Overwrite what an answer may overwrite."""
+    if isinstance(argument, list):
+        argument.clear()
+    elif getattr(argument, "shape", ()):
+        argument[...] = 0
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_an_answer_that_works_in_place_is_right_and_harms_no_later_one(chapter: Path) -> None:
+    scope = namespace(chapter)
+    for solution in cells(chapter, "solution"):
+        exec(solution, scope)
+    for stub in cells(chapter, "exercise"):
+        name, checker = re.findall(r"def (\w+)|(check_\w+)\(", stub)
+        honest, check = scope[name[0]], scope[checker[1]]
+
+        def spoiling(*arguments: Any, honest: Any = honest) -> Any:
+            result = deepcopy(honest(*arguments))
+            for argument in arguments:
+                spoil(argument)
+            return result
+
+        assert check(spoiling) and check(honest)
+
+
+def test_a_name_that_the_learner_takes_harms_no_checker() -> None:
+    scope = namespace(next(path for path in CHAPTERS if path.stem.startswith("05")))
+    scope["truncate"] = lambda W: W  # the checker's mistakes call it with a rank
+    verdict = scope["check_tail_step"](lambda W, r, eta, lam: W)
+    assert not verdict and "largest difference" in verdict.message
 
 
 WRONG = [  # each chapter's stand in wrong/chNN.py

@@ -25,6 +25,12 @@ def by_columns(A, k):
     return centred @ V @ V.T + A.mean(0)
 
 
+def by_rows(A, k):
+    centred = A - A.mean(0)
+    V = np.linalg.svd(centred)[2][:k]
+    return centred @ V.T @ V + A.mean(0)
+
+
 def some_fit(Z, y):
     return np.concatenate([np.linalg.inv(Z[:, : len(y)]) @ y, np.zeros(Z.shape[1] - len(y))])
 
@@ -51,9 +57,13 @@ WRONG = [
     ("check_bag", lambda x, mask: (x.T * mask).T.sum(1) / mask.sum(), "which are the rows"),
     ("check_bag", lambda x, mask: x.sum(0) / len(x), "padding does not count"),
     ("check_bag", lambda x, mask: x[mask == 1].sum(0) / len(mask), "number of tokens"),
+    ("check_bag", lambda x, mask: x[: mask.sum()].mean(0), "expected"),
+    ("check_bag", lambda x, mask: (x * mask[:, None]).sum(0) / x.shape[1], "expected"),
+    ("check_project", lambda A, k: by_rows(A, 2), "largest difference"),
+    ("check_kept", lambda t: (t.sum() - np.trace(t)) / np.trace(t) / 2, "expected"),
     ("check_kept", lambda t: t.mean() * len(t) / np.trace(t), "leave the diagonal out"),
-    ("check_kept", lambda t: np.trace(t) / len(t) - (t.sum() - np.trace(t)) / 6, "a share"),
-    ("check_kept", lambda t: np.mean((t.sum(0) / np.diag(t) - 1) / 2), "not one for each column"),
-    ("check_kept", lambda t: np.mean((t.sum(1) / np.diag(t) - 1) / 2), "not one for each row"),
-    ("check_kept", lambda t: 2 * np.trace(t) / (t.sum() - np.trace(t)), "turned over"),
+    ("check_kept", lambda t: np.trace(t) / len(t) - (t.sum() - np.trace(t)) / len(t) / (len(t) - 1), "a share"),
+    ("check_kept", lambda t: np.mean((t.sum(0) / np.diag(t) - 1) / (len(t) - 1)), "not one for each column"),
+    ("check_kept", lambda t: np.mean((t.sum(1) / np.diag(t) - 1) / (len(t) - 1)), "not one for each row"),
+    ("check_kept", lambda t: (len(t) - 1) * np.trace(t) / (t.sum() - np.trace(t)), "turned over"),
 ]

@@ -7,6 +7,32 @@ def kept_at_the_end(scores, wait):
     return len(scores) - 1
 
 
+def never_reset(scores, wait):
+    best, worse = 0, 0
+    for i, score in enumerate(scores):
+        best, worse = (i, worse) if score > scores[best] else (best, worse + (i > 0))
+        if worse == wait:
+            break
+    return best
+
+
+def ties_win(scores, wait):
+    best = 0
+    for i, score in enumerate(scores):
+        if score >= scores[best]:
+            best = i
+        elif i - best == wait:
+            break
+    return best
+
+
+def emptied(scores, wait):
+    best = scores.pop(0)
+    while scores:
+        best = max(best, scores.pop(0))
+    return best
+
+
 def first_fall(scores, wait):
     falls = np.flatnonzero(np.diff(scores) <= 0)
     return falls[0] if len(falls) else len(scores) - 1
@@ -25,6 +51,16 @@ WRONG = [
     ("check_kept", first_fall, "one too early"),
     ("check_kept", lambda scores, wait: scores.index(max(scores)), "had stopped before"),
     ("check_kept", kept_at_the_end, "not the last"),
+    ("check_kept", lambda scores, wait: int(np.argmax(scores[: wait + 1])), "expected"),
+    ("check_kept", never_reset, "expected"),
+    ("check_kept", ties_win, "expected"),
+    ("check_kept", emptied, "expected"),
+    ("check_rate", lambda rates, dev: rates[dev[:, -1].argmax()], "expected"),
+    ("check_rate", lambda rates, dev: rates[dev.mean(axis=1).argmin()], "expected"),
+    ("check_rate", lambda rates, dev: rates[np.median(dev, axis=1).argmax()], "expected"),
+    ("check_rate", lambda rates, dev: str(rates[dev.mean(axis=1).argmax()]), "numbers and not text"),
+    ("check_perplexity", lambda log_p: np.exp(-np.mean(log_p)) + 3j, "expected"),
+    ("check_doublings", lambda a, b, low, high, n, m: abs(a - b) / (high - low) * np.log2(m / n), "expected"),
     ("check_doublings", lambda a, b, low, high, few, many: (a - b) / (high - low), "one doubling buys"),
     ("check_doublings", lambda a, b, low, high, n, m: m / n * (a - b) / (high - low), "not their ratio"),
     ("check_doublings", lambda a, b, low, high, n, m: np.log10(m / n) * (a - b) / (high - low), "not ten"),

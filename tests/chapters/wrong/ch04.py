@@ -13,6 +13,17 @@ def by_probability(z):
         return -np.log(1 / (1 + np.exp(-z)))
 
 
+def symmetric_or_slanted(P):
+    return (2 if np.allclose(P @ P, P) else 0) if np.allclose(P, P.T) else 1
+
+
+def by_eigenvalues(P):
+    values = np.linalg.eigvals(P)
+    if np.allclose(values * values, values):
+        return 2 if np.allclose(P, P.T) else 1
+    return 0
+
+
 def orthogonal_matrix(P):
     if np.allclose(P.T @ P, np.eye(len(P))):
         return 2
@@ -29,12 +40,16 @@ WRONG = [
     ("check_decay_step", lambda t, g, eta, lam: t - eta * g - lam * t, "multiplied by the learning rate"),
     ("check_decay_step", lambda t, g, eta, lam: t - eta * (g - lam * t), "sign of the decay is turned"),
     ("check_decay_step", lambda t, g, eta, lam: (t - eta * g) * (1 - eta * lam), "the gradient as well"),
+    ("check_softmax_hessian", lambda p: np.diag(p) - p @ p.T, "largest difference"),
+    ("check_softmax_hessian", lambda p: np.ndarray, "expected"),
     ("check_softmax_hessian", lambda p: np.diag(p - p**2), "only the diagonal"),
     ("check_softmax_hessian", lambda p: p[:, None] * p - np.diag(p), "the loss is convex"),
-    ("check_softmax_hessian", lambda p: np.eye(3) - p, "the first p, is missing"),
-    ("check_softmax_hessian", lambda p: np.eye(3) * p - p * p, "broadcasting"),
+    ("check_softmax_hessian", lambda p: np.eye(len(p)) - p, "the first p, is missing"),
+    ("check_softmax_hessian", lambda p: np.eye(len(p)) * p - p * p, "broadcasting"),
     ("check_projection_kind", lambda P: 1 + int(np.array_equal(P, P.T)), "symmetric is not enough"),
     ("check_projection_kind", lambda P: 2 if np.allclose(P @ P, P) else 0, "idempotent alone"),
+    ("check_projection_kind", symmetric_or_slanted, "expected"),
+    ("check_projection_kind", by_eigenvalues, "expected"),
     ("check_projection_kind", orthogonal_matrix, "not an orthogonal one"),
     ("check_projection_kind", lambda P: np.allclose(P @ P, P), "whether it is symmetric"),
     ("check_projection_kind", lambda P: "orthogonal", "expected"),

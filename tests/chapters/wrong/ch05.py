@@ -11,6 +11,10 @@ def norm_share(s, share):
     return next(r for r, k in enumerate(kept, start=1) if k >= share)
 
 
+def columns(W, rank, eta, lam):
+    return torch.cat([W[:, :rank], (1 - eta * lam) * W[:, rank:]], 1)
+
+
 WRONG = [
     ("check_head_size", lambda d, c, k: (k or d) * c + c + 2 * d + (d * k if k else 0), "it is k wide"),
     ("check_head_size", lambda d, c, k: (d * k if k else 0) + (k or d) * c + c, "a scale and a shift"),
@@ -18,8 +22,12 @@ WRONG = [
     ("check_head_size", lambda d, c, k: (k or d) * (c + 2) + c + ((d + 1) * k if k else 0), "has no bias"),
     ("check_head_size", lambda d, c, k: d + c, "expected"),
     ("check_bce_gradient", lambda z, y: torch.sigmoid(z) - y, "divides each entry by N"),
-    ("check_bce_gradient", lambda z, y: (y - torch.sigmoid(z)) / 3, "sign is turned"),
+    ("check_bce_gradient", lambda z, y: (y - torch.sigmoid(z)) / len(z), "sign is turned"),
     ("check_bce_gradient", lambda z, y: (z.sigmoid() - y).mean(), "one entry for each sentence"),
+    ("check_bce_gradient", lambda z, y: (torch.sigmoid(z) - y) / 3, "expected"),
+    ("check_head_size", lambda d, c, k: k and d * k + 2 * k + (k + 1) * c, "returns nothing yet"),
+    ("check_tail_step", lambda W, r, eta, lam: W - eta * (W - truncate(W, r)), "lambda is missing"),
+    ("check_tail_step", columns, "largest difference"),
     ("check_tail_step", lambda W, r, eta, lam: (1 - lam) * W + lam * truncate(W, r), "multiply by eta"),
     ("check_tail_step", lambda W, r, eta, lam: W - eta * lam * truncate(W, r), "the other way round"),
     ("check_tail_step", lambda W, r, eta, lam: W - eta * lam * W, "plain L2"),
@@ -28,6 +36,9 @@ WRONG = [
     ("check_rank_for", lambda s, share: int(np.argmax(np.cumsum(s) / s.sum() >= share)) + 1, "square"),
     ("check_rank_for", lambda s, share: int(np.argmax(np.cumsum(s**2) / (s**2).sum() >= share)), "rank at one"),
     ("check_rank_for", norm_share, "not of the norm"),
+    ("check_rank_for", lambda s, share: int(np.ceil(share * len(s))), "expected"),
+    ("check_anchored", lambda W, W0, r, lam: lam * (truncate(W - W0, r) - (W - W0)), "sign is turned"),
+    ("check_anchored", lambda W, W0, r, lam: lam * (W - W0 - truncate(W - W0, 2)), "largest difference"),
     ("check_anchored", lambda W, W0, r, lam: W - W0 - truncate(W - W0, r), "times lambda"),
     ("check_anchored", lambda W, W0, r, lam: 2 * lam * (W - W0 - truncate(W - W0, r)), "cancels the two"),
     ("check_anchored", lambda W, W0, r, lam: lam * (W - truncate(W, r)), "subtract W0"),

@@ -25,6 +25,11 @@ def summed_gaps(sure, right, bins):
     return np.abs(np.bincount(place, weights=sure - right)).sum()
 
 
+def sure_alone(sure, right, bins):
+    place = (sure * bins).astype(int)
+    return sum(abs((sure - right)[place == p].sum()) for p in np.unique(place)) / len(sure)
+
+
 def softmax(z):
     return np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
 
@@ -61,6 +66,8 @@ WRONG = [
     ("check_ece", lambda sure, right, bins: abs(sure.mean() - right.mean()), "in one bin"),
     ("check_ece", summed_gaps, "not their number"),
     ("check_ece", bins_alike, "its share of the answers"),
+    ("check_ece", sure_alone, "expected"),
+    ("check_padding", lambda lengths, width: round(1 - np.mean(lengths) / width, 2), "expected"),
     ("check_slope", cold_softmax, "at z / T, too"),
     ("check_slope", lambda z, y, T: no_inner(z, y, T) / T, "the square of T"),
     ("check_slope", no_inner, "inner derivative"),
