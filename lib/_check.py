@@ -51,8 +51,10 @@ def rises(metric: str | None) -> None:
 
 
 def recorded(metric: str, history: Sequence[Mapping[str, float]]) -> list[float]:
-    """The values of `metric` in the records that have it; ValueError where there are records and none has it."""
+    """The values of `metric` in the records that have it; ValueError where none of them has it or one is nan."""
     seen = [record[metric] for record in history if metric in record]
     if history and not seen:
         raise ValueError(f"metric must be one of {sorted(set().union(*history))}, got {metric!r}")
+    if any(value != value for value in seen):
+        raise ValueError(f"{metric} must be a number in each record that has it, got nan")
     return seen

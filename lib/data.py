@@ -205,7 +205,8 @@ class Dataset:
 
     def _refuse_strange(self, rows: Sequence[int]) -> None:
         for row in rows:
-            if isinstance(row, bool | np.bool_) or not 0 <= row < len(self):
+            truth = isinstance(row, bool | np.bool_) or getattr(row, "dtype", None) == torch.bool
+            if truth or not 0 <= row < len(self):
                 raise ValueError(f"rows must be numbers between 0 and {len(self) - 1}, got {row}")
 
     def _cut(self, rows: np.ndarray, size: int) -> list[list[int]]:
@@ -235,6 +236,7 @@ class Dataset:
 
     def subset(self, rows: Sequence[int]) -> Dataset:
         """The `rows` asked for, by number from 0, in that order."""
+        rows = list(rows)
         self._refuse_strange(rows)
         lost = set(self.cut)
         return Dataset(
@@ -270,7 +272,8 @@ def encode(
     if not hasattr(tokenizer, "model_max_length"):
         raise ValueError(f"tokenizer must be that of an encoder, encoder.tokenizer, got {type(tokenizer).__name__}")
     _check.whole(8, min(512, tokenizer.model_max_length), max_length=max_length)
-    if isinstance(texts, str) or not len(texts):
+    texts = texts if isinstance(texts, str) else list(texts)  # of a pandas column, by place and not by label
+    if isinstance(texts, str) or not texts:
         raise ValueError(f"texts must be a list of at least one text, got {texts!r}")
     for i, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,8 @@ class Classifier(Pooled):
                  projection: int | None = None, dropout: float = 0.1, one_logit: bool = False, seed: int = 0) -> None:
         super().__init__(_module(encoder), pooling)
         width = self.encoder.config.hidden_size
-        listed = [] if isinstance(labels, str) or not isinstance(labels, Iterable) else labels
+        ordered = hasattr(labels, "__getitem__") and not isinstance(labels, str)  # a set has no order
+        listed = list(labels) if ordered else []
         self.labels = [v.item() if isinstance(v, np.generic) else v for v in listed]  # as JSON holds them
         if not all(isinstance(v, str | int) for v in self.labels) or not 2 <= len(set(self.labels)) == len(self.labels):
             raise ValueError("labels must hold at least two classes, text or whole numbers, each once, "
@@ -171,8 +172,9 @@ class Classifier(Pooled):
             _check.whole(1, width, projection=projection)
         _check.rate(dropout=dropout)
         self.tokenizer = encoder.tokenizer
-        self.settings = {"labels": self.labels, "pooling": pooling.__name__, "projection": projection,
-                         "dropout": dropout, "one_logit": one_logit}
+        self.settings = {"labels": self.labels, "pooling": pooling.__name__,
+                         "projection": projection and int(projection), "dropout": float(dropout),
+                         "one_logit": bool(one_logit)}
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.projection = nn.Linear(width, projection, bias=False) if projection else nn.Identity()
@@ -189,25 +191,29 @@ class Classifier(Pooled):
         pooled = super().forward(input_ids, attention_mask, inputs_embeds)
         return self.classifier(self.dropout(self.norm(self.projection(pooled))))
 
-    def probabilities(self, texts: Sequence[str], *, batch_size: int | None = None) -> np.ndarray:
+    def probabilities(self, texts: Sequence[str], *, batch_size: int | None = None,
+                      max_length: int = 128) -> np.ndarray:
         """Probability of each class for each text, `(len(texts), C)`, float64; rows sum to 1.
 
         Args:
             texts: a list, none of them blank.
             batch_size: texts at a time, at least 1; if not given, 64, on a GPU 512.
+            max_length: tokens that are read of a text, as in `encode`; give what the model was trained with.
 
         Raises:
-            ValueError: no texts or a blank one.
+            ValueError: no texts or a blank one, or a number out of range.
         """
-        data = encode(self.tokenizer, texts, [0] * len(texts))
+        data = encode(self.tokenizer, texts, [0] * len(texts), max_length=max_length)
         logits = predict_logits(self, data, batch_size=batch_size).double()
         if logits.shape[1] == 1:  # one Bernoulli logit z is the pair (0, z)
             logits = torch.cat([torch.zeros_like(logits), logits], 1)
         return logits.softmax(1).numpy()
 
-    def predict(self, texts: Sequence[str], *, batch_size: int | None = None) -> list[str | int]:
-        """The most probable label of each text; arguments as in `probabilities`: `texts`, `batch_size` at least 1."""
-        return [self.labels[i] for i in self.probabilities(texts, batch_size=batch_size).argmax(1)]
+    def predict(self, texts: Sequence[str], *, batch_size: int | None = None,
+                max_length: int = 128) -> list[str | int]:
+        """The most probable label of each text; `texts`, `batch_size`, `max_length` (tokens) as in `probabilities`."""
+        rows = self.probabilities(texts, batch_size=batch_size, max_length=max_length)
+        return [self.labels[i] for i in rows.argmax(1)]
 
 
 def embed(encoder: Encoder, data: Dataset, *, pooling: Pooling = mean_pool,
@@ -288,7 +294,8 @@ def save(model: Classifier, folder: str | Path) -> None:
         save_file(state, scratch / "model.safetensors")
         model.encoder.config.save_pretrained(scratch)
         model.tokenizer.save_pretrained(scratch)
-        (scratch / "head.json").write_text(json.dumps(model.settings, indent=1))
+        head = {**model.settings, "sha256": sha256(scratch / "model.safetensors")}
+        (scratch / "head.json").write_text(json.dumps(head, indent=1))
         if folder.exists():
             os.replace(folder, before)
         os.replace(scratch, folder)
@@ -312,6 +319,9 @@ def load(folder: str | Path) -> Classifier:
     folder = Path(folder)
     try:
         settings = json.loads((folder / "head.json").read_text())
+        wanted, found = settings.pop("sha256", None), sha256(folder / "model.safetensors")
+        if found != wanted:
+            raise OSError(f"its weights have sha256 {found}, expected {wanted}")
         state = load_file(folder / "model.safetensors")
     except (OSError, json.JSONDecodeError, SafetensorError) as error:
         raise ValueError(f"{folder} holds no whole classifier as save(model, folder) writes it: {error}") from error
@@ -321,6 +331,8 @@ def load(folder: str | Path) -> Classifier:
         raise ValueError(f"{folder} lacks its tokenizer's words: it holds none of {', '.join(words)}")
     model = _skeleton(AutoConfig.from_pretrained(folder), tokenizer, settings)
     _check_layout(state, model, str(folder))
+    for name, value in model.state_dict(keep_vars=True).items():
+        value.data = value.data.to(state[name].dtype)  # in the precision that was saved
     model.load_state_dict(state)
     return model.eval()
 

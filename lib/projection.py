@@ -8,6 +8,7 @@ Shapes: W is a weight as `nn.Linear` holds it, (m, n) for n inputs and m outputs
 """
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -209,18 +210,22 @@ class Rows(nn.Module):
         if embedding.max_norm is not None or embedding.scale_grad_by_freq:
             raise ValueError(f"embedding must have neither max_norm nor scale_grad_by_freq, got {embedding}")
         W, self.padding = embedding.weight, embedding.padding_idx
-        rows = sorted(set(tokens) - {self.padding})  # torch gives the padding's row no gradient either
+        try:
+            found = {operator.index(token) for token in tokens}  # a tensor's numbers, too
+        except TypeError:
+            raise ValueError(f"tokens must be ids, such as itertools.chain(*data.ids), got {tokens!r}") from None
+        rows = sorted(found - {self.padding})  # torch gives the padding's row no gradient either
         if not rows or rows[0] < 0 or rows[-1] >= len(W):
             raise ValueError(f"tokens must be one or more ids from 0 to {len(W) - 1}, got {rows[:1]} to {rows[-1:]}")
         self.register_buffer("table", W.detach())
         self.register_buffer("rows", torch.tensor(rows, device=W.device))
         self.register_buffer("place", torch.full((len(W),), -1, device=W.device))
         self.place[self.rows] = torch.arange(len(rows), device=W.device)
-        self.R = nn.Parameter(self.table[self.rows], requires_grad=W.requires_grad)
+        self.R = nn.Embedding.from_pretrained(self.table[self.rows], freeze=not W.requires_grad)
 
     def forward(self, tokens: Tensor) -> Tensor:
         place = self.place[tokens].unsqueeze(-1)
-        R = F.embedding(place.squeeze(-1).clamp_min(0), self.R)
+        R = self.R(place.squeeze(-1).clamp_min(0))
         return torch.where(place < 0, F.embedding(tokens, self.table), R)  # (...) -> (..., n)
 
 
@@ -268,7 +273,7 @@ class LoRA(nn.Module):
         ValueError: W is not a matrix, or a number is out of range.
     """
 
-    def __init__(self, weight: Tensor, rank: int, alpha: float, stabilized: bool = False, *,
+    def __init__(self, weight: Tensor, rank: int, alpha: float, *, stabilized: bool = False,
                  generator: torch.Generator | None = None) -> None:
         super().__init__()
         _check_rank(rank, weight)
@@ -280,7 +285,8 @@ class LoRA(nn.Module):
         self.B = nn.Parameter(weight.new_zeros(weight.shape[0], rank))
 
     def forward(self, W: Tensor) -> Tensor:
-        return W + self.scale * self.B @ self.A
+        with torch.autocast(W.device.type, enabled=False):  # merged, it is added in the type of W as well
+            return W + self.scale * self.B @ self.A
 
 
 class DoRA(LoRA):
@@ -298,9 +304,9 @@ class DoRA(LoRA):
         ValueError: as in `LoRA`.
     """
 
-    def __init__(self, weight: Tensor, rank: int, alpha: float, stabilized: bool = False, *,
+    def __init__(self, weight: Tensor, rank: int, alpha: float, *, stabilized: bool = False,
                  generator: torch.Generator | None = None) -> None:
-        super().__init__(weight, rank, alpha, stabilized, generator=generator)
+        super().__init__(weight, rank, alpha, stabilized=stabilized, generator=generator)
         self.M = nn.Parameter(weight.detach().norm(dim=1))  # (m,)
 
     def forward(self, W: Tensor) -> Tensor:
@@ -326,8 +332,8 @@ class PiSSA(LoRA):
     A0: Tensor
     B0: Tensor
 
-    def __init__(self, weight: Tensor, rank: int, alpha: float, stabilized: bool = False) -> None:
-        super().__init__(weight, rank, alpha, stabilized)
+    def __init__(self, weight: Tensor, rank: int, alpha: float, *, stabilized: bool = False) -> None:
+        super().__init__(weight, rank, alpha, stabilized=stabilized)
         B, A = _thin_factors(weight, rank)
         for name, factor in (("A", A), ("B", B)):
             factor = (factor / self.scale**0.5).to(weight.dtype)
@@ -335,7 +341,8 @@ class PiSSA(LoRA):
             self.register_buffer(f"{name}0", factor.clone())
 
     def forward(self, W: Tensor) -> Tensor:
-        return W + self.scale * (self.B @ self.A - self.B0 @ self.A0)
+        with torch.autocast(W.device.type, enabled=False):
+            return W + self.scale * (self.B @ self.A - self.B0 @ self.A0)
 
 
 class RandomSubspace(nn.Module):
@@ -406,9 +413,9 @@ def attach(model: nn.Module, where: Where, make: Callable[[Tensor], nn.Module], 
         raise ValueError(f"make must give a module, such as LoRA(W, rank=8, alpha=16), got {type(strange[0]).__name__}")
     with torch.no_grad(), torch.random.fork_rng():  # a map may draw
         for (_, linear), new in zip(hits, maps, strict=True):
-            if (bent := new(linear.weight)).shape != linear.weight.shape:
-                raise ValueError(f"make must give a map that keeps the weight's shape {tuple(linear.weight.shape)}, "
-                                 f"got {tuple(bent.shape)}")
+            kept, bent = ((tuple(W.shape), W.dtype) for W in (linear.weight, new(linear.weight)))
+            if bent != kept:
+                raise ValueError(f"make must give a map that keeps the weight's shape and type {kept}, got {bent}")
     own = {id(p) for new in maps for p in new.parameters()}
     names = [name for name, _ in model.named_parameters() if train is not None and train(name)]
     if train is not None and not (own and names):
@@ -440,8 +447,9 @@ def merge(model: nn.Module) -> list[str]:
     if not names:
         raise ValueError("the model carries no map and no thin layer to merge")
     for name, rows in tables:
-        rows.table[rows.rows] = rows.R.detach()
-        model.set_submodule(name, nn.Embedding.from_pretrained(rows.table, not rows.R.requires_grad, rows.padding))
+        R = rows.R.weight
+        rows.table[rows.rows] = R.detach()
+        model.set_submodule(name, nn.Embedding.from_pretrained(rows.table, not R.requires_grad, rows.padding))
     for name, module in thin:
         m, n = module.B.shape[0], module.A.shape[1]
         linear = nn.utils.skip_init(nn.Linear, n, m, bias=False, device=module.A.device, dtype=module.A.dtype)

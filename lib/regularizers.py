@@ -209,12 +209,14 @@ def penalized(base: Objective, penalty: Penalty, name: str) -> Objective:
     Args:
         base: called once.
         penalty: `penalty(model) -> scalar`.
-        name: not the name of a part that `base` has.
+        name: not the name of a part that `base` has, nor of what `fit` writes of each step.
 
     Raises:
-        ValueError: when called: `base` has a part of that name already.
+        ValueError: a name that `fit` uses; when called: `base` has a part of that name already.
         TypeError: when called: `penalty` gives no scalar tensor.
     """
+    if name in ("step", "loss", "grad_norm", "lr"):
+        raise ValueError(f"name must be none of step, loss, grad_norm and lr, which each record has, got {name!r}")
 
     def objective(model: nn.Module, batch: Batch) -> Loss:
         loss, cost = base(model, batch), penalty(_unwrap(model))
@@ -329,17 +331,17 @@ def set_dropout(model: nn.Module, p: float) -> list[str]:
         x -> M * x / (1 - p),   M ~ Bernoulli(1 - p)        Srivastava et al. 2014, sections 4 and 10
 
     Args:
-        model: torch's attention holds a rate as "dropout", that of transformers as "dropout_prob" or
-            "attention_dropout", where it is no layer.
+        model: torch's attention holds a rate as "dropout", transformers' layers as "dropout_prob", "attention_dropout"
+            or "activation_dropout", where it is no layer.
         p: rate, at least 0 (off) and below 1.
 
     Raises:
         ValueError: a rate out of range, or a model without dropout layers.
     """
     _check.rate(p=p)
-    rates = "dropout", "dropout_prob", "attention_dropout"
+    rates = "dropout", "dropout_prob", "attention_dropout", "activation_dropout"
     layers = [(name, m, rate) for name, m in model.named_modules()
-              for rate in (("p",) if isinstance(m, nn.Dropout) else rates)
+              for rate in (("p",) if isinstance(m, nn.modules.dropout._DropoutNd) else rates)
               if isinstance(getattr(m, rate, None), int | float)]
     if not layers:
         raise ValueError("model must have a dropout layer, got none")
@@ -519,7 +521,8 @@ def layerwise_groups(groups: Sequence[dict[str, Any]], layers: Sequence[nn.Modul
             split.setdefault((i, below.get(id(p), 0)), []).append(p)
     if not any(depth for _, depth in split):
         raise ValueError(f"layers must hold parameters of the groups, got {len(layers)} layers with none of them")
-    return [{**groups[i], "params": params, "lr_scale": decay**depth} for (i, depth), params in split.items()]
+    return [{**groups[i], "params": params, "lr_scale": groups[i].get("lr_scale", 1.0) * decay**depth}
+            for (i, depth), params in split.items()]
 
 
 # Averages and stopping
@@ -543,7 +546,7 @@ def interpolate(start: State, tuned: State, alpha: float) -> dict[str, Tensor]:
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha must be between 0 and 1, got {alpha}")
     _check_states(start, tuned)
-    return {name: torch.lerp(a, tuned[name], alpha) if a.is_floating_point() else tuned[name].clone()
+    return {name: torch.lerp(a, tuned[name], alpha) if a.is_floating_point() else (tuned[name] if alpha else a).clone()
             for name, a in start.items()}
 
 
@@ -637,6 +640,6 @@ def _check_states(*states: State) -> None:
         if other != shapes[0]:
             differ = sorted(name for name in shapes[0] | other if shapes[0].get(name) != other.get(name))
             raise ValueError(f"the states must have the same names and shapes, they differ in {differ[:3]}")
-    maps = [name for name in shapes[0] if ".parametrizations." in name]
+    maps = [name for name in shapes[0] if ".parametrizations." in name or name.split(".")[-1] in ("A", "B", "place")]
     if maps:  # the mean of products is not the product of means
         raise ValueError(f"states with maps must be merged before they are averaged, got {maps[0]}")

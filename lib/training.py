@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from lib import _check
-from lib.checkpoint import describe, load_checkpoint, save_checkpoint
+from lib.checkpoint import describe, describe_model, load_checkpoint, save_checkpoint
 from lib.host import Local, deterministic, seed_step
 from lib.loss import Batch, Loss, Objective
 from lib.progress import progress
@@ -133,7 +133,7 @@ def predict_logits(model: nn.Module, data: Data, *, batch_size: int | None = Non
     Raises:
         ValueError: no row, or a batch of none.
     """
-    device, training = next(model.parameters()).device, model.training
+    device, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
     batch_size = _rows_at_once(device, batch_size)
     if not len(data):
         raise ValueError("data must hold at least one row, got none")
@@ -144,7 +144,8 @@ def predict_logits(model: nn.Module, data: Data, *, batch_size: int | None = Non
             order = data.in_length_order(batch_size)
             parts = [model(**_to(device, _inputs(data.collate(rows)))).float().cpu() for rows in order]
     finally:
-        model.train(training)
+        for module, training in modes:  # a frozen encoder in a model that trains may be in evaluation mode
+            module.training = training
     logits = torch.cat(parts)
     return torch.empty_like(logits).index_copy_(0, torch.tensor([i for rows in order for i in rows]), logits)
 
@@ -212,7 +213,8 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
             than processes, an unknown metric, one whose name is taken or of which less is better, a checkpoint that is
             no file, damaged or of another run.
         TypeError: an argument of another kind, or an objective that returns no Loss.
-        FloatingPointError: a loss or gradient that is not finite; names the step and the part, keeps the checkpoint.
+        FloatingPointError: a loss or gradient that is not finite, a metric that is no number; names the step and the
+            part, keeps the checkpoint.
     """
     trained = _trained(model, optimizer, objective, data, plan, evaluate, stop, host)
     _check.rises(metric)
@@ -229,7 +231,9 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
     run = {"plan": asdict(plan), "steps": len(batches), "data": data.fingerprint(), "objective": describe(objective),
            "optimizer": method, "metric": metric, "stop": describe(stop),
            "trained": list(trained), "threads": torch.get_num_threads(), "processes": host.num_processes,
-           "torch": str(torch.__version__)}
+           "torch": str(torch.__version__), "rates and scales of the model": describe_model(core),
+           "device": host.device.type,
+           "precision": "bfloat16" if getattr(host, "bf16", False) else getattr(host, "mixed_precision", "float32")}
     if checkpoint is not None and Path(checkpoint).exists():
         state = load_checkpoint(Path(checkpoint), run)
         core.load_state_dict(state["model"])
@@ -258,6 +262,8 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
             if metric is not None:
                 if metric not in seen:
                     raise ValueError(f"metric must be one of {sorted(seen)}, got {metric!r}")
+                if math.isnan(record[metric]):
+                    raise FloatingPointError(f"the metric {metric} is nan at step {step}; evaluate must give a number")
                 if record[metric] > max((r[metric] for r in history if metric in r), default=-np.inf):
                     best = {name: value.detach().cpu().clone() for name, value in core.state_dict().items()}
         history.append(record)

@@ -272,7 +272,8 @@ def fit_exponent(x: ArrayLike, y: ArrayLike, *, level: float = 0.95) -> PowerLaw
     if min(x.min(), y.min()) <= 0 or np.ptp(x) == 0:
         raise ValueError(f"x and y must be above 0 and x must vary, got x in [{x.min()}, {x.max()}], y from {y.min()}")
     line = stats.linregress(np.log(x), np.log(y))
-    slope, half = float(line.slope), _t(len(x) - 2, level) * float(line.stderr)
+    error = float(line.stderr) if np.ptp(y) else 0.0  # scipy gives nan where y never changes
+    slope, half = float(line.slope), _t(len(x) - 2, level) * error
     return PowerLaw(float(np.exp(line.intercept)), slope, slope - half, slope + half)
 
 
@@ -301,7 +302,7 @@ def _said(effect: Effect, level: float) -> str:
     ends = effect.interval(level)
     places = decimals(*ends)
     value, low, high = (typeset(f"{x:+z.{3 if places is None else places}f}") for x in (effect.difference, *ends))
-    return f"{value} [{low}, {high}] at {level:.0%} over {effect.seeds} seeds"
+    return f"{value} [{low}, {high}] at {100 * level:.3g}% over {effect.seeds} seeds"
 
 
 @lru_cache
@@ -328,7 +329,7 @@ def _spreads(seeds: int) -> Floats:
 
 def _solve(chance: Callable[[float], Floats], power: float, t: float, seeds: int) -> float:
     """The shift, in sd, at which `chance`, a function of shift * sqrt(n), has the mean `power`."""
-    return float(optimize.brentq(lambda shift: np.mean(chance(shift)) - power, 0, 100 * t) / seeds**0.5)
+    return float(optimize.brentq(lambda shift: np.mean(chance(shift)) - power, 0, 100 * t + 100) / seeds**0.5)
 
 
 def _finite(name: str, values: ArrayLike, *, axes: int) -> Floats:

@@ -118,7 +118,7 @@ def run_with_kills(method: str, checkpoint: Path, wanted: int, tamper: bool) -> 
     """Kill the process each time it has written a new checkpoint, at a random moment after; return digest and kills."""
     kills, rng = 0, random.Random(method)
     while True:
-        process, before = start(method, checkpoint, 0.15 if kills < wanted else 0.0), written(checkpoint)
+        process, before = start(method, checkpoint, 0.5 if kills < wanted else 0.0), written(checkpoint)
         while kills < wanted and written(checkpoint) == before and os.waitid(os.P_PID, process, LEFT) is None:
             time.sleep(0.01)
         if kills < wanted:

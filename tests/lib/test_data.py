@@ -9,6 +9,7 @@ from typing import Any
 
 import networkx
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import transformers
@@ -338,6 +339,20 @@ def test_a_subset_is_the_rows_asked_for() -> None:
     data = Dataset([[1], [2], [3]], [0.0, 0.5, 1.0], pad=9, cut=(0, 2))
     assert data.subset([2, 1]) == Dataset([[3], [2]], [1.0, 0.5], pad=9, cut=(0,))
     assert len(data.subset([])) == 0
+    assert data.subset(i for i in (2, 1)) == data.subset([2, 1])
+
+
+@pytest.mark.parametrize("take", ["subset", "collate"])
+def test_a_mask_is_no_list_of_rows(take: str) -> None:
+    with pytest.raises(ValueError, match="rows must be numbers between 0 and 1"):
+        getattr(Dataset([[1], [2]], [0, 1]), take)(torch.tensor([True, True]))
+
+
+def test_a_column_of_pandas_is_read_by_place(tokenizer: Any) -> None:
+    column = pd.Series(["bad " * 30, "fine", "good " * 30]).iloc[::-1]
+    assert encode(tokenizer, column, [1, 0, 0], max_length=8) == encode(
+        tokenizer, column.tolist(), [1, 0, 0], max_length=8
+    )
 
 
 # Encoding

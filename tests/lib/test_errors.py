@@ -60,6 +60,13 @@ def evaluated(labels: Any) -> Any:
     return training.evaluator(data.Dataset([[1], [2]], labels), host=host.Local("cpu"))(Two())
 
 
+class ToHalf(nn.Module):
+    """A map that changes the type of a weight."""
+
+    def forward(self, W: torch.Tensor) -> torch.Tensor:
+        return W.bfloat16()
+
+
 class Two(nn.Module):
     """Two logits for any batch."""
 
@@ -104,6 +111,9 @@ CASES: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: projection.LoRA(W, 2.0, 1), "whole number", "2.0"),
     (lambda: projection.LoRA(W, 1, "16"), "alpha", "'16'"),
     (lambda: projection.DoRA(W, 9, 1), "rank", "9"),
+    (lambda: projection.Rows(nn.Embedding(5, 2), [[1, 2], [3]]), "tokens", "[[1, 2], [3]]"),
+    (lambda: projection.Rows(nn.Embedding(5, 2), [0.5]), "tokens", "[0.5]"),
+    (lambda: projection.attach(NET, lambda name: True, lambda W: ToHalf()), "make", "bfloat16"),
     (lambda: projection.PiSSA(W, 9, 1), "rank", "9"),
     (lambda: projection.RandomSubspace(W, nn.Parameter(torch.zeros(13))), "z", "(13,)"),
     (lambda: projection.RandomSubspace(W, nn.Parameter(torch.zeros(2, 2))), "z", "(2, 2)"),
@@ -230,6 +240,7 @@ CASES: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: fit(evaluate=lambda model: {"accuracy": 1.0}, metric="loss"), "metric", "'loss'"),
     (lambda: fit(evaluate=lambda model: {"loss": 1.0}, metric=None), "evaluate", "['loss']"),
     (lambda: fit(host="cuda"), "host", "'cuda'"),
+    (lambda: regularizers.penalized(regularizers.cross_entropy(), regularizers.l2(1), "loss"), "name", "'loss'"),
     (lambda: fit(checkpoint=Path(__file__).parent), "checkpoint", str(Path(__file__).parent)),
     (lambda: host.Local("gpu"), "device", "'gpu'"),
     (lambda: host.Local("cuda:99"), "device", "'cuda:99'"),

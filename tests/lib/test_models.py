@@ -144,6 +144,9 @@ def test_a_reload_without_the_head_is_noticed(toy_encoder: Encoder, tmp_path: Pa
         {**weights, "classifier.bias": torch.ones(3)},
     ):
         save_file(change, tmp_path / "kept" / "model.safetensors")
+        settings = json.loads((tmp_path / "kept" / "head.json").read_text())
+        settings["sha256"] = sha256(tmp_path / "kept" / "model.safetensors")
+        (tmp_path / "kept" / "head.json").write_text(json.dumps(settings))
         with pytest.raises(ValueError, match="another layout: missing .*classifier|stray"):
             load(tmp_path / "kept")
 
@@ -251,6 +254,7 @@ def test_freezing_nothing_trains_everything(toy_encoder: Encoder) -> None:
     [
         ([0], {}, "labels must hold at least two classes"),
         ([0, 0], {}, "each once"),
+        ({0, 1}, {}, "labels must hold .*got {0, 1}"),  # a set's order is another one in another process
         ([0, 1, 2], {"one_logit": True}, "one_logit needs two labels, got 3"),
         ([0, 1], {"projection": 0}, "projection must be a whole number between 1 and 32, got 0"),
         ([0, 1], {"projection": 33}, "projection must be a whole number between 1 and 32, got 33"),
@@ -259,7 +263,7 @@ def test_freezing_nothing_trains_everything(toy_encoder: Encoder) -> None:
     ],
 )
 def test_bad_settings_are_named(
-    labels: list[int], settings: dict[str, Any], message: str, toy_encoder: Encoder
+    labels: Any, settings: dict[str, Any], message: str, toy_encoder: Encoder
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Classifier(toy_encoder, labels, **settings)
@@ -281,7 +285,40 @@ def test_settings_are_kept_as_text(toy_encoder: Encoder, tmp_path: Path) -> None
         "projection": 3,
         "dropout": 0.1,
         "one_logit": False,
+        "sha256": sha256(tmp_path / "kept" / "model.safetensors"),
     }
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_model_comes_back_in_its_own_precision(dtype: torch.dtype, toy_encoder: Encoder, tmp_path: Path) -> None:
+    model = Classifier(toy_encoder, [0, 1], projection=np.int64(3), dropout=np.float32(0.25)).to(dtype)
+    save(model, tmp_path / "kept")
+    before, after = model.state_dict(), load(tmp_path / "kept").state_dict()
+    assert all(after[name].dtype == value.dtype and torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_a_flipped_bit_of_a_weight_is_noticed(toy_encoder: Encoder, tmp_path: Path) -> None:
+    save(Classifier(toy_encoder, [0, 1]), tmp_path / "kept")
+    file = tmp_path / "kept" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="holds no whole classifier.*sha256"):
+        load(tmp_path / "kept")
+
+
+def test_vectors_leave_a_frozen_encoder_in_its_mode(toy_encoder: Encoder, toy_texts: Texts) -> None:
+    toy_encoder.model.eval()
+    embed(toy_encoder, encode(toy_encoder.tokenizer, *toy_texts))
+    assert not any(module.training for module in toy_encoder.model.modules())
+
+
+def test_a_model_reads_as_much_of_a_text_as_it_is_told(toy_encoder: Encoder) -> None:
+    model = Classifier(toy_encoder, [0, 1])
+    long = "good " * 20 + "bad " * 20
+    assert np.array_equal(model.probabilities([long], max_length=22), model.probabilities(["good " * 20]))
+    assert not np.array_equal(model.probabilities([long]), model.probabilities(["good " * 20]))
+    assert model.predict([long], max_length=22) == model.predict(["good " * 20])
 
 
 def test_the_hash_of_a_file_is_the_standards(tmp_path: Path) -> None:

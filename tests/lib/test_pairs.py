@@ -79,7 +79,7 @@ AXES: dict[str, dict[str, Any]] = {
         "nuclear": lambda start: nuclear_factors(1e-3)},
     "map": {
         "none": lambda model: None, "thin": lambda model: factorize(model, HIDDEN, 2),
-        "lora": on_hidden(lambda W: LoRA(W, 2, 4)), "rslora": on_hidden(lambda W: LoRA(W, 2, 4, True)),
+        "lora": on_hidden(lambda W: LoRA(W, 2, 4)), "rslora": on_hidden(lambda W: LoRA(W, 2, 4, stabilized=True)),
         "dora": on_hidden(lambda W: DoRA(W, 2, 4)), "pissa": on_hidden(lambda W: PiSSA(W, 2, 4)),
         "subspace": subspace, "mixout": on_hidden(lambda W: Mixout(W, 0.3)),
         "biases": lambda model: bias_only(model, ends_in("head.weight")),

@@ -17,6 +17,7 @@ from sklearn.decomposition import TruncatedSVD
 from torch import nn
 from torch.nn import functional as F
 
+from lib.host import Local
 from lib.projection import (
     DoRA,
     LoRA,
@@ -224,6 +225,23 @@ def test_tail_prox_solves_its_problem(case, step, strength):
         assert cost(X) <= cost(X + scale * torch.randn(W.shape, generator=generator).double()) + 1e-9
 
 
+@pytest.mark.parametrize("make", [
+    lambda W: LoRA(W, 2, 4), lambda W: DoRA(W, 2, 4), lambda W: PiSSA(W, 2, 4)])
+def test_merging_changes_no_bit_in_bfloat16_either(make):
+    model = TinyBert().eval()
+    attach(model, ends_in("query", "value"), make)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name.endswith((".A", ".B")):
+                p.add_(torch.randn_like(p) / 10)
+    host = Local("cpu", bf16=True)
+    with host.autocast(), torch.no_grad():
+        before = model(**inputs())
+    merge(model)
+    with host.autocast(), torch.no_grad():
+        assert before.dtype == torch.bfloat16 and torch.equal(model(**inputs()), before)
+
+
 # Rows of the word embedding
 
 
@@ -276,6 +294,8 @@ def test_rows_answer_for_every_word_and_refuse_what_is_not_one():
     for other in (nn.Embedding(5, 2, max_norm=1.0), nn.Embedding(5, 2, scale_grad_by_freq=True)):
         with pytest.raises(ValueError, match="must have neither max_norm nor scale_grad_by_freq, got Embedding"):
             Rows(other, [1])
+    tensor = torch.tensor([[3, 1], [1, 0]]).flatten()  # a tensor's numbers are not equal to one another as keys
+    assert torch.equal(Rows(nn.Embedding(50, 2, padding_idx=0), tensor).rows, torch.tensor([1, 3]))
     frozen = Rows(nn.Embedding(5, 2).requires_grad_(False), [1])
     assert not any(p.requires_grad for p in frozen.parameters())
 
@@ -394,8 +414,8 @@ several = pytest.mark.parametrize("rank, alpha, stabilized, on", [
 
 @several
 def test_lora_is_pefts(rank, alpha, stabilized, on):
-    ours, wrapped, layers = peft_pair(lambda W: LoRA(W, rank, alpha, stabilized), on=on, r=rank, lora_alpha=alpha,
-                                      use_rslora=stabilized)
+    ours, wrapped, layers = peft_pair(lambda W: LoRA(W, rank, alpha, stabilized=stabilized), on=on, r=rank,
+                                      lora_alpha=alpha, use_rslora=stabilized)
     close(ours(**inputs()), wrapped(**inputs()))  # B = 0
     randomize(ours, layers)
     agree(ours, wrapped, layers)
@@ -405,8 +425,8 @@ def test_lora_is_pefts(rank, alpha, stabilized, on):
 
 @several
 def test_dora_is_pefts_forward_and_gradient(rank, alpha, stabilized, on):
-    ours, wrapped, layers = peft_pair(lambda W: DoRA(W, rank, alpha, stabilized), on=on, r=rank, lora_alpha=alpha,
-                                      use_dora=True, use_rslora=stabilized)
+    ours, wrapped, layers = peft_pair(lambda W: DoRA(W, rank, alpha, stabilized=stabilized), on=on, r=rank,
+                                      lora_alpha=alpha, use_dora=True, use_rslora=stabilized)
     close(ours(**inputs()), wrapped(**inputs()))
     randomize(ours, layers)
     agree(ours, wrapped, layers)
@@ -416,7 +436,7 @@ def test_dora_is_pefts_forward_and_gradient(rank, alpha, stabilized, on):
 
 @several
 def test_pissa_is_pefts(rank, alpha, stabilized, on):
-    ours, wrapped, layers = peft_pair(lambda W: PiSSA(W, rank, alpha, stabilized), torch.float32, on, r=rank,
+    ours, wrapped, layers = peft_pair(lambda W: PiSSA(W, rank, alpha, stabilized=stabilized), torch.float32, on, r=rank,
                                       lora_alpha=alpha, use_rslora=stabilized, init_lora_weights="pissa")
     plain = TinyBert().eval()
     assert torch.equal(ours(**inputs()), plain(**inputs()))  # ours leaves every bit alone
@@ -453,7 +473,7 @@ def test_a_fresh_map_returns_the_weight_bit_for_bit(make):
 def test_lora_scales_and_rank():
     W = torch.randn(9, 8, dtype=torch.float64)
     for stabilized, scale in ((False, 16 / 4), (True, 16 / 2)):
-        new = LoRA(W, 4, 16, stabilized)
+        new = LoRA(W, 4, 16, stabilized=stabilized)
         nn.init.normal_(new.B)
         assert new.scale == scale
         close(new(W).detach() - W, scale * (new.B @ new.A).detach())

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from lib.projection import DoRA, LoRA, attach, ends_in, factorize
+from lib.projection import DoRA, LoRA, attach, ends_in, factorize, only_rows
 from lib.regularizers import (
     SAM,
     Mixout,
@@ -371,6 +371,13 @@ def test_set_dropout_reaches_every_layer_and_the_attention():
     assert torch.equal(model(**batch), model(**batch))
 
 
+def test_set_dropout_reaches_whole_channels_and_rates_of_activations():
+    layer = nn.Sequential(nn.Dropout1d(0.5), nn.AlphaDropout(0.5), nn.Linear(2, 2))
+    layer[2].activation_dropout = 0.3
+    assert set_dropout(layer, 0.0) == ["0", "1", "2"]
+    assert layer[0].p == layer[1].p == layer[2].activation_dropout == 0.0
+
+
 def test_set_dropout_reaches_attention_that_holds_its_rate_as_a_number():
     layer, x = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.5, batch_first=True), torch.randn(3, 4, 8)
     assert "self_attn" in set_dropout(layer, 0.0)
@@ -570,6 +577,13 @@ def test_decay_groups_decay_matrices_only():
     assert len(decay_groups(train_biases(TinyBert()), 0.1)) == 1  # no empty group
 
 
+def test_rows_of_the_embedding_do_not_decay_either():
+    model = TinyBert()
+    only_rows(model, [1, 2, 3])
+    R = model.encoder.embeddings.word_embeddings.R.weight
+    assert any(p is R for p in decay_groups(model, 0.1)[1]["params"])
+
+
 def train_biases(model):
     train_only(model, lambda name: name.endswith("bias"))
     return model
@@ -586,6 +600,16 @@ def test_layerwise_rates_fall_towards_the_embeddings():
     assert {group["weight_decay"] for group in groups} == {0.1, 0.0}
     optimizer = torch.optim.AdamW(groups)
     assert [group["lr_scale"] for group in optimizer.param_groups] == [group["lr_scale"] for group in groups]
+
+
+def test_layerwise_rates_multiply_the_rate_that_a_group_has():
+    model = TinyBert()
+    groups = [{"params": [*model.encoder.parameters()], "lr_scale": 2.0}, {"params": [*model.head.parameters()],
+                                                                           "lr_scale": 10.0}]
+    layers = [model.encoder.embeddings, *model.encoder.encoder.layer]
+    scale = {id(p): group["lr_scale"] for group in layerwise_groups(groups, layers, 0.5) for p in group["params"]}
+    for module, factor in zip([*layers, model.head], [0.25, 0.5, 1.0, 10.0], strict=True):
+        assert all(scale[id(p)] == factor for p in module.parameters())
 
 
 # Averages and stopping
@@ -608,6 +632,20 @@ def test_soup_is_the_mean():
     assert soup(states())["n"] == 7
     a, b, _ = states()
     close(soup([a, b])["w"], interpolate(a, b, 0.5)["w"], 1e-6)
+
+
+def test_the_start_comes_back_whole():
+    a, b = ({"w": torch.ones(2) * i, "n": torch.tensor(i)} for i in (3, 5))
+    assert interpolate(a, b, 0.0)["n"] == 3 and interpolate(a, b, 1.0)["n"] == 5
+
+
+@pytest.mark.parametrize("change", [
+    lambda model: factorize(model, ends_in("query"), 2), lambda model: only_rows(model, [1, 2])])
+def test_thin_layers_and_rows_are_merged_before_they_are_averaged(change):
+    model = TinyBert()
+    change(model)
+    with pytest.raises(ValueError, match="must be merged before they are averaged"):
+        soup([model.state_dict()])
 
 
 def test_averages_share_no_memory_with_what_they_average():

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 
+from lib.checkpoint import describe, load_checkpoint
 from lib.data import Dataset
 from lib.host import Local, seed_step
 from lib.loss import Loss
 from lib.projection import LoRA, attach, ends_in
-from lib.regularizers import SAM, cross_entropy, generalization_loss
+from lib.regularizers import SAM, cross_entropy, generalization_loss, l2, set_dropout
 from lib.training import Plan, evaluator, fit, never, patience, predict_logits, warmup_linear
 from tests.lib.resume_run import Toy, toy_data
 
@@ -433,6 +436,69 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # sums in another order have other bits
     with pytest.raises(ValueError, match="of another run: threads was 1, is 3"):
         train(Plan(epochs=1, batch_size=8), evaluate=evaluate, checkpoint=path)
+
+
+@pytest.mark.parametrize("first, second", [
+    ({"alpha": 4.0}, {"alpha": 64.0}), ({"stabilized": False}, {"stabilized": True}), ({"p": 0.1}, {"p": 0.5}),
+    ({"host": CPU}, {"host": Local("cpu", bf16=True)}),
+])
+def test_a_checkpoint_of_another_scale_rate_or_precision_is_refused(
+    first: dict[str, Any], second: dict[str, Any], tmp_path: Path
+) -> None:
+    def go(alpha: float = 4.0, stabilized: bool = False, p: float = 0.1, host: Any = CPU) -> None:
+        torch.manual_seed(0)
+        model = Toy()
+        set_dropout(model, p)
+        attach(model, ends_in("query"), lambda W: LoRA(W, 2, alpha, stabilized=stabilized), train=ends_in("head.bias"))
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad])
+        plan = Plan(epochs=1, batch_size=8)
+        fit(model, optimizer, cross_entropy(), toy_data(16), plan, checkpoint=tmp_path / "c.pt", host=host, show=False)
+
+    go(**first)
+    go(**first)
+    with pytest.raises(ValueError, match="of another run"):
+        go(**second)
+
+
+@pytest.mark.parametrize("a, b", [
+    (l2(np.float32(0.1)), l2(np.float32(0.2))), (lambda x, s=1: x, lambda x, s=2: x),
+    (functools.partial(l2, 0.1), functools.partial(l2, 0.2)),
+])
+def test_functions_that_hold_other_numbers_have_other_names(a: Any, b: Any) -> None:
+    assert describe(a) != describe(b) and describe(a) == describe(a)
+
+
+def test_a_run_with_numbers_of_numpy_is_taken_up_again(tmp_path: Path) -> None:
+    plan = Plan(epochs=np.int64(2), batch_size=8, lr=np.float64(1e-3), seed=np.int64(3), eval_every=2)
+    settings = {"evaluate": lambda model: {"accuracy": np.float32(0.5)}, "checkpoint": tmp_path / "c.pt"}
+    state, history = train(plan, **settings)
+    again, told = train(plan, **settings)
+    assert same(state, again) and told == history
+
+
+def test_a_byte_that_changed_in_a_checkpoint_is_noticed(tmp_path: Path) -> None:
+    path, plan = tmp_path / "c.pt", Plan(epochs=1, batch_size=8)
+    train(plan, checkpoint=path)
+    whole = path.read_bytes()
+    for place in range(len(whole) // 10, len(whole), len(whole) // 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            state = load_checkpoint(path, {})
+        except ValueError as error:
+            assert "damaged" in str(error) or "of another run" in str(error)
+        else:
+            raise AssertionError(f"{state} was read")
+    path.write_bytes(whole)
+    train(plan, checkpoint=path)
+
+
+def test_a_metric_that_is_no_number_stops_the_run() -> None:
+    with pytest.raises(FloatingPointError, match="the metric accuracy is nan at step 1"):
+        train(Plan(epochs=1, batch_size=8, eval_every=2), evaluate=lambda model: {"accuracy": float("nan")})
+    for rule in (patience("score", 1), generalization_loss("score", 5.0)):
+        for values in ([float("nan"), 0.5], [0.5, float("nan")]):
+            with pytest.raises(ValueError, match="score must be a number in each record"):
+                rule([{"score": value} for value in values])
 
 
 def test_patience_below_one_is_named() -> None:

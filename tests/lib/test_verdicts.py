@@ -275,6 +275,8 @@ def test_an_exact_power_law_is_found_exactly() -> None:
 
 def test_the_exponents_interval_covers() -> None:
     rng, x = np.random.default_rng(0), np.geomspace(10, 1000, 5)
+    flat = fit_exponent(x, np.full(len(x), 3.0))
+    assert (flat.exponent, flat.low, flat.high) == (0, 0, 0)
     laws = [fit_exponent(x, 2.0 * x**1.2 * np.exp(rng.normal(0, 0.2, 5))) for _ in range(RUNS)]
     assert np.mean([law.low < 1.2 < law.high for law in laws]) == pytest.approx(0.95, abs=TOLERANCE)
     slope, intercept = np.polyfit(np.log(x), np.log(x) ** 2, 1)

@@ -7,6 +7,17 @@ from lib.regularizers import l2
 assert describe(l2(0.1)) == describe(l2(0.1))
 assert describe(l2(0.1)) != describe(l2(0.2))
 
+# %% describe_model
+from torch import nn
+
+from lib.checkpoint import describe_model
+from lib.regularizers import set_dropout
+
+model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1))
+before = describe_model(model)
+set_dropout(model, 0.5)
+assert describe_model(model) != before
+
 # %% save_checkpoint
 from pathlib import Path
 
