@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import torch
@@ -395,10 +396,11 @@ class SAM(torch.optim.Optimizer):
 
     Raises:
         ValueError: negative rho; a closure that leaves no gradient.
-        TypeError: SAM around SAM or LBFGS, or a step without a closure.
+        TypeError: SAM around SAM, LBFGS or what is no optimizer; a step without a closure.
     """
 
     def __init__(self, inner: torch.optim.Optimizer, rho: float = 0.05) -> None:
+        _check.kind("an optimizer, made from the model's parameters", "param_groups", inner=inner)
         if isinstance(inner, (SAM, torch.optim.LBFGS)):
             raise TypeError(f"inner must be an optimizer whose step needs no closure, got {type(inner).__name__}")
         _check.at_least(0, rho=rho)
@@ -479,7 +481,9 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
     Raises:
         ValueError: negative decay, or nothing trains.
+        TypeError: `model` is no module.
     """
+    _check.kind("a torch module", "named_parameters", model=model)
     _check.at_least(0, weight_decay=weight_decay)
     words = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     matrices: list[nn.Parameter] = []
@@ -543,8 +547,8 @@ def interpolate(start: State, tuned: State, alpha: float) -> dict[str, Tensor]:
     Raises:
         ValueError: alpha out of range, states that differ in names or shapes, or unmerged maps.
     """
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha must be between 0 and 1, got {alpha}")
+    if not (isinstance(alpha, Real) and 0 <= alpha <= 1):
+        raise ValueError(f"alpha must be between 0 and 1, got {alpha!r}")
     _check_states(start, tuned)
     return {name: torch.lerp(a, tuned[name], alpha) if a.is_floating_point() else (tuned[name] if alpha else a).clone()
             for name, a in start.items()}
@@ -563,6 +567,7 @@ def soup(states: Sequence[State]) -> dict[str, Tensor]:
     Raises:
         ValueError: no state, states that differ in names or shapes, or unmerged maps.
     """
+    states = list(states)
     if not states:
         raise ValueError("states must hold at least one state dict, got none")
     _check_states(*states)

@@ -256,6 +256,7 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         if due and evaluate is not None:
             core.eval()
             seen = evaluate(core)
+            _check.kind("numbers by name", "keys", **{"what evaluate returns": seen})
             if taken := sorted(seen.keys() & record.keys()):
                 raise ValueError(f"evaluate must return other names than a step has, got {taken}")
             record |= seen
