@@ -293,8 +293,8 @@ def _judge(effect: Effect, bound: float, direction: int) -> tuple[str, str]:
             reason, where = _said(effect, 2 * effect.level - 1), f"within {bound:g}"
         return "supported" if supported else "refuted", f"{reason}: {where}"
     least = reachable_bound(effect.error * effect.seeds**0.5, effect.seeds, level=effect.level)
-    return "inconclusive", (f"{reason}: undecided; if nothing is there, so many seeds with this spread confirm a bound "
-                            f"of {least:.2g} four times in five, ours is {bound:g}")
+    return "inconclusive", (f"{reason}: undecided; if nothing is there, such seeds confirm a bound of {least:.2g} with "
+                            f"probability 0.8, and ours is {bound:g}")
 
 
 def _said(effect: Effect, level: float) -> str:

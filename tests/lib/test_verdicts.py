@@ -256,7 +256,7 @@ def test_too_few_seeds_end_in_inconclusive_where_p_above_five_percent_would_end_
     assert naive > 0.7 and ours["refuted"] / RUNS < 0.03 and ours["inconclusive"] / RUNS > 0.7
     hopeless = verdict(effect(-4.0, 4.0, seeds=3), bound=1.0, direction=1)
     sd = 4.0 / stats.t.ppf(0.975, 2) * 3**0.5
-    assert f"confirm a bound of {reachable_bound(sd, 3):.2g} four times in five, ours is 1" in hopeless.reasons[0]
+    assert f"confirm a bound of {reachable_bound(sd, 3):.2g} with probability 0.8, and ours is 1" in hopeless.reasons[0]
 
 
 def test_seeds_that_vary_nothing_decide_nothing() -> None:
