@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
+from types import MethodType
 from typing import Any
 
 import torch
@@ -288,6 +289,10 @@ class LoRA(nn.Module):
         with torch.autocast(W.device.type, enabled=False):  # merged, it is added in the type of W as well
             return W + self.scale * self.B @ self.A
 
+    def _linear(self, x: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
+        """The layer in training, (..., n) -> (..., m): W x + b + s B (A x), so that no gradient is (m, n)."""
+        return F.linear(x, W, bias) + self.scale * F.linear(F.linear(x, self.A), self.B)
+
 
 class DoRA(LoRA):
     """LoRA that learns length and direction apart.
@@ -311,8 +316,15 @@ class DoRA(LoRA):
 
     def forward(self, W: Tensor) -> Tensor:
         V = super().forward(W)
-        norm = V.detach().norm(dim=1, keepdim=True)
-        return self.M[:, None] / norm.clamp_min(torch.finfo(V.dtype).tiny) * V  # a row of zeros stays one
+        return self._scales(V)[:, None] * V
+
+    def _linear(self, x: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
+        y = self._scales(super().forward(W)) * super()._linear(x, W, None)
+        return y if bias is None else y + bias
+
+    def _scales(self, V: Tensor) -> Tensor:
+        """M / |V|, (m,); a row of zeros stays one."""
+        return self.M / V.detach().norm(dim=1).clamp_min(torch.finfo(V.dtype).tiny)
 
 
 class PiSSA(LoRA):
@@ -343,6 +355,11 @@ class PiSSA(LoRA):
     def forward(self, W: Tensor) -> Tensor:
         with torch.autocast(W.device.type, enabled=False):
             return W + self.scale * (self.B @ self.A - self.B0 @ self.A0)
+
+    def _linear(self, x: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
+        with torch.autocast(W.device.type, enabled=False):
+            rest = W - self.scale * self.B0 @ self.A0
+        return super()._linear(x, rest, bias)
 
 
 class RandomSubspace(nn.Module):
@@ -429,6 +446,8 @@ def attach(model: nn.Module, where: Where, make: Callable[[Tensor], nn.Module], 
             p.requires_grad_(name in names or ".parametrizations." in name and p.requires_grad)
     for (_, linear), new in zip(hits, maps, strict=True):
         parametrize.register_parametrization(linear, "weight", new)
+        if isinstance(new, LoRA):
+            linear.forward = MethodType(_through_factors, linear)  # type: ignore[method-assign]
     return [name for name, _ in hits]
 
 
@@ -458,7 +477,7 @@ def merge(model: nn.Module) -> list[str]:
         model.set_submodule(name, linear)
     for _, linear in _mapped(model):
         linear.parametrizations.eval()  # else one draw of mixout's mask would become the weight
-        parametrize.remove_parametrizations(linear, "weight")
+        _unmap(linear, keep=True)
     return names
 
 
@@ -474,7 +493,7 @@ def detach(model: nn.Module) -> list[str]:
     if not hits:
         raise ValueError("the model carries no map to detach")
     for _, linear in hits:
-        parametrize.remove_parametrizations(linear, "weight", leave_parametrized=False)
+        _unmap(linear, keep=False)
     return [name for name, _ in hits]
 
 
@@ -562,6 +581,20 @@ def _check_alone(model: nn.Module, name: str, weight: Tensor) -> None:
               if p is weight and other != f"{name}.weight"]
     if others:
         raise ValueError(f"{name} must have a weight of its own, and shares it with {others[0]}")
+
+
+def _through_factors(linear: Any, x: Tensor) -> Tensor:
+    """The forward pass of a layer with LoRA: in evaluation that of the merged weight, to the bit."""
+    weight = linear.parametrizations.weight
+    if linear.training:
+        return weight[0]._linear(x, weight.original, linear.bias)  # type: ignore[no-any-return]
+    return F.linear(x, linear.weight, linear.bias)
+
+
+def _unmap(linear: nn.Linear, *, keep: bool) -> None:
+    """Make a plain layer of one with a map, with the weight that the map gives or the one under it."""
+    parametrize.remove_parametrizations(linear, "weight", leave_parametrized=keep)
+    vars(linear).pop("forward", None)
 
 
 def _mapped(model: nn.Module) -> list[tuple[str, Any]]:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from lib import _check
 from lib.checkpoint import describe, describe_model, load_checkpoint, save_checkpoint
-from lib.host import Local, deterministic, seed_step
+from lib.host import FastDropout, Local, deterministic, seed_step
 from lib.loss import Batch, Loss, Objective
 from lib.progress import progress
 
@@ -301,7 +301,7 @@ def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch,
         """Zero, forward, backward, clip. SAM calls it twice: one seed gives both passes the same dropout mask."""
         seed_step(plan.seed, step, host.process_index)
         optimizer.zero_grad()
-        with host.autocast():
+        with host.autocast(), FastDropout():
             loss = objective(model, batch)
         if not isinstance(loss, Loss):
             raise TypeError(f"objective must return a Loss, as cross_entropy() does, got {type(loss).__name__}")

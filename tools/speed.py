@@ -24,9 +24,8 @@ WHY = """## Why ours costs what it costs
 - **Little padding.** Batches hold sentences of similar length and are as wide as the longest of them.
 - **Each sentence is tokenised once**, the optimizer is torch's fused one, and the encoder has no pooler.
 - **A frozen encoder reads each sentence once**, shortest first, without a gradient.
-- **LoRA forms the whole gradient of the two weights it corrects** and then projects it onto its factors. The two thin
-  products of a replaced layer would take less arithmetic, but the code would no longer be the equation that the book
-  explains.
+- **LoRA trains through its factors**: two thin products a layer, and never the gradient of the weight they correct.
+- **Dropout takes 16 random bits a number** on a processor, where torch draws 53, one number after the other.
 """
 
 

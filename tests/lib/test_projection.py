@@ -6,6 +6,7 @@ for forward and gradient against peft in float64, which adds in another order; 1
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import TruncatedSVD
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from lib.host import Local
 from lib.projection import (
@@ -346,12 +348,17 @@ def test_a_rank_too_large_for_one_layer_leaves_every_layer_alone():
 SQUARE, WIDE = ("query", "value"), ("intermediate.dense", "output.dense")  # 32 to 32; 32 to 48, 48 to 32 and 32 to 32
 
 
-def peft_pair(make, dtype=torch.float64, on=SQUARE, **config):
-    """Our TinyBert with our map, the same one with peft's, and peft's layers by our names."""
+def peft_pair(make, dtype=torch.float64, on=SQUARE, training=False, **config):
+    """Our TinyBert with our map, the same one with peft's, and peft's layers by our names; dropout is off.
+
+    In training a layer goes through the factors, in evaluation through the weight.
+    """
     from peft import LoraConfig, get_peft_model
 
     ours, theirs = TinyBert().to(dtype).eval(), TinyBert().to(dtype).eval()
     names = attach(ours, ends_in(*on), make)
+    for name in names:
+        ours.get_submodule(name).train(training)
     config = LoraConfig(target_modules=list(on), lora_dropout=0.0, **config)
     wrapped = get_peft_model(theirs, config, autocast_adapter_dtype=False).eval()
     return ours, wrapped, {name: wrapped.base_model.model.get_submodule(name) for name in names}
@@ -407,15 +414,16 @@ def test_biases_train_beside_the_map_as_pefts_do(which, bias):
         close(gradient, theirs[name])
 
 
-several = pytest.mark.parametrize("rank, alpha, stabilized, on", [
-    (1, 0.5, False, SQUARE), (4, 16.0, True, SQUARE), (7, 3.0, False, WIDE), (2, 8.0, True, WIDE),
-    (32, 16.0, False, WIDE)])  # up to the full rank of every layer
+several = pytest.mark.parametrize("training, rank, alpha, stabilized, on", [
+    (training, *row) for training in (False, True) for row in [
+        (1, 0.5, False, SQUARE), (4, 16.0, True, SQUARE), (7, 3.0, False, WIDE), (2, 8.0, True, WIDE),
+        (32, 16.0, False, WIDE)]])  # up to the full rank of every layer
 
 
 @several
-def test_lora_is_pefts(rank, alpha, stabilized, on):
+def test_lora_is_pefts(training, rank, alpha, stabilized, on):
     ours, wrapped, layers = peft_pair(lambda W: LoRA(W, rank, alpha, stabilized=stabilized), on=on, r=rank,
-                                      lora_alpha=alpha, use_rslora=stabilized)
+                                      training=training, lora_alpha=alpha, use_rslora=stabilized)
     close(ours(**inputs()), wrapped(**inputs()))  # B = 0
     randomize(ours, layers)
     agree(ours, wrapped, layers)
@@ -424,9 +432,9 @@ def test_lora_is_pefts(rank, alpha, stabilized, on):
 
 
 @several
-def test_dora_is_pefts_forward_and_gradient(rank, alpha, stabilized, on):
+def test_dora_is_pefts_forward_and_gradient(training, rank, alpha, stabilized, on):
     ours, wrapped, layers = peft_pair(lambda W: DoRA(W, rank, alpha, stabilized=stabilized), on=on, r=rank,
-                                      lora_alpha=alpha, use_dora=True, use_rslora=stabilized)
+                                      training=training, lora_alpha=alpha, use_dora=True, use_rslora=stabilized)
     close(ours(**inputs()), wrapped(**inputs()))
     randomize(ours, layers)
     agree(ours, wrapped, layers)
@@ -435,11 +443,12 @@ def test_dora_is_pefts_forward_and_gradient(rank, alpha, stabilized, on):
 
 
 @several
-def test_pissa_is_pefts(rank, alpha, stabilized, on):
-    ours, wrapped, layers = peft_pair(lambda W: PiSSA(W, rank, alpha, stabilized=stabilized), torch.float32, on, r=rank,
-                                      lora_alpha=alpha, use_rslora=stabilized, init_lora_weights="pissa")
+def test_pissa_is_pefts(training, rank, alpha, stabilized, on):
+    ours, wrapped, layers = peft_pair(lambda W: PiSSA(W, rank, alpha, stabilized=stabilized), torch.float32, on,
+                                      training, r=rank, lora_alpha=alpha, use_rslora=stabilized,
+                                      init_lora_weights="pissa")
     plain = TinyBert().eval()
-    assert torch.equal(ours(**inputs()), plain(**inputs()))  # ours leaves every bit alone
+    assert training or torch.equal(ours(**inputs()), plain(**inputs()))  # ours leaves every bit alone
     close(ours(**inputs()), wrapped(**inputs()), 1e-6)
     for name, theirs in layers.items():
         new = ours.get_submodule(name).parametrizations.weight[0]
@@ -456,6 +465,31 @@ def test_pissa_is_pefts(rank, alpha, stabilized, on):
             theirs.lora_A["default"].weight.copy_(new.A)
             theirs.lora_B["default"].weight.copy_(new.B)
     close(ours(**inputs()), wrapped(**inputs()), 1e-6)
+
+
+@pytest.mark.parametrize("make, products", [
+    (lambda W: LoRA(W, 2, 4), 0), (lambda W: DoRA(W, 2, 4), 1), (lambda W: PiSSA(W, 2, 4), 1)])
+def test_training_forms_no_gradient_of_the_weight(make, products):
+    """Operations counted by torch; a product in float32 of (8, 2) and (2, 6) makes V of DoRA, W - W_r of PiSSA."""
+    layer, x = nn.Sequential(nn.Linear(6, 8)), torch.randn(50, 6, requires_grad=True)
+    attach(layer, ends_in("0"), make)
+    with FlopCounterMode(display=False) as counter:
+        layer(x).sum().backward()
+    forward, thin = 2 * 50 * 6 * 8, 2 * 50 * 2 * (6 + 8)
+    assert counter.get_total_flops() == 2 * forward + 3 * thin + products * 2 * 6 * 2 * 8
+
+
+@pytest.mark.parametrize("act", [merge, detach])
+def test_a_layer_without_its_map_is_plain_again_and_a_copy_has_a_map_of_its_own(act):
+    model, x = nn.Sequential(nn.Linear(6, 8)), torch.randn(5, 6)
+    attach(model, ends_in("0"), lambda W: LoRA(W, 2, 4))
+    shake(model)
+    before, twin = model(x), deepcopy(model)
+    shake(twin)
+    assert torch.equal(model(x), before) and not torch.equal(twin(x), before)
+    act(twin)
+    assert vars(twin[0]).keys() == vars(nn.Linear(6, 8)).keys()
+    assert torch.equal(twin(x), F.linear(x, twin[0].weight, twin[0].bias))
 
 
 # Maps on bare matrices
