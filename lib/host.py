@@ -119,7 +119,7 @@ def _dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = F
         return F.dropout(x, p, training, inplace)
     bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
     M = bits[: x.numel()].view(x.shape) < kept - 2**15
-    return x * (M.to(x.dtype) * (2**16 / kept))
+    return x * M * (2**16 / kept)  # backward keeps M, a byte a number
 
 
 def _attention(Q: Tensor, K: Tensor, V: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
