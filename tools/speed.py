@@ -24,8 +24,6 @@ WHY = """## Why ours costs what it costs
 - **Little padding.** Batches hold sentences of similar length and are as wide as the longest of them.
 - **Each sentence is tokenised once**, the optimizer is torch's fused one, and the encoder has no pooler.
 - **A frozen encoder reads each sentence once**, shortest first, without a gradient.
-- **LoRA trains through its factors**: two thin products a layer, and never the gradient of the weight they correct.
-- **Dropout takes 16 random bits a number** on a processor, where torch draws 53, one number after the other.
 """
 
 
