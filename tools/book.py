@@ -180,11 +180,14 @@ def recipe(root: Path) -> list[dict[str, Any]]:
 
 
 def evidence(root: Path, settings: Settings, name: str = "") -> int:
-    """Let the chapters that declare EVIDENCE run what their committed stores lack; each run is stored as it ends."""
+    """Let the chapters that declare EVIDENCE run what their committed stores lack; each run is stored as it ends.
+
+    One chapter after the other: a chapter's own workers fill the cores, and some sweeps measure time.
+    """
     asked = [path for path in chapters(root, name) if declares(read(path), "EVIDENCE")]
     say(f"evidence for {', '.join(path.stem for path in asked) or 'no chapter'}")
-    runs = execute([Job(path, settings) for path in asked], limits=EVIDENCE_LIMITS, again=True)
-    problems = [problem for path, notebook in zip(asked, runs, strict=True)
+    problems = [problem for path in asked
+                for notebook in execute([Job(path, settings)], limits=EVIDENCE_LIMITS, again=True)
                 for problem in gate.sound(notebook, path.stem)]
     print("\n".join(problems), file=sys.stderr)
     return bool(problems)
