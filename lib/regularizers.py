@@ -291,7 +291,8 @@ def l2_sp(start: State, alpha: float, beta: float) -> Penalty:
         for name, p in held:
             if p.shape != start[name].shape:
                 raise ValueError(f"start must have {name} in shape {tuple(p.shape)}, got {tuple(start[name].shape)}")
-        leash = alpha / 2 * _total((p - start[name].to(p)).square() for name, p in held)
+        # one kernel each way: the difference, its square and the gradient are three passes over the weights otherwise
+        leash = alpha / 2 * _total(F.mse_loss(p, start[name].to(p), reduction="sum") for name, p in held)
         new = [p.square() for name, p in named if name not in start]
         return leash + beta / 2 * _total(new) if new else leash
 

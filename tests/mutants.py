@@ -265,8 +265,8 @@ MUTANTS = [
            (f"{R}::test_objective_gradcheck[smart]",)),
     # Penalties and noise
     Mutant(REGULARIZERS, "L2-SP with the sign of w0 wrong",
-           "(p - start[name].to(p)).square()",
-           "(p + start[name].to(p)).square()",
+           "F.mse_loss(p, start[name].to(p), ",
+           "F.mse_loss(p, -start[name].to(p), ",
            (f"{R}::test_l2_sp_gradient_is_the_leash",)),
     Mutant(REGULARIZERS, "L2-SP takes a weight under mixout for a new one",
            'return re.sub(r"\\.parametrizations\\.(\\w+)\\.original$", r".\\1", name)',
