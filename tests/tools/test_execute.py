@@ -19,7 +19,7 @@ import pytest
 import tools.execute
 from tests.tools.tiny_book import Book
 from tools import gate
-from tools.book import arguments, run
+from tools.book import arguments, evidence, run
 from tools.execute import Job, cached, execute, key
 from tools.notebooks import ROOT, read, write
 from tools.stage import merge
@@ -188,6 +188,21 @@ def test_make_hands_profile_and_seed_to_the_chapters(book: Book, capsys: pytest.
     assert run(book.root, tools.execute.Settings(options.profile, options.seed), site=False) == 0
     assert run(book.root, tools.execute.Settings("quick", options.seed), site=False) == 1, "negative control"
     capsys.readouterr()
+
+
+def test_evidence_is_made_one_chapter_after_the_other_and_the_one_that_fails_is_named(
+        book: Book, capsys: pytest.CaptureFixture[str]) -> None:
+    log = book.root / "log"
+    say = f"import time\nif EVIDENCE: open({str(log)!r}, 'a').write('{{}} ')"
+    for name in ("01-a", "02-b"):
+        book.chapter(name, say.format("begins"), "time.sleep(2)", say.format("ends"), "run.record('a', 0.8)")
+    settings = tools.execute.Settings(evidence=True)
+    assert evidence(book.root, settings) == 0
+    assert log.read_text().split() == ["begins", "ends"] * 2
+    book.chapter("02-b", "raise ValueError('boom')")
+    assert evidence(book.root, settings) == 1
+    told = capsys.readouterr().err
+    assert "02-b" in told and "boom" in told and "01-a" not in told
 
 
 def test_the_report_prints_each_result_and_fails_where_one_is_outside(
