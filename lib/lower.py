@@ -43,7 +43,7 @@ class States(Dataset):
             raise ValueError(f"states must hold one row a token of ids, got {len(self.states)} for {len(self)} rows")
 
     def collate(self, rows: Sequence[int]) -> dict[str, Tensor]:
-        """One batch: `inputs_embeds` (batch, width, D), float32, zero beyond a row's end; the rest as in `Dataset`."""
+        """One batch of `rows`: `inputs_embeds` (batch, width, D), float32, zero beyond a row's end, in place of ids."""
         batch = super().collate(rows)
         del batch["input_ids"]
         batch["inputs_embeds"] = nn.utils.rnn.pad_sequence([self.states[i] for i in rows], batch_first=True)
@@ -96,7 +96,11 @@ class Reader:
 
 @functools.cache
 def reader(name: str = "minilm", *, top: int) -> Reader:
-    """The `Reader` of an encoder by its name, as in `load_encoder`: one for all who ask in this process.
+    """The `Reader` of an encoder by its name, one for all who ask in this process.
+
+    Args:
+        name: as in `load_encoder`.
+        top: layers above those that are read, as in `Reader`.
 
     Raises:
         ValueError: what `load_encoder` and `Reader` refuse.

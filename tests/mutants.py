@@ -41,7 +41,7 @@ TRAINING, CHECKPOINT, MODELS = "lib/training.py", "lib/checkpoint.py", "lib/mode
 HOST, H = "lib/host.py", "tests/lib/test_host.py"
 SERVICE, PREDICT, CHECKS = "lib/service.py", "lib/predict.py", "lib/_check.py"
 T, M, A = "tests/lib/test_training.py", "tests/lib/test_models.py", "tests/lib/test_accelerate.py"
-S = "tests/lib/test_service.py"
+S, LOWER, W = "tests/lib/test_service.py", "lib/lower.py", "tests/lib/test_lower.py"
 P, R, D = "tests/lib/test_projection.py", "tests/lib/test_regularizers.py", "tests/lib/test_derivations.py"
 EXPERIMENTS, STORE, VERDICTS, DATA = "lib/experiments.py", "lib/store.py", "lib/verdicts.py", "lib/data.py"
 K = "tests/lib/test_resume.py"
@@ -422,6 +422,25 @@ MUTANTS = [
     Mutant(MODELS, "a tokenizer without words is loaded",
            "if not any((folder / name).exists() for name in words):", "if False:",
            (f"{M}::test_a_folder_without_one_of_its_files_is_refused_or_answers_as_before",)),
+    Mutant(LOWER, "the part above begins a layer too high",
+           "layer=stack[len(stack) - top :])\n    return",
+           "layer=stack[len(stack) - top + 1 :])\n    return",
+           (f"{W}::test_the_part_above_says_what_the_whole_says",)),
+    Mutant(LOWER, "frozen layers drop as if they trained",
+           "requires_grad_(False).eval()", "requires_grad_(False)",
+           (f"{W}::test_what_is_frozen_has_no_dropout",)),
+    Mutant(LOWER, "training moves what a reader reads with",
+           "copy.deepcopy(lower)", "lower",
+           (f"{W}::test_what_trains_later_does_not_move_a_reader",)),
+    Mutant(LOWER, "nothing is remembered",
+           "if row not in self._known:", "if True:",
+           (f"{W}::test_a_state_does_not_depend_on_its_company_and_is_computed_once",)),
+    Mutant(LOWER, "two sets of states share a checkpoint",
+           "        for state in self.states:\n", "        for state in ():\n",
+           (f"{W}::test_states_are_cut_and_known_again_as_a_data_set_is",)),
+    Mutant(LOWER, "a subset keeps the states of other rows",
+           "tuple(self.states[i] for i in rows))", "self.states[: len(rows)])",
+           (f"{W}::test_states_are_cut_and_known_again_as_a_data_set_is",)),
     # The service
     Mutant(SERVICE, "the least probable label", "row.argmax()", "row.argmin()",
            (f"{S}::test_it_answers_as_the_model_does",)),

@@ -119,7 +119,7 @@ def test_what_means_nothing_is_refused_by_name(toy_encoder: Encoder, data: Datas
     with pytest.raises(ValueError, match="model must be a Classifier, got Linear"):
         above(nn.Linear(2, 2), top=1)  # type: ignore[arg-type]
     other = Encoder(nn.Sequential(nn.ModuleList([nn.Linear(2, 2)])), toy_encoder.tokenizer, "", "")
-    with pytest.raises(ValueError, match=r"encoder must have embeddings and encoder.layer, as BERT has, got Sequential"):
+    with pytest.raises(ValueError, match="encoder must have embeddings and .*, as BERT has, got Sequential"):
         Reader(other, top=1)
     with pytest.raises(ValueError, match="states must hold one row a token of ids, got 0 for 40 rows"):
         States(data.ids, data.labels)
