@@ -2,14 +2,13 @@
 
     h_l = layer_l(h_{l-1}),  l = 1 ... L;  the lowest L - top layers neither train nor drop anything,
 
-so h_{L-top} of a sentence is the same at every step: `Reader` computes and remembers it, `above` is the rest of the
-model, which sees states in place of token ids. A step then costs what its `top` layers cost.
+so h_{L-top} of a sentence is the same at every step: `read` computes it once, and `above` is the rest of the model,
+which sees states in place of token ids. A step then costs what its `top` layers cost.
 """
 
 from __future__ import annotations
 
 import copy
-import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from lib import _check
 from lib.data import Dataset
 from lib.host import Local
-from lib.models import Classifier, Encoder, layers, load_encoder
+from lib.models import Classifier, layers
 
 
 @dataclass(frozen=True)
@@ -63,49 +62,33 @@ class States(Dataset):
         return whole.hexdigest()
 
 
-class Reader:
-    """The lower layers of an encoder, frozen and without dropout: from a `Dataset` to its `States`.
-
-    A sentence is read by itself, so that its state does not depend on its company, and remembered: some tens of
-    kilobytes for a sentence and a width of a few hundred.
+def read(model: Classifier, data: Dataset, *, top: int, batch_size: int | None = None) -> States:
+    """What the layers of `model` below its `top` say of every row of `data`, without dropout.
 
     Args:
-        encoder: from `load_encoder`; it is copied, so that training it changes nothing here.
+        model: it is not changed; on a GPU, its states come back from there.
+        data: as `encode` makes it.
         top: layers above those that are read, at least 0, at most all: then the embeddings alone are read.
+        batch_size: rows at a time, at least 1; if not given, 64, on a GPU 512.
 
     Raises:
-        ValueError: no such number of layers, or an encoder that is not built as BERT is.
+        ValueError: no `Classifier`, no such number of layers, an encoder that is not built as BERT is, a batch of no
+            rows, or states in place of token ids.
     """
-
-    def __init__(self, encoder: Encoder, *, top: int) -> None:
-        stack = _stack(encoder.model, top)
-        lower = _with(encoder.model, encoder=_with(encoder.model.encoder, layer=stack[: len(stack) - top]))
-        self._host = Local()
-        self._lower = copy.deepcopy(lower).requires_grad_(False).eval().to(self._host.device)
-        self._known: dict[tuple[int, ...], Tensor] = {}
-
-    def __call__(self, data: Dataset) -> States:
-        """The rows of `data`, as `encode` made it, with the state of each."""
-        for row in map(tuple, data.ids):
-            if row not in self._known:
-                with torch.no_grad(), self._host.autocast():
-                    hidden = self._lower(input_ids=torch.tensor([row], device=self._host.device)).last_hidden_state
-                self._known[row] = hidden[0].float().cpu()
-        return States(data.ids, data.labels, data.pad, data.cut, tuple(self._known[tuple(row)] for row in data.ids))
-
-
-@functools.cache
-def reader(name: str = "minilm", *, top: int) -> Reader:
-    """The `Reader` of an encoder by its name, one for all who ask in this process.
-
-    Args:
-        name: as in `load_encoder`.
-        top: layers above those that are read, as in `Reader`.
-
-    Raises:
-        ValueError: what `load_encoder` and `Reader` refuse.
-    """
-    return Reader(load_encoder(name), top=top)
+    stack = _stack(model, top)
+    if isinstance(data, States):
+        raise ValueError("data must hold token ids, as encode makes them, got States")
+    device = next(model.parameters()).device
+    lower = copy.deepcopy(_with(model.encoder, encoder=_with(model.encoder.encoder, layer=stack[: len(stack) - top])))
+    lower.eval()
+    states = [torch.empty(0)] * len(data)
+    with torch.no_grad(), Local(device.type).autocast():
+        for rows in data.in_length_order((64 if device.type == "cpu" else 512) if batch_size is None else batch_size):
+            batch = {name: value.to(device) for name, value in data.collate(rows).items() if name != "labels"}
+            hidden = lower(**batch).last_hidden_state.float().cpu()
+            for i, state in zip(rows, hidden, strict=True):
+                states[i] = state[: len(data.ids[i])].clone()
+    return States(data.ids, data.labels, data.pad, data.cut, tuple(states))
 
 
 def above(model: Classifier, *, top: int) -> Classifier:
@@ -115,15 +98,13 @@ def above(model: Classifier, *, top: int) -> Classifier:
     the layers below get none. On a GPU, move `model` there first.
 
     Args:
-        model: its layers below the `top` are those of the `Reader`'s encoder.
+        model: whole, as it will be used.
         top: layers, at least 0, then the head alone is left, at most all.
 
     Raises:
         ValueError: no `Classifier`, no such number of layers, or an encoder that is not built as BERT is.
     """
-    if not isinstance(model, Classifier):
-        raise ValueError(f"model must be a Classifier, got {type(model).__name__}")
-    stack = _stack(model.encoder, top)
+    stack = _stack(model, top)
     upper = _with(model.encoder.encoder, layer=stack[len(stack) - top :])
     return _with(model, encoder=_with(model.encoder, embeddings=_AsGiven(), encoder=upper))
 
@@ -142,9 +123,11 @@ def _with(module: Any, **parts: nn.Module) -> Any:
     return copied
 
 
-def _stack(module: Any, top: int) -> nn.ModuleList:
-    """The layers of an encoder that is built as BERT is, if it has `top` of them."""
-    stack = layers(module)
+def _stack(model: Classifier, top: int) -> nn.ModuleList:
+    """The layers of a classifier whose encoder is built as BERT is, if it has `top` of them."""
+    if not isinstance(model, Classifier):
+        raise ValueError(f"model must be a Classifier, got {type(model).__name__}")
+    module, stack = model.encoder, layers(model.encoder)
     if getattr(getattr(module, "encoder", None), "layer", None) is not stack or not hasattr(module, "embeddings"):
         raise ValueError(f"encoder must have embeddings and encoder.layer, as BERT has, got {type(module).__name__}")
     _check.whole(0, len(stack), top=top)
