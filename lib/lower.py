@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +24,7 @@ from lib import _check
 from lib.data import Dataset
 from lib.host import Local
 from lib.models import Classifier, layers
+from lib.store import cached
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,9 @@ class States(Dataset):
         return whole.hexdigest()
 
 
-def read(model: Classifier, data: Dataset, *, top: int, batch_size: int | None = None) -> States:
+def read(
+    model: Classifier, data: Dataset, *, top: int, batch_size: int | None = None, keep: Path | None = None
+) -> States:
     """What the layers of `model` below its `top` say of every row of `data`, without dropout.
 
     Args:
@@ -70,6 +76,8 @@ def read(model: Classifier, data: Dataset, *, top: int, batch_size: int | None =
         data: as `encode` makes it.
         top: layers above those that are read, at least 0, at most all: then the embeddings alone are read.
         batch_size: rows at a time, at least 1; if not given, 64, on a GPU 512.
+        keep: folder for what was read, some tens of kilobytes a sentence: every process that reads the same rows with
+            the same layers finds it there. None keeps nothing.
 
     Raises:
         ValueError: no `Classifier`, no such number of layers, an encoder that is not built as BERT is, a batch of no
@@ -79,16 +87,31 @@ def read(model: Classifier, data: Dataset, *, top: int, batch_size: int | None =
     if isinstance(data, States):
         raise ValueError("data must hold token ids, as encode makes them, got States")
     device = next(model.parameters()).device
+    host, size = Local(device.type), (64 if device.type == "cpu" else 512) if batch_size is None else batch_size
     lower = copy.deepcopy(_with(model.encoder, encoder=_with(model.encoder.encoder, layer=stack[: len(stack) - top])))
     lower.eval()
-    states = [torch.empty(0)] * len(data)
-    with torch.no_grad(), Local(device.type).autocast():
-        for rows in data.in_length_order((64 if device.type == "cpu" else 512) if batch_size is None else batch_size):
-            batch = {name: value.to(device) for name, value in data.collate(rows).items() if name != "labels"}
-            hidden = lower(**batch).last_hidden_state.float().cpu()
-            for i, state in zip(rows, hidden, strict=True):
-                states[i] = state[: len(data.ids[i])].clone()
-    return States(data.ids, data.labels, data.pad, data.cut, tuple(states))
+
+    def compute() -> dict[str, np.ndarray]:
+        states = [torch.empty(0)] * len(data)
+        with torch.no_grad(), host.autocast():
+            for rows in data.in_length_order(size):
+                batch = {name: value.to(device) for name, value in data.collate(rows).items() if name != "labels"}
+                hidden = lower(**batch).last_hidden_state.float().cpu()
+                for i, state in zip(rows, hidden, strict=True):
+                    states[i] = state[: len(data.ids[i])]
+        return {"states": torch.cat(states).numpy()}
+
+    if keep is None:
+        found = compute()
+    else:
+        weights = hashlib.sha256()
+        for value in lower.state_dict().values():
+            weights.update(value.cpu().contiguous().numpy().data)
+        ids = hashlib.sha256(json.dumps(data.ids).encode()).hexdigest()
+        key = {"weights": weights.hexdigest(), "layers": len(stack) - top, "ids": ids, "batch": size, "bf16": host.bf16}
+        found = cached(keep, key, compute)
+    states = torch.from_numpy(found["states"]).split([len(row) for row in data.ids])
+    return States(data.ids, data.labels, data.pad, data.cut, states)
 
 
 def above(model: Classifier, *, top: int) -> Classifier:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -96,6 +97,30 @@ def test_states_are_cut_and_known_again_as_a_data_set_is(toy_encoder: Encoder, d
     assert torch.equal(states.subset([5, 0]).collate([0])["inputs_embeds"], states.collate([5])["inputs_embeds"])
     assert states.fingerprint() == read(model, data, top=1).fingerprint()
     assert states.fingerprint() != read(model, data, top=0).fingerprint()
+
+
+def test_what_was_read_is_found_again_by_the_same_layers_and_rows_alone(
+    toy_encoder: Encoder, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Classifier(toy_encoder, [0, 1])
+    first = read(model, data, top=1, keep=tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(first.states, read(model, data, top=1).states, strict=True))
+    calls = []
+    embeddings = type(model.encoder.embeddings)
+    forward = embeddings.forward
+    monkeypatch.setattr(embeddings, "forward", lambda *args, **more: calls.append(1) or forward(*args, **more))
+    again = read(model, data, top=1, keep=tmp_path)
+    assert not calls and torch.equal(again.states[3], first.states[3])
+    read(model, data.subset([3]), top=1, keep=tmp_path)
+    read(model, data, top=0, keep=tmp_path)
+    with torch.no_grad():
+        next(layers(model.encoder)[1].parameters()).add_(1.0)  # above what is read
+    read(model, data, top=1, keep=tmp_path)
+    assert len(calls) == 2 and len(list(tmp_path.glob("*.npz"))) == 3
+    with torch.no_grad():
+        next(layers(model.encoder)[0].parameters()).add_(1.0)
+    moved = read(model, data, top=1, keep=tmp_path)
+    assert len(calls) == 3 and not torch.equal(moved.states[3], first.states[3])
 
 
 def test_what_means_nothing_is_refused_by_name(toy_encoder: Encoder, data: Dataset) -> None:
