@@ -1,9 +1,8 @@
 """Frozen layers, read once: what stands above them trains on what they said.
 
-    h_l = layer_l(h_{l-1}),  l = 1 ... L;  the lowest L - top layers neither train nor drop anything,
-
-so h_{L-top} of a sentence is the same at every step: `read` computes it once, and `above` is the rest of the model,
-which sees states in place of token ids. A step then costs what its `top` layers cost.
+A layer that neither trains nor drops anything says the same of a sentence at every step. `read` lets the lower layers
+of a model say it once, and `above` is the rest of the model, which sees states in place of token ids. A step then
+costs what the layers above cost.
 """
 
 from __future__ import annotations
