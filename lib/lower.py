@@ -24,6 +24,7 @@ from lib.data import Dataset
 from lib.host import Local
 from lib.models import Classifier, layers
 from lib.store import cached
+from lib.training import _inputs, _rows_at_once, _to
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def read(
     if isinstance(data, States):
         raise ValueError("data must hold token ids, as encode makes them, got States")
     device = next(model.parameters()).device
-    host, size = Local(device.type), (64 if device.type == "cpu" else 512) if batch_size is None else batch_size
+    host, size = Local(device.type), _rows_at_once(device, batch_size)
     lower = copy.deepcopy(_with(model.encoder, encoder=_with(model.encoder.encoder, layer=stack[: len(stack) - top])))
     lower.eval()
 
@@ -94,8 +95,7 @@ def read(
         states = [torch.empty(0)] * len(data)
         with torch.no_grad(), host.autocast():
             for rows in data.in_length_order(size):
-                batch = {name: value.to(device) for name, value in data.collate(rows).items() if name != "labels"}
-                hidden = lower(**batch).last_hidden_state.float().cpu()
+                hidden = lower(**_to(device, _inputs(data.collate(rows)))).last_hidden_state.float().cpu()
                 for i, state in zip(rows, hidden, strict=True):
                     states[i] = state[: len(data.ids[i])]
         return {"states": torch.cat(states).numpy()}

@@ -131,6 +131,8 @@ def test_what_means_nothing_is_refused_by_name(toy_encoder: Encoder, data: Datas
         above(model, top=-1)
     with pytest.raises(ValueError, match="model must be a Classifier, got Linear"):
         above(nn.Linear(2, 2), top=1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1, got 0"):
+        read(model, data, top=1, batch_size=0)
     with pytest.raises(ValueError, match="data must hold token ids, as encode makes them, got States"):
         read(model, read(model, data, top=1), top=1)
     model.encoder = nn.Sequential(nn.ModuleList([nn.Linear(2, 2)]))
