@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -123,10 +124,13 @@ def sweep(
         code = commit(Path(store or ".").parent)
         jobs = (joblib.delayed(_measure)(run, key, question, spec) for key, spec in todo.items())
         done = len(grid) - len(todo)
-        for key, record, where in progress(_parallel()(jobs), label=question, total=len(grid), initial=done):
-            runs[key] = record
-            if store:
-                save_run(Path(store), key, record, code | where)
+        with warnings.catch_warnings():
+            # joblib replaces a worker that has grown by 300 MB, as one that trains does, and says so
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+            for key, record, where in progress(_parallel()(jobs), label=question, total=len(grid), initial=done):
+                runs[key] = record
+                if store:
+                    save_run(Path(store), key, record, code | where)
     return [Row(runs[key]["spec"], runs[key]["result"], runs[key]["seconds"]) for key in keys]
 
 

@@ -314,7 +314,8 @@ def load(folder: str | Path) -> Classifier:
     It is in evaluation mode, and all of it trains again, whatever was frozen: `freeze` it anew before more training.
 
     Raises:
-        ValueError: not such a folder, damaged weights, a missing or an extra weight, a tokenizer without words.
+        ValueError: not such a folder, damaged weights, tokenizer or configuration, a missing or an extra weight, a
+            tokenizer without words.
     """
     folder = Path(folder)
     try:
@@ -325,11 +326,14 @@ def load(folder: str | Path) -> Classifier:
         state = load_file(folder / "model.safetensors")
     except (OSError, json.JSONDecodeError, SafetensorError) as error:
         raise ValueError(f"{folder} holds no whole classifier as save(model, folder) writes it: {error}") from error
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    try:
+        tokenizer, config = AutoTokenizer.from_pretrained(folder), AutoConfig.from_pretrained(folder)
+    except Exception as error:  # the tokenizers library raises no narrower one
+        raise ValueError(f"{folder} holds a damaged tokenizer or config.json: {error}") from error
     words = sorted(tokenizer.vocab_files_names.values())
     if not any((folder / name).exists() for name in words):  # without them transformers knows no word, and says nothing
         raise ValueError(f"{folder} lacks its tokenizer's words: it holds none of {', '.join(words)}")
-    model = _skeleton(AutoConfig.from_pretrained(folder), tokenizer, settings)
+    model = _skeleton(config, tokenizer, settings)
     _check_layout(state, model, str(folder))
     for name, value in model.state_dict(keep_vars=True).items():
         value.data = value.data.to(state[name].dtype)  # in the precision that was saved

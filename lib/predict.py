@@ -1,7 +1,7 @@
 """A saved classifier on the command line: `python -m lib.predict FOLDER "a text" ...`, or one text a line on stdin.
 
-One line a text: label, its probability, the text, between tabs. Ends with 0, or with 2 and one line on stderr where the
-folder or a text cannot be used.
+One line a text: label, its probability, the text, between tabs; in the text, white space as single blanks. Ends with 0,
+or with 2 and one line on stderr where the folder or a text cannot be used.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lib.models import load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the label of each text; gives 0, or exits with 2.
+    """Print the label of each text; gives 0, or 2 and says why on stderr.
 
     Args:
         arguments: what would stand on the command line; what does stand there if not given.
@@ -25,14 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("text", nargs="*", help="texts; without one, each line of stdin is a text")
     asked = parser.parse_args(arguments)
     try:
-        texts = asked.text or sys.stdin.read().splitlines()
+        texts = asked.text or [line.rstrip("\r\n") for line in sys.stdin]
         model = load(asked.folder).to(Local().device)
         with contextlib.redirect_stdout(sys.stderr):  # where a text is cut, `encode` says so
             rows = model.probabilities(texts)
     except ValueError as error:
-        parser.error(str(error))
+        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     for text, row in zip(texts, rows, strict=True):
-        print(model.labels[row.argmax()], f"{row.max():.3f}", text, sep="\t")
+        print(model.labels[row.argmax()], f"{row.max():.3f}", " ".join(text.split()), sep="\t")
     return 0
 
 

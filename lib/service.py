@@ -4,9 +4,11 @@
                    a prediction is `{"label": ..., "probabilities": [one a class], "cut": whether text was lost}`
     GET /health    gets `{"status": "ok", "classes": [...], "limits": {...}}`
 
-A request that is refused gets `{"error": "...", "field": "..."}`, which says what was sent and what is allowed. One
-model answers one request at a time, so that memory stays bounded. The service listens on this machine alone unless told
-otherwise; who may call it, and over which transport, is the business of the proxy in front of it.
+A request that is refused gets `{"error": "...", "field": "..."}`, which says what was sent and what is allowed; the
+server itself answers 400 to what is no HTTP and 503 above 64 connections, in plain words. One model answers one request
+at a time, so that memory stays bounded. Told to stop, it gives open requests five seconds. The service listens on this
+machine alone unless told otherwise; who may call it, and over which transport, is the business of the proxy in front of
+it.
 """
 # no `from __future__ import annotations`: FastAPI reads the annotations of functions inside `service`
 
@@ -78,14 +80,14 @@ def service(model: Classifier, limits: Limits | None = None) -> FastAPI:
         texts: Annotated[list[Text], Field(min_length=1, max_length=limits.texts)]
 
     @app.get("/health")
-    def health() -> dict[str, Any]:
+    async def health() -> dict[str, Any]:
         return {"status": "ok", "classes": model.labels, "limits": asdict(limits)}
 
     @app.post("/predict")
     def predict(asked: Texts) -> dict[str, Any]:
-        with busy:
+        with busy:  # the tokenizer, too, is one for all: it keeps whether it cuts
             rows = model.probabilities(asked.texts)
-        lengths = map(len, model.tokenizer(asked.texts, verbose=False)["input_ids"])
+            lengths = [len(ids) for ids in model.tokenizer(asked.texts, verbose=False)["input_ids"]]
         found = [
             {"label": model.labels[row.argmax()], "probabilities": row.tolist(), "cut": length > MOST_TOKENS}
             for row, length in zip(rows, lengths, strict=True)
@@ -193,7 +195,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ValueError as error:
         parser.error(str(error))
     print(f"listening on http://{asked.host}:{listener.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(app, log_level="warning", limit_concurrency=64, timeout_keep_alive=5)
+    config = uvicorn.Config(app, log_level="warning", limit_concurrency=64,
+                            timeout_keep_alive=5, timeout_graceful_shutdown=5)  # seconds
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,21 @@ def test_every_backend_gives_the_same_rows_in_the_order_of_the_grid(backend: str
         assert row.result["right"] == [int(x) for x in wanted["right"]]
     stored = sweep(noisy, GRID, question="q", store=tmp_path / "s.json", execute=False)
     assert stored == rows
+
+
+@pytest.mark.parametrize("words, heard", [("A worker stopped while some jobs were given to the executor.", 0),
+                                          ("Something else is wrong.", 1)])  # fmt: skip
+def test_a_replaced_worker_is_no_news_and_other_warnings_are(
+    words: str, heard: int, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    class Parallel(joblib.Parallel):
+        def __call__(self, jobs: Any) -> Any:
+            warnings.warn(words, UserWarning, stacklevel=2)
+            return super().__call__(jobs)
+
+    monkeypatch.setattr(joblib, "Parallel", Parallel)
+    sweep(noisy, GRID[:2], question="q")
+    assert [str(each.message) for each in recwarn].count(words) == heard, [str(each.message) for each in recwarn]
 
 
 def test_a_dask_cluster_runs_the_same_sweep(tmp_path: Path) -> None:

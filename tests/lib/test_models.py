@@ -179,6 +179,15 @@ def test_damaged_weights_are_named(toy_encoder: Encoder, tmp_path: Path) -> None
         load(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_damaged_description_is_named(name: str, content: str, toy_encoder: Encoder, tmp_path: Path) -> None:
+    save(Classifier(toy_encoder, [0, 1]), tmp_path / "kept")
+    (tmp_path / "kept" / name).write_text(content)
+    with pytest.raises(ValueError, match="kept holds a damaged tokenizer or config.json"):
+        load(tmp_path / "kept")
+
+
 @pytest.mark.parametrize("broken", ["while it is written", "when it takes the place of the old one"])
 def test_saving_leaves_the_old_model_or_the_new_one(
         broken: str, toy_encoder: Encoder, tmp_path: Path, monkeypatch: Any) -> None:

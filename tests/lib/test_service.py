@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -212,6 +213,50 @@ def test_many_at_once_get_their_own_answers(port: int) -> None:
     assert not wrong
 
 
+def test_the_tokenizer_serves_one_request_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps whether it cuts texts: for one request it cuts, to count the tokens of another it must not."""
+    model, one, together, statuses = load(folder), threading.RLock(), [], []
+    tokenizer, answers = type(model.tokenizer), model.probabilities
+
+    def alone(do: Any) -> Any:
+        def done(*given: Any, **settings: Any) -> Any:
+            if not one.acquire(blocking=False):
+                together.append(given)
+                one.acquire()
+            try:
+                time.sleep(0.02)
+                return do(*given, **settings)
+            finally:
+                one.release()
+
+        return done
+
+    monkeypatch.setattr(model, "probabilities", alone(answers))
+    monkeypatch.setattr(tokenizer, "__call__", alone(tokenizer.__call__))
+    with serving(service(model, LIMITS)) as port:
+        threads = [threading.Thread(target=lambda: statuses.append(predicted(port, TEXTS)[0])) for _ in range(8)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+    assert statuses == [200] * 8 and not together
+
+
+def test_it_says_that_it_is_well_while_every_thread_waits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, go_on = load(folder), threading.Event()
+    answers = model.probabilities
+    monkeypatch.setattr(model, "probabilities", lambda texts: go_on.wait(60) and answers(texts))
+    with serving(service(model, LIMITS)) as port:
+        threads = [threading.Thread(target=predicted, args=(port, TEXTS)) for _ in range(45)]  # of 40 in the pool
+        [thread.start() for thread in threads]
+        try:
+            time.sleep(1)  # all of them have arrived
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", "/health")
+            assert connection.getresponse().status == 200
+        finally:
+            go_on.set()
+            [thread.join() for thread in threads]
+
+
 def test_limits_below_one_are_refused() -> None:
     with pytest.raises(ValueError, match="texts must be a whole number of at least 1, got 0"):
         Limits(texts=0)
@@ -229,6 +274,22 @@ def test_the_process_starts_answers_and_stops(folder: Path) -> None:
         process.terminate()
         _, errors = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGTERM and errors == ""
+
+
+def test_it_stops_though_a_body_is_half_sent(folder: Path) -> None:
+    command = [sys.executable, "-m", "lib.service", str(folder), "--port", "0"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        port = int(re.fullmatch(r"listening on http://127\.0\.0\.1:(\d+)\n", process.stdout.readline())[1])
+        with socket.create_connection(("127.0.0.1", port)) as slow:
+            head = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+            slow.sendall(head.encode())
+            assert ask(port, "GET", "/health")[0] == 200  # so the half has arrived
+            process.terminate()
+            assert process.wait(timeout=60) == -signal.SIGTERM
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize(
@@ -279,7 +340,16 @@ def test_the_command_line_refuses_by_name(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-    with pytest.raises(SystemExit) as stop:
-        predict.main([argument.format(folder=folder) for argument in arguments])
+    code = predict.main([argument.format(folder=folder) for argument in arguments])
     out, err = capsys.readouterr()
-    assert stop.value.code == 2 and words in err and out == ""
+    assert code == 2 and words in err and len(err.splitlines()) == 1 and out == ""
+
+
+def test_one_line_a_text_whatever_white_space_it_holds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line separator, a form feed and a next-line end a line for `str.splitlines`, and for no shell."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("good\u2028film\x0cand\x85plot\r\nbad"))
+    assert predict.main([str(folder)]) == predict.main([str(folder), "good\nfilm\tand plot", "bad"]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.split("\n")[:-1]]
+    assert [text for _, _, text in rows] == ["good film and plot", "bad"] * 2
