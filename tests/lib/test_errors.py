@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -392,6 +393,6 @@ def test_a_bad_argument_of_a_command_is_named_with_its_value(
 ) -> None:
     models.save(models.Classifier(toy_encoder, ["a", "b"]), tmp_path / "kept")
     with pytest.raises(SystemExit) as ended:
-        command([each.format(none=tmp_path / "nothing", kept=tmp_path / "kept") for each in arguments])
+        sys.exit(command([each.format(none=tmp_path / "nothing", kept=tmp_path / "kept") for each in arguments]))
     text = capsys.readouterr().err.splitlines()[-1]
     assert ended.value.code == 2 and re.search(rf"\b{name}\b", text) and value in text, text

@@ -43,12 +43,12 @@ WRONG = [
     ("check_gap", lambda train, test: round(100 * (np.mean(train) - np.mean(test))), "expected"),
     ("check_is_null", lambda low, high, bound: int(-1 < low and high < 1), "expected"),
     ("check_is_null", lambda low, high, bound: int(low * low < bound and high * high < bound), "expected"),
-    ("check_is_null", lambda low, high, bound: int(-bound <= low and high <= bound), "expected"),
+    ("check_is_null", lambda low, high, bound: int(-bound <= low and high <= bound), "an end on the bound"),
     ("check_is_null", lambda low, high, bound: 1 if -bound < low and high < bound else None, "returns nothing yet"),
     ("check_is_null", lambda low, high, bound: 1 if low <= 0 <= high else 0, "must lie inside the bound"),
     ("check_is_null", lambda low, high, bound: 1 if high < bound else 0, "both ends"),
     ("check_is_null", lambda low, high, bound: 1 if low > -bound else 0, "the upper one too"),
-    ("check_is_null", lambda low, high, bound: int(not (low > bound or high < -bound)), "to touch the bound"),
+    ("check_is_null", lambda low, high, bound: int(not (low > bound or high < -bound)), "to overlap the bound"),
     (
         "check_judge",
         lambda low, high, a, b, bound: 2 if low > 0 and b >= bound else int(max(-a, b) >= bound),
@@ -69,7 +69,7 @@ WRONG = [
     (
         "check_judge",
         lambda low, high, a, b, bound: 0 if high < 0 or max(-a, b) < bound else 2 if low > bound else 1,
-        "expected",
+        "not above the bound",
     ),
     (
         "check_judge",

@@ -9,12 +9,14 @@ app = service(model, Limits(texts=8, characters=500))
 assert {"/predict", "/health"} <= {route.path for route in app.routes}
 
 # %% service
+import asyncio
+
 from lib.models import Classifier, load_encoder
 from lib.service import service
 
 app = service(Classifier(load_encoder("minilm"), ["bad", "good"]))  # serve it with `uvicorn.run(app)`
 (health,) = (route.endpoint for route in app.routes if route.path == "/health")
-assert health()["classes"] == ["bad", "good"]
+assert asyncio.run(health())["classes"] == ["bad", "good"]
 
 # %% main
 from lib.service import main
