@@ -633,8 +633,8 @@ MUTANTS = [
            "for i in range(0, len(rows) - size + 1, size)]",
            (f"{B}::test_batches_are_a_partition_and_depend_on_lengths_alone",)),
     Mutant(DATA, "the mask is where the token is not the pad token",
-           "        ids[mask] = [token for i in rows for token in self.ids[i]]\n",
-           "        ids[mask] = [token for i in rows for token in self.ids[i]]\n        mask = ids != self.pad\n",
+           "    ids[mask] = [token for row in rows for token in row]\n",
+           "    ids[mask] = [token for row in rows for token in row]\n    mask = ids != pad\n",
            (f"{B}::test_padding_changes_no_logit_even_where_a_text_holds_the_pad_token",)),
     # Sweeps and stores
     Mutant(EXPERIMENTS, "rows come back as they ended",
