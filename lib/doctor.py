@@ -94,7 +94,7 @@ def diagnose(data: Any, tokenizer: PreTrainedTokenizerBase, *, chat: bool = True
     """
     template = marks(tokenizer) if chat else None
     names = [end for end in (tokenizer.eos_token, template and template.end) if end]
-    ends = set(tokenizer.convert_tokens_to_ids(names))
+    ends = set(tokenizer.encode("".join(names), add_special_tokens=False))
     rows = list(_rows(data, tokenizer))
     if not rows:
         raise ValueError("data must hold at least one row, got none")
