@@ -247,8 +247,8 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[tuple[str, list[
         whole, marks = heads[-1], [False] * len(heads[-1])  # the last span ends where the text does
         for (start, _), before, through in zip(spans, heads[::2], heads[1::2], strict=True):
             if whole[:len(before)] != before or whole[:len(through)] != through:
-                raise ValueError("an answer must begin with a token of its own, got one that starts in the prompt where "
-                                 f"{text[start:start + 12]!r} follows {text[:start][-12:]!r} in row {i}; move "
+                raise ValueError("an answer must begin with a token of its own, got one that starts in the prompt "
+                                 f"where {text[start:start + 12]!r} follows {text[:start][-12:]!r} in row {i}; move "
                                  "white space from prompt to answer, or strip it")
             marks[len(before):len(through)] = [True] * (len(through) - len(before))
         if not any(marks[:max_length]):

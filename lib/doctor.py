@@ -84,7 +84,8 @@ def diagnose(data: Any, tokenizer: PreTrainedTokenizerBase, *, chat: bool = True
 
     Args:
         data: a `Tokens`, or a batch with `input_ids`, `labels` and perhaps `attention_mask`, each (B, T). Without a
-            mask, padding is what repeats the padding token at a row's edge. Several conversations may share a row.
+            mask, padding is what repeats the padding token at a row's edge, and where that is the end too, the first of
+            them is one. Several conversations may share a row.
         tokenizer: that made the ids.
         chat: whether the rows should have passed its chat template.
 
@@ -125,10 +126,9 @@ def _rows(data: Any, tokenizer: PreTrainedTokenizerBase) -> Iterator[_Row]:
         for key, array in arrays.items():
             if ids.ndim != 2 or array.shape != ids.shape:
                 raise ValueError(f"{key} must have one shape (B, T) with input_ids, got {array.shape}, {ids.shape}")
-        mask = arrays.get("attention_mask", np.ones_like(ids)) != 0
+        mask = arrays.get("attention_mask", np.ones_like(ids)) != 0  # one of ones alone says no more than none
         for i, (row, labels, real) in enumerate(zip(ids, arrays["labels"], mask, strict=True)):
-            real = real & _unpadded(row, tokenizer) if real.all() else real  # all ones is what a missing mask says, too
-            yield _Row(numbers[i] if numbers else i, row, labels, real)
+            yield _Row(numbers[i] if numbers else i, row, labels, _unpadded(row, tokenizer) if mask.all() else real)
 
 
 def _unpadded(ids: np.ndarray, tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
@@ -173,17 +173,22 @@ def _refuse_template(row: _Row, tokenizer: PreTrainedTokenizerBase, template: Ma
     if template.answer not in text:
         raise BadBatch("template missing", row.number, f"{template.answer!r}, which the chat template writes before an "
                        "answer, is not there; render the conversation with it, or pass chat=False")
-    strict = template.closed and any(token in h for h in template.headers for token in special_tokens(tokenizer))
-    by_size = sorted({*template.headers, template.end}, key=len, reverse=True)
+    strict = template.closed and any(token in template.user for token in special_tokens(tokenizer))
+    by_size = sorted({template.answer, template.user, template.system, template.end} - {""}, key=len, reverse=True)
     found = list(re.finditer("|".join(map(re.escape, by_size)), text))
     for one, two in zip(found, found[1:], strict=False):
-        if template.end not in (one[0], two[0]) and (strict or one.end() == two.start()):
+        inside = strict and one[0] == template.user  # an answer that goes over into a turn may only lack its end
+        if template.end not in (one[0], two[0]) and (inside or one.end() == two.start()):
             raise BadBatch("template twice", row.number, f"{two[0]!r} follows {one[0]!r} within one turn; give the "
                            "chat template plain text")
-    end = row.ids == tokenizer.convert_tokens_to_ids(template.end)
-    if (end[:-1] & end[1:] & row.learned[1:]).any():
-        raise BadBatch("template twice", row.number, f"{template.end!r} ends an answer twice; the chat template writes "
-                       "it, so answers must not")
+    ends = np.flatnonzero(row.real & (row.ids == tokenizer.convert_tokens_to_ids(template.end)))
+    for a, b in zip(ends, ends[1:], strict=False):
+        if row.learned[b] and not template.read(tokenizer, row.ids[a + 1:b].tolist()):
+            raise BadBatch("template twice", row.number, f"{template.end!r} ends an answer twice; the chat template "
+                           "writes it, so answers must not")
+    if not template.bos and f"{template.answer}{tokenizer.bos_token}" in text:
+        raise BadBatch("two beginnings", row.number, f"an answer begins with {tokenizer.bos_token!r}; tokenize prompt "
+                       "and answer together, with add_special_tokens=False")
 
 
 def _refuse_beginnings(row: _Row, tokenizer: PreTrainedTokenizerBase, ends: set[int], template: Marks | None) -> None:
@@ -205,7 +210,8 @@ def _cut_off(row: _Row, ends: set[int], tokenizer: PreTrainedTokenizerBase) -> b
     spans = list(zip(edges[::2], edges[1::2], strict=True))
     for (start, stop), after in zip(spans, [*(start for start, _ in spans[1:]), len(row.ids)], strict=True):
         if not end[start:stop].any() and end[stop:after].any():
-            raise BadBatch("end not learned", row.number, f"the end at {stop + int(end[stop:after].argmax())} has no "
+            at = stop + int(end[stop:after].argmax())
+            raise BadBatch("end not learned", row.number, f"the end at {at} has no "
                            "label, so a model would never learn to stop; where padding is the end too, mask by lengths")
-    after = max(np.flatnonzero(end[start:stop]), default=-1)  # all of the last answer where it has none
-    return bool(str(tokenizer.decode(row.ids[start + after + 1:stop])).strip())
+    last = max(np.flatnonzero(end[start:stop]), default=-1)  # white space may follow it
+    return bool(str(tokenizer.decode(row.ids[start + last + 1:stop])).strip())

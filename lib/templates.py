@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jinja2 import TemplateError
@@ -82,14 +82,16 @@ class Marks:
 
     Args:
         answer: before the assistant's, "<|im_start|>assistant" in ChatML.
-        headers: before the turns of all roles.
+        user: before the user's.
+        system: before the system's; "" where it has no turn.
         end: the token after the assistant's, "<|im_end|>".
         closed: whether the user's turns close with it, too.
         bos: the beginning that is left out; "" where it opens turns.
     """
 
     answer: str
-    headers: frozenset[str]
+    user: str
+    system: str
     end: str
     closed: bool
     bos: str
@@ -116,12 +118,14 @@ def marks(tokenizer: PreTrainedTokenizerBase) -> Marks:
     end = min((token for token in special_tokens(tokenizer) if token in closing), key=closing.index, default=None)
     if end is None:
         raise ValueError(f"the chat template must end an answer with a special token, got {closing!r} after it")
-    headers = [answer.partition(end)[2] or answer, user.partition(end)[2] or user]
+    answer, user, system = answer.partition(end)[2] or answer, user.partition(end)[2] or user, ""
     try:
-        headers.append(render(tokenizer, [{"role": "system", "content": "§s§"}, *turns]).partition("§s§")[0])
+        system = render(tokenizer, [{"role": "system", "content": "§s§"}, *turns]).partition("§s§")[0]
     except ValueError:
         pass  # a template without system turns
     bos = tokenizer.bos_token or ""
-    made = Marks("", frozenset(), end, end in answer, "" if bos == end or bos in headers[0] else bos)
-    written = [made.read(tokenizer, tokenizer(text, add_special_tokens=False)["input_ids"]) for text in headers]
-    return Marks(written[0], frozenset(written) - {""}, end, made.closed, made.bos)
+    bos = "" if bos == end or bos in answer else bos
+    draft = Marks(answer, user, system, end, closed=parts[1] != answer, bos=bos)
+    answer, user, system = (draft.read(tokenizer, tokenizer.encode(header, add_special_tokens=False))
+                            for header in (answer, user, system))
+    return replace(draft, answer=answer, user=user, system=system)

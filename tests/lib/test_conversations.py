@@ -41,7 +41,7 @@ def learned(tokenizer: Any, data: Tokens, row: int = 0) -> str:
 @quick
 @given(st.lists(st.tuples(words.map(str.strip), words.map(str.strip)), min_size=1, max_size=3), st.booleans())
 def test_what_is_learned_is_what_the_template_marks_as_generated(name: str, turns: list, system: bool) -> None:
-    """transformers marks it for templates that say {% generation %}; published ones rarely do, so these were given it."""
+    """transformers marks it for templates that say {% generation %}; few do, so these were given it."""
     tokenizer = TOKENIZERS[name]
     talk = [{"role": "system", "content": "Be kind."}] if system and FAMILIES[name].system else []
     for prompt, answer in turns:
@@ -69,7 +69,8 @@ def test_a_template_s_own_words_are_read_and_its_line_end_is_left_out() -> None:
     assert learned(tokenizer, data) == "yes, very<|im_end|>No one \U0001f600<|im_end|>"
     assert tokenizer.decode(data.ids[0]) == (
         f"<|im_start|>system\n{DEFAULT}<|im_end|>\n<|im_start|>user\nIs it good?<|im_end|>\n<|im_start|>assistant\n"
-        "yes, very<|im_end|>\n<|im_start|>user\nWho says?<|im_end|>\n<|im_start|>assistant\nNo one \U0001f600<|im_end|>")
+        "yes, very<|im_end|>\n<|im_start|>user\nWho says?<|im_end|>\n<|im_start|>assistant\n"
+        "No one \U0001f600<|im_end|>")
 
 
 def test_pairs_are_conversations_of_two_turns() -> None:
@@ -85,15 +86,16 @@ def test_the_whole_is_learned_where_that_is_asked_for() -> None:
     assert data.learned[0] == [False] + [True] * (len(data.ids[0]) - 1)  # nothing comes before the first
 
 
-@pytest.mark.parametrize("name, beginning", [("smollm2", ""), ("zephyr", "")])
-def test_plain_pairs_are_prompt_answer_and_end(name: str, beginning: str) -> None:
+@pytest.mark.parametrize("name", ["smollm2", "zephyr"])
+def test_plain_pairs_are_prompt_answer_and_end(name: str) -> None:
     tokenizer = TOKENIZERS[name]
     end = tokenizer.eos_token
     data = encode_pairs(tokenizer, [("Text: fine.\nThe text is", " positive")], chat=False)
-    assert tokenizer.decode(data.ids[0]) == f"{beginning}Text: fine.\nThe text is positive{end}"
+    assert tokenizer.decode(data.ids[0]) == f"Text: fine.\nThe text is positive{end}"
     assert learned(tokenizer, data) == f" positive{end}"
-    assert tokenizer.convert_ids_to_tokens(data.ids[0]).index("Ġp") == data.learned[0].index(True)  # one token, with it
-    assert encode_pairs(tokenizer, [("a", f" b{end}")], chat=False) == encode_pairs(tokenizer, [("a", " b")], chat=False)
+    assert tokenizer.convert_ids_to_tokens(data.ids[0]).index("Ġp") == data.learned[0].index(True)  # with its space
+    same = [encode_pairs(tokenizer, [("a", answer)], chat=False) for answer in (" b", f" b{end}")]
+    assert same[0] == same[1]
 
 
 def test_plain_pairs_begin_as_the_tokenizer_begins_a_text() -> None:
@@ -110,11 +112,12 @@ def test_plain_pairs_begin_as_the_tokenizer_begins_a_text() -> None:
 
 def test_an_answer_that_shares_a_token_with_its_prompt_is_refused() -> None:
     tokenizer = TOKENIZERS["smollm2"]
-    with pytest.raises(ValueError, match=r"an answer must begin with a token of its own.*'positive.*'The text is ' in row 1"):
+    message = "an answer must begin with a token of its own.*'positive.*'The text is ' in row 1"
+    with pytest.raises(ValueError, match=message):
         encode_pairs(tokenizer, [("a", " b"), ("The text is ", "positive")], chat=False)
-    with pytest.raises(ValueError, match="or strip it"):
+    with pytest.raises(ValueError, match="move white space from prompt to answer, or strip it"):
         encode_pairs(tokenizer, [("a", "\n\nb")])
-    assert tokenizer.encode("is positive") != tokenizer.encode("is ") + tokenizer.encode("positive")  # so it would differ
+    assert tokenizer.encode("is positive") != tokenizer.encode("is ") + tokenizer.encode("positive")  # control
 
 
 # Limits
@@ -169,7 +172,7 @@ def test_what_can_be_seen_is_not_blank() -> None:
         (["ab"], "pairs must hold a prompt and an answer each, got 'ab' in row 0"),
         ([("a", "b"), ("a",)], r"got \('a',\) in row 1"),
         ([("a", None)], "content must be text, got None in row 0"),
-        ([("a<|im_end|>", "b")], "content must not hold special tokens, which the template writes, got '<|im_end|>' in row 0"),
+        ([("a<|im_end|>", "b")], "content must not hold special tokens, .* got '<|im_end|>' in row 0"),
     ],
 )
 def test_pairs_that_are_none_are_named(pairs: list, message: str) -> None:
@@ -225,7 +228,7 @@ def test_a_tokenizer_without_an_end_is_named() -> None:
          "answers as they are"),
         (("{{ '<|im_start|>' + m['role'] + '\n' }}", "{{ '<|im_start|>' ~ m['role'] ~ messages | length ~ '\n' }}"),
          "write turns the same whatever follows"),
-        (("{% for m in messages %}", "{{ raise_exception('no film') }}{% for m in messages %}"), "got its error: no film"),
+        (("{% for m", "{{ raise_exception('no film') }}{% for m"), "got its error: no film"),
     ],
 )
 def test_a_template_that_cannot_be_masked_is_named(change: tuple[str, str], message: str) -> None:
@@ -237,12 +240,14 @@ def test_a_template_that_cannot_be_masked_is_named(change: tuple[str, str], mess
 
 
 def test_a_template_that_refuses_a_system_turn_says_so() -> None:
-    with pytest.raises(ValueError, match="must take the turns system, user, assistant.*System role not supported, in row 0"):
+    message = "must take the turns system, user, assistant.*System role not supported, in row 0"
+    with pytest.raises(ValueError, match=message):
         encode_conversations(TOKENIZERS["gemma"], [[{"role": "system", "content": "x"}, *TALK[:2]]])
 
 
 def test_an_answer_s_place_is_found_though_the_prompt_says_the_same() -> None:
-    text, places = answers(TOKENIZERS["zephyr"], [{"role": "user", "content": "yes"}, {"role": "assistant", "content": "yes"}])
+    talk = [{"role": "user", "content": "yes"}, {"role": "assistant", "content": "yes"}]
+    text, places = answers(TOKENIZERS["zephyr"], talk)
     assert [text[start:stop] for start, stop in places] == ["yes</s>"] and places[0][0] > text.index("yes") + 3
     assert render(TOKENIZERS["zephyr"], TALK[:1], prompt=True) == "<|user|>\nIs it good?</s>\n<|assistant|>\n"
 
@@ -259,7 +264,7 @@ def test_the_marks_of_published_templates_are_those_of_their_papers() -> None:
         "phi3": ("<|assistant|>", "<|end|>", True),
         "vicuna": ("ASSISTANT:", "</s>", False),
     }
-    assert found["zephyr"].headers == {"<|assistant|>", "<|user|>", "<|system|>"}
+    assert (found["zephyr"].user, found["zephyr"].system, found["gemma"].system) == ("<|user|>", "<|system|>", "")
     assert {name for name, m in found.items() if not m.bos} == {"smollm2", "qwen"}  # there it opens turns, or is none
 
 
@@ -280,7 +285,7 @@ def test_a_batch_is_that_of_transformers_collator() -> None:
     for key in ours:
         assert torch.equal(ours[key], theirs[key]) and ours[key].dtype == torch.int64, key
     end = tiny_tokenizer().eos_token_id
-    assert data.pad == end and (ours["labels"] == end).sum(1).tolist() == [1, 1, 1]  # the end is learned, padding is not
+    assert data.pad == end and (ours["labels"] == end).sum(1).tolist() == [1, 1, 1]  # padding is not learned
 
 
 def test_batches_are_those_of_any_data_set_of_these_lengths() -> None:
@@ -301,7 +306,7 @@ def test_a_subset_is_the_rows_asked_for_and_a_fingerprint_is_of_the_content() ->
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda: Tokens([[1], []], [[True], []]), "ids and learned must hold rows of one length, none empty, got .1, 0. and .1, 0."),
+    (lambda: Tokens([[1], []], [[True], []]), "must hold rows of one length, none empty, got .1, 0. and .1, 0."),
     (lambda: Tokens([[1, 2]], [[True]]), "got .2. and .1."),
     (lambda: Tokens([[1]], [[True]]).collate([]), "rows must not be empty"),
     (lambda: Tokens([[1]], [[True]]).collate([1]), "rows must be numbers between 0 and 0, got 1"),
@@ -324,7 +329,9 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["disk", "json", "jsonl", "parquet"])
-def test_a_set_of_any_kind_gives_its_conversations(kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_set_of_any_kind_gives_its_conversations(
+    kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     rows = [{"messages": TALK, "source": "a"}, {"messages": TALK[:2], "source": "b"}]
     part, folder = datasets.Dataset.from_list(rows), tmp_path / "set"
     folder.mkdir()
@@ -348,7 +355,7 @@ def test_a_set_of_any_kind_gives_its_conversations(kind: str, tmp_path: Path, ca
     [
         ([{"messages": TALK}], {"column": "chat"}, "column 'chat' must be one of messages"),
         ([{"messages": TALK}], {"split": "test"}, "split must be one of train, got 'test'"),
-        ([{"messages": [{"role": "gpt", "content": "x"}]}], {}, "role must be one of system, user, assistant, got 'gpt' in row 0"),
+        ([{"messages": [{"role": "gpt", "content": "x"}]}], {}, "role must be one of .* got 'gpt' in row 0"),
         ([{"messages": [{"from": "gpt", "value": "x"}]}], {}, "a turn must have a role and a content"),
         ([{"messages": [{"role": "user", "content": None}]}], {}, "content must be text, got None in row 0"),
         ([{"messages": TALK}, {"messages": []}], {}, r"a conversation must be a list of turns, got \[\] in row 1"),
