@@ -174,7 +174,7 @@ def load_decoder(name: str | Path = "smollm2") -> LanguageModel:
     if told["missing_keys"]:
         raise ValueError(f"the weights at {str(name)!r} must hold a whole language model, got none for "
                          f"{sorted(told['missing_keys'])[:3]}")
-    model = LanguageModel(decoder.float().eval(), tokenizer, str(name), weights_sha256(decoder))
+    model = LanguageModel(decoder.float(), tokenizer, str(name), weights_sha256(decoder)).eval()
     ids = torch.tensor([[0, 1]])
     with torch.no_grad():
         if not torch.allclose(model(ids), decoder(ids).logits, rtol=1e-3, atol=1e-3):
@@ -189,7 +189,7 @@ def _smollm2(folder: Path) -> LanguageModel:
     found = weights_sha256(decoder)
     if found != SMOLLM2_SHA256:
         raise ValueError(f"smollm2's weights must have sha256 {SMOLLM2_SHA256}, got {found}")
-    return LanguageModel(decoder.eval(), AutoTokenizer.from_pretrained(folder), "smollm2", found)
+    return LanguageModel(decoder, AutoTokenizer.from_pretrained(folder), "smollm2", found).eval()
 
 
 def weights_sha256(model: nn.Module) -> str:

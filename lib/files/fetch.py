@@ -28,7 +28,7 @@ __legacy__ = sys.modules[__name__]
 def fetch(archive: str, sha256: str, *, remedy: str) -> bytes:
     """The content of a wheel or a source distribution, from wherever the user's pip looks.
 
-    No code of it runs, and nothing that it asks for is fetched.
+    Nothing that it asks for is fetched, and no code of it runs: a source distribution must be one for setuptools.
 
     Args:
         archive: the file's name in the index; it tells the package and its version.
