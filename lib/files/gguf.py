@@ -79,9 +79,12 @@ def read_gguf(content: bytes) -> tuple[dict[str, Any], dict[str, Stored]]:
 
 
 def read_q4_1(stored: Stored) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
-    """The parts (d, m, q) of every block of a Q4_1 array, whose weights are
+    """The parts of every block of a Q4_1 array.
 
         w = d q + m,   d, m: (blocks, 1),   q: (blocks, 32), from 0 to 15
+
+    Args:
+        stored: from `read_gguf`.
 
     Returns:
         d and m, the float16 numbers of the file as float32, and q.
@@ -91,19 +94,27 @@ def read_q4_1(stored: Stored) -> tuple[NDArray[np.float32], NDArray[np.float32],
     """
     if stored.kind != "Q4_1":
         raise ValueError(f"stored must be of kind Q4_1, got {stored.kind}")
-    numbers = stored.blocks[:, :4].copy().view(np.float16).astype(np.float32)
-    packed = stored.blocks[:, 4:]  # the low halves hold the first 16 of a block, the high halves the last 16
+    return _q4_1(stored.blocks)
+
+
+def _q4_1(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+    numbers = blocks[:, :4].copy().view(np.float16).astype(np.float32)
+    packed = blocks[:, 4:]  # the low halves hold the first 16 of a block, the high halves the last 16
     return numbers[:, :1], numbers[:, 1:], np.hstack([packed & 15, packed >> 4])
 
 
 def dequantize(stored: Stored) -> NDArray[np.float32]:
-    """The array as float32, of its `shape`, equal to ggml's own reading bit for bit."""
+    """The array as float32, of its shape, equal to ggml's own reading bit for bit.
+
+    Args:
+        stored: from `read_gguf`.
+    """
     if stored.kind == "Q4_1":
-        d, m, q = read_q4_1(stored)
+        d, m, q = _q4_1(stored.blocks)
         weights = d * q.astype(np.float32) + m
     elif stored.kind == "Q8_0":
-        d, q = stored.blocks[:, :2].copy().view(np.float16), stored.blocks[:, 2:].view(np.int8)
-        weights = d.astype(np.float32) * q
+        scale, numbers = stored.blocks[:, :2].copy().view(np.float16), stored.blocks[:, 2:].view(np.int8)
+        weights = scale.astype(np.float32) * numbers
     else:
         weights = stored.blocks.copy().view(np.float32)
     return weights.reshape(stored.shape)

@@ -75,6 +75,7 @@ def write_llama(content: bytes, folder: Path) -> None:
 
     Args:
         content: of the file; its tokenizer is byte-level and splits numbers into digits, as SmolLM's does.
+        folder: an empty one.
 
     Raises:
         ValueError: it is no GGUF file, or it holds another kind of model or tokenizer.

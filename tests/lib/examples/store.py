@@ -48,11 +48,3 @@ from lib.store import commit
 code = commit(Path())
 assert set(code) == {"commit", "dirty"}
 assert code["commit"] == "unknown" or len(code["commit"]) == 40
-
-# %% write_atomically
-from pathlib import Path
-
-from lib.store import write_atomically
-
-write_atomically(Path("note.txt"), lambda file: file.write(b"whole"))
-assert [p.name for p in Path().iterdir()] == ["note.txt"]
