@@ -12,7 +12,7 @@ from lib.files.gguf import dequantize, read_gguf, read_q4_1
 
 KINDS = {"F32": gguf.GGMLQuantizationType.F32, "Q4_1": gguf.GGMLQuantizationType.Q4_1,
          "Q8_0": gguf.GGMLQuantizationType.Q8_0}
-SAID = {"general.architecture": "llama", "a.text": "中文 🙂", "a.whole": 7, "a.real": 0.5, "a.truth": True,
+SAID = {"general.architecture": "llama", "a.text": "中文 🙂!", "a.whole": 7, "a.real": 0.5, "a.truth": True,
         "a.words": ["good", "bad", ""], "a.numbers": [1, -2, 3]}
 
 
