@@ -29,10 +29,10 @@ from transformers.utils import logging
 
 from lib import _check
 from lib.data import Dataset, encode
+from lib.evaluation import predict_logits
 from lib.files.atomic import whole_folder
 from lib.files.folders import kept
 from lib.files.pretrained import fill_minilm, fill_smollm2
-from lib.training import predict_logits
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SMOLLM2_SHA256 = "ac1b274ab5e372f9442b6026640259f42a0a061171faafe1b5aca97b011a2406"  # as `weights_sha256` says

@@ -16,8 +16,8 @@ from docutils.nodes import make_id
 from nbformat import NotebookNode
 from pybtex.database import Entry, parse_string
 
-from lib._numerals import decimals
-from lib.figures import COLOURS, INK, _svg
+from lib.book._numerals import decimals
+from lib.book.figures import COLOURS, INK, _svg
 from tools import speed
 from tools.gate import results, stand, word
 from tools.notebooks import CLAIM

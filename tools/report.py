@@ -11,7 +11,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from lib._numerals import decimals
+from lib.book._numerals import decimals
 from tools import diagrams
 from tools.gate import results
 from tools.notebooks import CLAIM, cells, tags

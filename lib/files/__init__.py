@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, fetched by name and hash, kept in the book's cache."""
+"""Files: fetched by name and hash, written whole or not at all, kept where every run finds them."""

@@ -1,7 +1,6 @@
 """The book's cache: folders that are filled once, checked whenever they are read, and filled anew where damaged."""
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -9,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-import platformdirs
 from filelock import FileLock
 
 from lib.files.atomic import whole_folder
+from lib.files.cache import cache_folder
 
 T = TypeVar("T")
 
@@ -32,8 +31,7 @@ def kept(name: str, fill: Callable[[Path], object], read: Callable[[Path], T], *
     Raises:
         OSError: the disk is full.
     """
-    home = Path(cache or os.environ.get("PROJECT_AND_REGULARIZE_CACHE")
-                or platformdirs.user_cache_path("project-and-regularize", appauthor=False))
+    home = cache or cache_folder()
     folder = home / name
     if folder.exists():
         with suppress(Exception):  # the one that holds the lock looks again

@@ -15,18 +15,8 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.data import (
-    DOMAINS,
-    Dataset,
-    Sentence,
-    encode,
-    index_labels,
-    label,
-    load_domain,
-    soft_label,
-    split,
-    without_neutral,
-)
+from lib.corpora.sentiment import DOMAINS, Sentence, load_domain
+from lib.data import Dataset, encode, index_labels, label, soft_label, split, without_neutral
 from lib.models import Encoder, load_encoder
 
 

@@ -15,9 +15,9 @@ from bs4 import BeautifulSoup
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from lib import record
-from lib.experiments import paired_effect
-from lib.record import MIME, interval, start
+from lib.book import record
+from lib.book.record import MIME, interval, start
+from lib.evidence.verdicts import paired_effect
 
 Shown = list[dict[str, Any]]
 DEVICE = record.device
@@ -185,7 +185,7 @@ def test_the_gauge_puts_the_value_where_it_is(run: record.Run, shown: Shown) -> 
 
 
 def test_importing_record_imports_no_torch() -> None:
-    code = "import sys, lib.record; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    code = "import sys, lib.book.record; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(record.__file__).parents[1]).returncode == 0
 
 

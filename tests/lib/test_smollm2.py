@@ -16,11 +16,11 @@ import pytest
 import torch
 
 from lib import models
+from lib.corpora.sentiment import load_domain
 from lib.files import pretrained
 from lib.files.fetch import fetch, member
 from lib.files.pretrained import SMOLLM2, SMOLLM2_FILE, SMOLLM2_FILE_SHA256, SMOLLM2_WHEEL_SHA256
 from lib.models import SMOLLM2_SHA256, LanguageModel, load_decoder, model_folder
-from lib.source import load_domain
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from nbformat.v4 import new_output
 
-from lib import record
-from lib.experiments import paired_effect
+from lib.book import record
+from lib.evidence.verdicts import paired_effect
 from tests.tools.tiny_book import executed, result
 from tools import gate
 from tools.notebooks import CLAIM, RESULT

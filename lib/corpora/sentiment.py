@@ -139,7 +139,8 @@ def load_hub(
 def _records(cache: Path | None) -> dict[str, list[tuple[str, str, list[int]]]]:
     """(text, group, ratings) of every sentence of every domain."""
     def fill(folder: Path) -> None:
-        (folder / "records.json").write_bytes(_parse(fetch(SDIST, SDIST_SHA256, remedy="python -m lib.source")))
+        sdist = fetch(SDIST, SDIST_SHA256, remedy="python -m lib.corpora.sentiment")
+        (folder / "records.json").write_bytes(_parse(sdist))
 
     name = f"sentences-{RECORDS_SHA256[:12]}"
     return kept(name, fill, lambda folder: _checked((folder / "records.json").read_bytes()), cache=cache)

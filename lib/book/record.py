@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 from IPython import get_ipython
 from IPython.display import display
 
-from lib._numerals import decimals, typeset
+from lib.book._numerals import decimals, typeset
 
 if TYPE_CHECKING:
-    from lib.verdicts import Effect
+    from lib.evidence.verdicts import Effect
 
 MIME = "application/vnd.project-and-regularize.result+json"
 CLAIM = "application/vnd.project-and-regularize.claim+json"
@@ -118,8 +118,8 @@ class Run:
     def claim(self, claim: str, effects: Mapping[str, Effect], *, unit: str, bound: float, direction: int) -> None:
         """Show the verdict on a claim of the source, and write it with its effects into the cell's output.
 
-        The rule is `lib.verdicts.verdict`: all effects must bear the claim out. The gate applies it again and holds
-        the word against the claim's entry in `chapters/claims/`.
+        The rule is `lib.evidence.verdicts.verdict`: all effects must bear the claim out. The gate applies it again and
+        holds the word against the claim's entry in `chapters/claims/`.
 
         Args:
             claim: "C1", "C2", ...; each is judged in one cell of the book.
@@ -132,7 +132,7 @@ class Run:
             ValueError: an id that is not C and a number, a claim made twice in one cell, no effect, a bound not above
                 0, another direction.
         """
-        from lib.verdicts import verdict
+        from lib.evidence.verdicts import verdict
 
         if not re.fullmatch(r"C[1-9]\d*", claim):
             raise ValueError(f"claim must be C and a number, got {claim!r}")
