@@ -18,7 +18,7 @@ from benchmarks.harness import ROOT, Job
 from benchmarks.methods import METHODS
 from benchmarks.report import compare, growth, matmul_rates, targets
 from lib.evidence.store import commit, place
-from lib.files.cache import write_atomically
+from lib.files.atomic import write_atomically
 
 PEERS = ("accelerate", "peft", "scikit-learn", "sentence-transformers", "tokenizers")
 

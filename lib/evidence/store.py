@@ -10,7 +10,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from lib.files.cache import Json, digest, locked, write_atomically
+from lib.files.atomic import write_atomically
+from lib.files.cache import Json, digest, locked
 from lib.run.machine import processor
 
 
@@ -39,6 +40,7 @@ def save_run(path: Path, key: str, run: Json, provenance: Json) -> None:
 
     Raises:
         ValueError: the file is not a store, or what was given is not JSON.
+        OSError: the disk is full, or the folder cannot be written to.
     """
     with locked(path):
         book = read_runs(path)

@@ -9,12 +9,14 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import platformdirs
 from filelock import FileLock
 from numpy.typing import NDArray
+
+from lib.files.atomic import write_atomically
 
 Json = dict[str, Any]
 """What JSON gives back as it took it: text keys; text, numbers, truth values, None, lists and such dictionaries."""
@@ -54,6 +56,7 @@ def cached(folder: Path, key: Json, compute: Callable[[], Mapping[str, NDArray[A
 
     Raises:
         ValueError: `key` is not JSON, or an array holds Python objects.
+        OSError: the disk is full, or the folder cannot be written to.
     """
     path = Path(folder) / f"{digest(key)}.npz"
     with locked(path):
@@ -75,13 +78,3 @@ def locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         yield
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a file beside `path`, then rename it: a kill leaves the old file or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)

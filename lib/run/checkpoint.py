@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from lib.files.atomic import write_atomically
 
 
 def describe(value: Any) -> str:
@@ -65,17 +66,12 @@ def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
 
     Raises:
         ValueError: `path` is a folder, or `state` has no "run".
+        OSError: the disk is full, or the folder cannot be written to.
     """
     path = _file(path)
     if "run" not in state:
         raise ValueError(f'state must hold "run", got {sorted(state)}')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(path.name + ".partial")
-    with open(scratch, "wb") as file:
-        torch.save(_plain(state), file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
+    write_atomically(path, lambda file: torch.save(_plain(state), file))
 
 
 def load_checkpoint(path: str | Path, run: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import time
 import torch
 from torch import nn
 
-from lib.files.cache import cache_folder, locked, write_atomically
+from lib.files.atomic import write_atomically
+from lib.files.cache import cache_folder, locked
 from lib.run.machine import processor
 
 MARGIN = 1.1  # bfloat16 rounds, so it has to pay

@@ -21,7 +21,6 @@ import pytest
 
 from lib.evidence import store
 from lib.evidence.sweeps import Row, per_seed, product, sweep
-from lib.files import cache
 from lib.files.cache import cached
 from lib.run import precision
 
@@ -277,19 +276,6 @@ def test_the_lock_is_what_keeps_concurrent_runs(tmp_path: Path, monkeypatch: pyt
     assert save_from_threads(tmp_path / "locked.json", monkeypatch) == 5
     monkeypatch.setattr(store, "locked", lambda path: nullcontext())
     assert save_from_threads(tmp_path / "unlocked.json", monkeypatch) < 5
-
-
-def test_a_write_that_dies_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    path.write_text("old")
-
-    def dies(file: Any) -> None:
-        file.write(b"ne")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        cache.write_atomically(path, dies)
-    assert path.read_text() == "old"
 
 
 def test_features_are_computed_once_and_come_back_bit_for_bit(tmp_path: Path) -> None:

@@ -17,14 +17,6 @@ first = cached(Path("cache"), {"model": "m", "seed": 0}, lambda: {"x": np.random
 again = cached(Path("cache"), {"model": "m", "seed": 0}, lambda: {"x": np.random.rand(3)})
 assert (first["x"] == again["x"]).all()  # read, not drawn again
 
-# %% write_atomically
-from pathlib import Path
-
-from lib.files.cache import write_atomically
-
-write_atomically(Path("note.txt"), lambda file: file.write(b"whole"))
-assert [p.name for p in Path().iterdir()] == ["note.txt"]
-
 # %% cache_folder
 import os
 

@@ -16,6 +16,39 @@ encoder.model.save_pretrained("mine")
 encoder.tokenizer.save_pretrained("mine")
 assert load_encoder("mine").sha256  # a folder of your own
 
+# %% LanguageModel
+import torch
+
+from lib.models import load_decoder
+
+model = load_decoder()
+batch = model.tokenizer(["The film was", "The capital of France is"], return_tensors="pt", padding=True)
+last = batch.attention_mask.cumsum(1) == batch.attention_mask.sum(1, keepdim=True)  # true from the last word on
+words = model(**batch, at=last & (batch.attention_mask == 1)).argmax(-1)
+assert model.tokenizer.decode(words[1]) == " Paris"
+
+# %% load_decoder
+from lib.models import load_decoder
+
+model = load_decoder()  # SmolLM2-135M-Instruct; a folder or the name on a hub for another
+assert model.source == "smollm2" and model.decoder.config.vocab_size == 49152
+assert model.tokenizer.pad_token == model.tokenizer.eos_token  # so never mask by the token
+
+# %% weights_sha256
+import torch
+
+from lib.models import weights_sha256
+
+one, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+assert weights_sha256(one) != weights_sha256(other)
+other.load_state_dict(one.state_dict())
+assert weights_sha256(one) == weights_sha256(other)
+
+# %% model_folder
+from lib.models import model_folder
+
+assert (model_folder("minilm") / "config.json").exists()
+
 # %% sha256
 from pathlib import Path
 
