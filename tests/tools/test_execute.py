@@ -136,6 +136,11 @@ def test_the_key_changes_with_all_that_can_change_a_result_and_with_nothing_else
     assert changed()
     (book.root / "lib" / "deep").mkdir()
     (book.root / "lib" / "deep" / "new.py").write_text("x = 1")
+    assert not changed(), "no chapter reaches it"
+    with (book.root / "lib" / "record.py").open("a") as file:
+        file.write("import lib.deep.new\n")
+    assert changed()
+    (book.root / "lib" / "deep" / "new.py").write_text("x = 2")
     assert changed()
     write(book.root / "results" / "evidence" / "01-a-quick.json", "{}")
     assert changed()
