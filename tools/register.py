@@ -17,10 +17,10 @@ from nbformat import NotebookNode
 from pybtex.database import Entry, parse_string
 
 from lib._numerals import decimals
+from lib.book.cards import CLAIM
 from lib.figures import COLOURS, INK, _svg
 from tools import speed
 from tools.gate import results, stand, word
-from tools.notebooks import CLAIM
 from tools.numerals import GAP, number, spread, stacked
 
 Item = dict[str, Any]

@@ -12,12 +12,19 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
+from lib.book.cards import CLAIM, RESULT, card, claim_card
 from tools import api, register, repo, report
-from tools.notebooks import CLAIM, RESULT, Mistake, cells, chapters, read
+from tools.notebooks import Mistake, cells, chapters, read
 
 
-def merge(source: NotebookNode, executed: NotebookNode) -> NotebookNode:
+def merge(source: NotebookNode, executed: NotebookNode, bands: Mapping[str, Any], language: str = "en") -> NotebookNode:
     """The source with the outputs of its run: the text is today's, and what papermill added is left behind.
+
+    Each card is drawn from its facts; what was recorded quietly is not shown.
+
+    Args:
+        bands: name of a result -> the published band that judges it, if one does.
+        language: that of the cards.
 
     Raises:
         Mistake: the code is not the code that ran.
@@ -28,9 +35,14 @@ def merge(source: NotebookNode, executed: NotebookNode) -> NotebookNode:
         raise Mistake("the code of a chapter changed while it ran; run the command again")
     for cell, run in zip(code, ran, strict=True):
         cell.outputs, cell.execution_count = copy.deepcopy(run.outputs), run.execution_count
-        for output in cell.outputs:
-            for kind in (RESULT, CLAIM):
-                output.get("data", {}).pop(kind, None)  # for the gate only: Sphinx warns about it
+        cell.outputs = [output for output in cell.outputs if output.get("data", {}).get(RESULT, {}).get("card", True)]
+        for data in (output.get("data", {}) for output in cell.outputs):
+            if facts := data.get(RESULT):
+                data.clear()
+                data.update(card(facts, bands.get(facts["name"]), language))
+            elif facts := data.get(CLAIM):
+                data.clear()
+                data.update(claim_card(facts, language))
     return page
 
 
@@ -54,7 +66,8 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, A
     for path in chapters(root):
         page = read(path)
         if path.stem in executed:
-            page = merge(page, executed[path.stem])
+            judged = entries["chapters"][path.stem]["results"]
+            page = merge(page, executed[path.stem], {name: found["band"] for name, found in judged.items()})
         else:
             print(f"  {path.stem}: not run yet, its page will have no outputs", flush=True)
         (target / "chapters" / path.name).write_text(nbformat.writes(page), encoding="utf-8")

@@ -9,8 +9,9 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pybtex.database import parse_string
 
+from lib.book.cards import CLAIM, RESULT
 from tools import register
-from tools.notebooks import CLAIM, RESULT, ROOT, chapters, read
+from tools.notebooks import ROOT, chapters, read
 
 Item = dict[str, Any]
 GAP = "\N{NO-BREAK SPACE}"

@@ -1,0 +1,1 @@
+"""What chapters show: records and their cards, figures, quizzes, exercises, the set-up."""
