@@ -21,7 +21,7 @@ import yaml
 from nbformat import NotebookNode
 
 from lib.book.cards import CLAIM, FACTS, PROFILES, bounds, hard, status
-from tools import gate
+from tools import gate, quoted
 from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, bands_file, cached, execute, installed, published
 from tools.notebooks import ROOT, chapters, command, read, syntax, tags, write
 from tools.stage import stage
@@ -140,12 +140,16 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
         write(folder / f"{stem}.ipynb", nbformat.writes(notebook))
 
     say("gate")
+    prose = list(quoted.texts(root))
     entries = ledger(root, settings, executed, bands)
     write(root / "_build" / "results.json", json.dumps(entries, indent=1) + "\n")
     if not site:
         print(table(entries))
-    problems = gate.check(executed, bands, claims_register(root) if settings.profile == "quick" else None)
+    problems = gate.check(executed, bands, claims_register(root) if settings.profile == "quick" else None,
+                          quoted.names(prose))
     if settings.profile == "quick":
+        found = {name: facts for entry in entries["chapters"].values() for name, facts in entry["results"].items()}
+        problems += quoted.faults(prose, found, {name: band for each in bands.values() for name, band in each.items()})
         problems += gate.recipe(recipe(root), executed, whole=len(executed) == len(jobs))
     if gone := sorted(set(bands) - set(jobs)):
         problems.append(f"bands are published for chapters that do not exist: {', '.join(gone)}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from nbformat import NotebookNode
@@ -143,7 +143,7 @@ def side(sign: int) -> str:
 
 
 def check(executed: Mapping[str, NotebookNode], bands: Mapping[str, Mapping[str, Any]],
-          register: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
+          register: Mapping[str, Mapping[str, Any]] | None = None, said: Set[str] = frozenset()) -> list[str]:
     """Everything that is wrong with these chapters.
 
     Args:
@@ -151,6 +151,7 @@ def check(executed: Mapping[str, NotebookNode], bands: Mapping[str, Mapping[str,
         bands: chapter -> name -> band, as published for the profile and device they ran on.
         register: id -> the claim's entry in `chapters/claims/`, whose verdicts are those of the quick profile; None for
             another profile, whose verdicts are shown beside them.
+        said: the results that prose quotes, which may have a band beside a bound of their own.
 
     Returns:
         One line for each problem, naming chapter and result; empty where the book may be published.
@@ -166,7 +167,7 @@ def check(executed: Mapping[str, NotebookNode], bands: Mapping[str, Mapping[str,
             name = result["name"]
             if owner.setdefault(name, chapter) != chapter:
                 problems.append(f"{chapter}: {name} is recorded in {owner[name]} as well")
-            if not hard(result):
+            if not hard(result) or name in said:
                 banded.add(name)
             problems += fault(result, bands.get(chapter, {}).get(name), chapter)
         problems += [f"{chapter}: {name} has a published band, but no result is recorded for it"

@@ -139,7 +139,8 @@ def row(result: Item) -> str:
     unit = "" if result["unit"] == "1" else f" {html.escape(result['unit'])}"
     sign = f"{cards.SIGNS[result['status']]}{GAP}{result['status']}"
     value = number(result["value"], decimals(*ends) if ends else None)
-    return f"| {result['name'].replace('_', ' ')} | {value}{unit}{between} | {bound} | {sign} |"
+    name = f'<span id="{result["name"]}">{result["name"].replace("_", " ")}</span>'
+    return f"| {name} | {value}{unit}{between} | {bound} | {sign} |"
 
 
 def partly(stems: Sequence[str], ran: Mapping[str, Any]) -> str:

@@ -13,8 +13,8 @@ import yaml
 from nbformat import NotebookNode
 
 from lib.book.cards import CLAIM, RESULT, card, claim_card
-from tools import api, register, repo, report
-from tools.notebooks import Mistake, cells, chapters, read
+from tools import api, quoted, register, repo, report
+from tools.notebooks import Mistake, cells, chapters, read, record_calls
 
 
 def merge(source: NotebookNode, executed: NotebookNode, bands: Mapping[str, Any], language: str = "en") -> NotebookNode:
@@ -63,20 +63,25 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, A
     shutil.copytree(root / "chapters", target / "chapters", ignore=shutil.ignore_patterns(".*", "*.ipynb"))
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(root / name, target / name)
+    sources = {path.stem: read(path) for path in chapters(root)}
+    owner = {name: stem for stem, source in sources.items() for name in record_calls(source) if name}
+    found = {name: facts for chapter in entries["chapters"].values() for name, facts in chapter["results"].items()}
     for path in chapters(root):
         page = read(path)
         if path.stem in executed:
             judged = entries["chapters"][path.stem]["results"]
-            page = merge(page, executed[path.stem], {name: found["band"] for name, found in judged.items()})
+            page = merge(page, executed[path.stem], {name: facts["band"] for name, facts in judged.items()})
         else:
             print(f"  {path.stem}: not run yet, its page will have no outputs", flush=True)
+        quoted.page(page, path.stem, owner, found)
         (target / "chapters" / path.name).write_text(nbformat.writes(page), encoding="utf-8")
     api.write(root, target / "chapters")
-    sources = {path.stem: read(path) for path in chapters(root)}
     register.write(root / "chapters", target / "chapters", sources, executed)
     meta = yaml.safe_dump({"myst": {"html_meta": {"description lang=en": report.DESCRIPTION}}}, width=1000)
     text = report.page(entries, sources, executed, repository=repo.setting(root), bands=bands, lighthouse=lighthouse)
     (target / "chapters" / "run.md").write_text(f"---\n{meta}---\n\n{text}", encoding="utf-8")
+    for path in (target / "chapters").glob("*.md"):
+        path.write_text(quoted.linked(path.read_text("utf-8"), path.stem, owner, found), encoding="utf-8")
     facts = {"times": report.times(entries, sources, executed), "machine": entries["machine"],
              "profile": entries["profile"], "pdf": pdf}
     (target / "site.json").write_text(json.dumps(facts), encoding="utf-8")

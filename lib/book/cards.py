@@ -29,6 +29,7 @@ WORDS = {"en": {
     "exactly": "exactly {low}", "between": "{low} to {high}", "least": "at least {low}", "most": "at most {high}",
     "mean": "mean {asked}", "crossed": "{asked}, but the interval crosses it",
     "spread": "95% interval {low} to {high}, {seeds} seeds",
+    "stored": "from stored runs", "live": "from this run",
     "claim": "Claim {id}", "judged": "Claim {id} is {word}",
     "nothing": "unit: {unit}; what counts as nothing: {bound}, fixed before the runs ({where})",
     "supported": "supported", "refuted": "refuted", "mixed": "mixed", "inconclusive": "inconclusive",
@@ -93,6 +94,20 @@ def number(facts: Facts) -> Card:
         shown = [typeset(f"{x:z,.{places}f}") for x in (value, *ends)]
     unit = "" if facts["unit"] == "1" else f" {facts['unit']}"
     return dict(zip(("value", "low", "high"), shown, strict=False)) | {"unit": unit}
+
+
+def summary(facts: Facts, language: str = "en") -> str:
+    """A result in one line, for whoever points at its number in the text: name, value, interval, seeds, origin.
+
+    Args:
+        facts: what `record` wrote.
+        language: one of `WORDS`.
+    """
+    words, shown = WORDS[language], number(facts)
+    spread = ", " + words["spread"].format(**shown, seeds=len(facts["values"])) if "low" in shown else ""
+    origin = words["stored" if facts["stored"] else "live"]
+    return (f"{facts['name'].replace('_', ' ')}: {shown['value']}{shown['unit']}{spread}; {origin} "
+            f"({facts['profile']}, {facts['device']})")
 
 
 def card(facts: Facts, band: Facts | None, language: str = "en") -> Card:

@@ -58,7 +58,8 @@ def test_every_word_comes_from_the_dictionary(monkeypatch: pytest.MonkeyPatch) -
     claim = {"id": "C1", "unit": "u", "bound": 1.0, "direction": 1, "effects": {"a": row}}
     claim |= {"profile": "p", "device": "d"}
     for shown in (*(cards.card(facts(**given), band, "xx") for given in ({}, {"at_least": 1.0}, {"at_most": 0.0})
-                    for band in (None, BAND)), cards.claim_card(claim, "xx")):
+                    for band in (None, BAND)), cards.claim_card(claim, "xx"),
+                  {"text/plain": cards.summary(FACTS, "xx")}):
         text = re.sub(r'<[^>]*>|: \+3\.0.*?(?=\n|<|$)', " ", shown["text/plain"])
         assert set(re.findall(r"[A-Za-z]{2,}", text)) <= {"gain", "points", "quick", "cpu"}, text
     assert cards.card(FACTS, None, "xx") != cards.card(FACTS, None)

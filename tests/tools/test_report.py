@@ -43,9 +43,9 @@ def test_the_page_says_what_the_ledger_holds() -> None:
     assert (f'| [Tiny](01-tiny.ipynb) | 2<span class="phone"> results</span> | 61{GAP}s | 1,812{GAP}MB | {read} | '
             "2026-01-02 03:00 UTC |") in text
     assert f"| [Tiny](02-later.ipynb) |  | |  | {read} | not run |" in text
-    assert (f'| gain | 12.3 points <span class="part beside">11.0{GAP}to{GAP}13.7</span> | mean ≥{GAP}2 | '
-            f"✓{GAP}holds |") in text
-    assert f"| share | 0.5 | ≥{GAP}0.4, ≤{GAP}0.6 (published) | ✓{GAP}inside |" in text
+    assert (f'| <span id="gain">gain</span> | 12.3 points <span class="part beside">11.0{GAP}to{GAP}13.7</span> | '
+            f"mean ≥{GAP}2 | ✓{GAP}holds |") in text
+    assert f"| <span id=\"share\">share</span> | 0.5 | ≥{GAP}0.4, ≤{GAP}0.6 (published) | ✓{GAP}inside |" in text
     assert "C8 mixed" in text
 
 

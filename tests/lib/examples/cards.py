@@ -25,6 +25,13 @@ from lib.book.cards import number
 shown = number({"value": 0.8123, "interval": [0.79, 0.83], "unit": "of them", "digits": 3})
 assert shown == {"value": "0.812", "low": "0.790", "high": "0.830", "unit": " of them"}
 
+# %% summary
+from lib.book.cards import summary
+
+facts = {"name": "gain", "value": 2.0, "values": [2.0], "interval": None, "unit": "points", "digits": 2}
+said = summary(facts | {"stored": True, "profile": "quick", "device": "cpu"})
+assert said == "gain: 2.0 points; from stored runs (quick, cpu)"
+
 # %% card
 from lib.book.cards import card
 
