@@ -10,13 +10,16 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from tools import diagrams
+from tools import diagrams, fold
 from tools.notebooks import ROOT, chapters, read, record_calls, syntax, tags
 from tools.quoted import LINK, parse, quotes, said, texts
 from tools.repo import odd_ones, strangers
 
 PARAMETERS = {"PROFILE": "quick", "SEED": 0, "LIVE": False, "EVIDENCE": False}
 OPTIONAL = {"EVIDENCE"}
+LINES, COLUMNS = 30, 88  # of code that a reader sees
+LONG = {"01-background", "02-concepts", "03-algorithm", "04-mathematics", "05-bert-case-study",
+        "06-project"}  # chapters that have more, until they are written again
 SPHINX_ONLY = {
     "role": r"\{[a-z][\w:.-]*\}`",
     "directive": r"^\s*(?:`{3,}|~{3,}|:{3,})\s*\{",
@@ -48,6 +51,7 @@ def lint(notebook: NotebookNode, known: Set[str] | None = None) -> list[str]:
         if cell.cell_type == "code":
             wrong += [f"cell {number}: carries {what}" for what, held in
                       (("outputs", cell.outputs), ("an execution count", cell.execution_count)) if held]
+        wrong += [f"cell {number}: {words}" for words in fold.faults(cell)]
         if cell.cell_type == "markdown":
             found = prose(diagrams.bare(cell.source)) + diagrams.faults(cell.source)
             wrong += [f"cell {number}: {words}" for words in found]
@@ -92,6 +96,16 @@ def takeaways(notebook: NotebookNode, recorded: set[str]) -> list[str]:
                 wrong += [f"{name} carries a takeaway, and its gate cannot turn red for it: {why}" for name in names
                           if (why := weakness(*gated.get(name, ("0", "0"))))]
     return wrong
+
+
+def visible(notebook: NotebookNode) -> list[str]:
+    """What is too long in the code that a reader sees; a cell tagged `listing` quotes the source and may be longer."""
+    shown = [(number, cell.source.split("\n")) for number, cell in enumerate(notebook.cells, start=1)
+             if cell.cell_type == "code" and not fold.folds(cell) and "listing" not in tags(cell)]
+    long = [f"cell {number}: shows {len(lines)} lines, at most {LINES} are for reading" for number, lines in shown
+            if len(lines) > LINES]
+    return long + [f"cell {number}: line {place} has {len(line)} signs, at most {COLUMNS} fit the page"
+                   for number, lines in shown for place, line in enumerate(lines, start=1) if len(line) > COLUMNS]
 
 
 def numbers(text: str, known: Set[str]) -> list[str]:
@@ -157,7 +171,7 @@ def book(root: Path) -> list[str]:
     wrong += [f"{where}: {words}" for where, text in texts(root) if "." in where for words in numbers(text, known)]
     for path in chapters(root):
         notebook = notebooks[path]
-        found = lint(notebook, known)
+        found = lint(notebook, known) + (visible(notebook) if path.stem not in LONG else [])
         if not any("parse" in words for words in found):
             for name in set(record_calls(notebook)) - {None}:
                 if owner.setdefault(str(name), path.stem) != path.stem:

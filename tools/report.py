@@ -14,15 +14,15 @@ from nbformat import NotebookNode
 from lib._numerals import decimals
 from lib.book import cards
 from tools import diagrams
+from tools.fold import folds
 from tools.gate import results
-from tools.notebooks import cells, tags
+from tools.notebooks import cells
 from tools.numerals import GAP, bounds, number, spread, stacked
 from tools.register import BRYSBAERT, heading
 
 Item = dict[str, Any]
 DESCRIPTION = ("The run behind this copy of the book: when and on what machine it ran, how long it took, which "
                "versions, every result beside the bounds it is held to.")
-FOLDED = {"setup", "hide-input", "hide-cell", "remove-input", "remove-cell", "solution"}
 # Seconds of a reader's time. Words: 238 a minute, the mean of silent reading of English prose (Brysbaert, 2019,
 # https://doi.org/10.1016/j.jml.2019.104047). Nobody has measured the others on this book: they are round guesses.
 PACE = {"words": 60 / 238, "formulas in a line": 2, "formulas on their own": 15, "lines of code shown": 3,
@@ -43,7 +43,7 @@ def counts(source: NotebookNode, executed: NotebookNode | None) -> dict[str, int
     prose, own = re.subn(r"\$\$.*?\$\$", " ", prose, flags=re.S)
     prose, inline = re.subn(r"\$[^$\n]+\$", " formula ", prose)
     prose = re.sub(r"\]\([^)]*\)|<[^>]*>", " ", prose)
-    code = [cell.source for cell in source.cells if cell.cell_type == "code" and not FOLDED & set(tags(cell))]
+    code = [cell.source for cell in source.cells if cell.cell_type == "code" and not folds(cell)]
     outputs = [output for cell in cells(executed) for output in cell.get("outputs", [])] if executed else []
     drawn = sum("par-figure" in "".join(output.get("data", {}).get("text/html", "")) for output in outputs)
     flowcharts = sum(len(diagrams.sources(cell.source)) for cell in source.cells)

@@ -10,6 +10,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from lib.book.cards import RESULT
 from tools.execute import Job, Settings
+from tools.fold import marks
 
 COMMON = {"interval": None, "unit": "1", "digits": 3, "note": "", "at_least": None, "at_most": None, "card": True,
           "stored": False, "profile": "quick", "device": "cpu"}
@@ -44,7 +45,7 @@ class Book:
     @staticmethod
     def notebook(*code: str, prose: str = "A page.") -> nbformat.NotebookNode:
         """A sound source: title, set-up, parameters, then `code`."""
-        first = new_code_cell("from lib.record import run", metadata={"tags": ["setup"]})
+        first = new_code_cell("# @title Set-up\nfrom lib.record import run", metadata=marks({"tags": ["setup"]}))
         second = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         return new_notebook(cells=[new_markdown_cell(prose), first, second, *map(new_code_cell, code)],
