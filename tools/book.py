@@ -20,6 +20,7 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
+from lib import store
 from lib.book.cards import CLAIM, FACTS, PROFILES, bounds, hard, status
 from tools import gate, quoted
 from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, bands_file, cached, execute, installed, published
@@ -31,11 +32,9 @@ EVIDENCE_LIMITS = (1_000_000, 1_000_000)  # seconds: a sweep takes what it takes
 
 
 def commit(root: Path) -> str:
-    """The commit that is checked out, marked where files were changed since; "unknown" outside git."""
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True).stdout.strip()
-    head = git("rev-parse", "--verify", "--quiet", "HEAD") if shutil.which("git") else ""
-    return head + ("-changed" if git("status", "--porcelain", "--untracked-files=no") else "") if head else "unknown"
+    """The commit that is checked out, marked where a file beside the results differs; "unknown" outside git."""
+    found = store.commit(root)
+    return found["commit"] + "-changed" * (found["dirty"] and found["commit"] != "unknown")
 
 
 def provenance(root: Path, settings: Settings) -> dict[str, Any]:

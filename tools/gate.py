@@ -13,7 +13,7 @@ from typing import Any
 from nbformat import NotebookNode
 
 from lib.book.cards import CLAIM, FACTS, RESULT, hard, judge, status
-from tools.notebooks import cells, record_calls
+from tools.notebooks import NAMELESS, cells, record_calls
 
 Result = dict[str, Any]
 
@@ -41,7 +41,7 @@ def sound(notebook: NotebookNode, chapter: str) -> list[str]:
     expected = {name for name in calls if name}
     recorded = Counter(str(result.get("name")) for result in results(notebook))
     if None in calls:
-        problems.append(f"{chapter}: record() needs a literal name as its first argument")
+        problems.append(f"{chapter}: {NAMELESS}")
     if not calls:
         problems.append(f"{chapter}: records no result, so nothing of it can be checked")
     problems += [f"{chapter}: {name} is never recorded" for name in sorted(expected - set(recorded))]

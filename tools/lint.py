@@ -11,7 +11,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from tools import diagrams, fold
-from tools.notebooks import ROOT, chapters, read, record_calls, syntax, tags
+from tools.notebooks import NAMELESS, ROOT, calls, chapters, literal, read, record_calls, syntax, tags
 from tools.quoted import LINK, parse, quotes, said, texts
 from tools.repo import odd_ones, strangers
 
@@ -56,18 +56,18 @@ def lint(notebook: NotebookNode, known: Set[str] | None = None) -> list[str]:
             found = prose(diagrams.bare(cell.source)) + diagrams.faults(cell.source)
             wrong += [f"cell {number}: {words}" for words in found]
     try:
-        calls = list(record_calls(notebook))
+        names = list(record_calls(notebook))
         wrong += parameters(code)
     except SyntaxError as error:
         return [*wrong, f"does not parse: {error}"]
-    if None in calls:
-        wrong.append("record() needs a literal name as its first argument")
+    if None in names:
+        wrong.append(NAMELESS)
     own = gates(notebook).keys()
     for number, cell in enumerate(notebook.cells, start=1):
         found = numbers(cell.source, own | known if known else own) if cell.cell_type == "markdown" else []
         wrong += [f"cell {number}: {words}" for words in found]
     wrong += takeaways(notebook, {name for name in record_calls(notebook, "claim") if name} | own)
-    return wrong + [f"{name} is recorded {n} times" for name, n in Counter(calls).items() if name and n > 1]
+    return wrong + [f"{name} is recorded {n} times" for name, n in Counter(names).items() if name and n > 1]
 
 
 def recorded(notebook: NotebookNode) -> set[str]:
@@ -118,12 +118,10 @@ def numbers(text: str, known: Set[str]) -> list[str]:
 def gates(notebook: NotebookNode) -> dict[str, tuple[str, str]]:
     """name -> (at_least, at_most) of each record, as they are written; "" where there is none."""
     found = {}
-    for cell in notebook.cells:
-        for node in ast.walk(syntax(cell)) if cell.cell_type == "code" else ():
-            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "record" and node.args:
-                given = {word.arg: ast.unparse(word.value) for word in node.keywords}
-                name = getattr(node.args[0], "value", None)
-                found[str(name)] = (given.get("at_least", ""), given.get("at_most", ""))
+    for call in calls(notebook):
+        if name := literal(call):
+            given = {word.arg: ast.unparse(word.value) for word in call.keywords}
+            found[name] = (given.get("at_least", ""), given.get("at_most", ""))
     return found
 
 

@@ -20,7 +20,7 @@ from nbformat.v4 import new_output
 import tools.execute
 from tests.tools.tiny_book import Book, executed, result
 from tools import gate
-from tools.book import arguments, evidence, run
+from tools.book import arguments, commit, evidence, run
 from tools.execute import Job, cached, execute, key
 from tools.notebooks import ROOT, read, write
 from tools.stage import merge
@@ -235,3 +235,21 @@ def test_staging_draws_the_cards_that_are_to_be_seen_from_the_facts_and_todays_b
         shown, said = merge(Book.notebook(run.cells[-1].source), run, {"loud": band}).cells[-1].outputs
         assert words in shown.data["text/html"] and 'id="loud"' in shown.data["text/html"] and said.text == "said"
     assert [found["name"] for found in gate.results(run)] == ["loud", "quiet"], "the gate sees both"
+
+
+def test_the_commit_is_marked_where_files_differ_and_unknown_without_git(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        return subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    assert commit(tmp_path) == "unknown"
+    git("init", "-q")
+    (tmp_path / "a").write_text("1")
+    git("add", "-A")
+    git("commit", "-q", "-m", "x")
+    head = git("rev-parse", "HEAD").strip()
+    assert commit(tmp_path) == head
+    write(tmp_path / "results" / "quick-cpu.json", "{}")
+    assert commit(tmp_path) == head, "bands are what a run makes"
+    (tmp_path / "a").write_text("2")
+    assert commit(tmp_path) == f"{head}-changed"

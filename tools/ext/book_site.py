@@ -24,6 +24,7 @@ from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
 from tools.ext import typeset
+from tools.terms import used
 
 HERE = Path(__file__).parent
 LOG = logging.getLogger(__name__)
@@ -190,12 +191,6 @@ def linked(text: str, waiting: dict[str, str]) -> list[nodes.Node]:
         parts += [nodes.Text(text[:start]),
                   nodes.reference("", text[start:end], internal=True, refuri=waiting.pop(term), classes=["term"])]
         text = text[end:]
-
-
-def used(term: str, text: str) -> re.Match[str] | None:
-    """The term as a word or as words, in any case, in the singular or the plural; in cross-entropy is no entropy."""
-    words = r"\s+".join(map(re.escape, term.split()))
-    return re.search(rf"(?<![\w-]){words}(?:s|es)?\b", text, re.I)
 
 
 def drop_thebe(app: Sphinx, doctree: nodes.document, page: str) -> None:
