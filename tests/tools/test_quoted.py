@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
+from docutils import nodes
 from nbformat.v4 import new_markdown_cell
 
 from tests.tools.tiny_book import Book, executed, result
 from tools import bands, quoted
 from tools.book import run
 from tools.execute import Settings
+from tools.ext import book_site
 from tools.lint import lint, numbers, prose
 
 GAP = "\N{NO-BREAK SPACE}"
@@ -165,3 +167,10 @@ def test_bands_are_published_for_live_numbers_that_a_sentence_says_and_stored_on
     moves[0] = 1.0
     assert bands.publish(book.root, "quick", [0, 1, 2]) == 1
     assert "01-a: stored_one is recorded as stored, and its seeds give 1.0, 2.0, 3.0" in capsys.readouterr().err
+
+
+def test_no_term_is_linked_inside_a_numbers_link() -> None:
+    inside, outside = nodes.Text("3 points of accuracy"), nodes.Text(" and accuracy")
+    opening = nodes.raw("", '<a class="number" href="#a_b">', format="html")
+    nodes.paragraph("", "", opening, inside, nodes.raw("", "</a>", format="html"), outside)
+    assert book_site.in_number(inside) and not book_site.in_number(outside)
