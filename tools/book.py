@@ -155,8 +155,9 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
     if problems:
         print("\n".join(["the gate stays shut:", *(f"  {problem}" for problem in problems)]), file=sys.stderr)
         return 1
-    count = sum(len(entry["results"]) for entry in entries["chapters"].values())
-    print(f"  {count} results, all within their bounds", flush=True)
+    states = [result["status"] for entry in entries["chapters"].values() for result in entry["results"].values()]
+    undecided = f", {states.count('undecided')} of them undecided" * ("undecided" in states)
+    print(f"  {len(states)} results, all within their bounds{undecided}", flush=True)
     if site:
         path = bands_file(root, settings)
         facts: dict[str, Any] = {"bands": json.loads(path.read_text("utf-8"))["provenance"] if path.exists() else None}

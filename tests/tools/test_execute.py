@@ -224,6 +224,12 @@ def test_the_report_prints_each_result_and_fails_where_one_is_outside(
     told = capsys.readouterr()
     assert re.search(r"outer +0.1 .*>= 0.7 <= 0.9", told.out) and "outer is out of band" in told.err
     assert "inner is out" not in told.err
+    book.chapter("01-a", "run.record('open_one', 0.8, values=[0.6, 1.0], interval=[0.4, 1.2], at_least=0.5)")
+    book.publish({})
+    assert run(book.root, settings, site=False) == 0
+    told = capsys.readouterr()
+    assert re.search(r"open_one +0.8 .*undecided +>= 0.5", told.out) and "1 results" in told.out
+    assert "all within their bounds, 1 of them undecided" in told.out
 
 
 def test_staging_draws_the_cards_that_are_to_be_seen_from_the_facts_and_todays_bands() -> None:
