@@ -98,7 +98,7 @@ def test_a_number_tells_its_record_to_whoever_reaches_it_by_keyboard(browser: Br
         assert content == f'"{RECORD}"' and position == "fixed" and 100 < width < 390 and other[0] == "none"
         assert opened.page.locator("p").bounding_box()["height"] == height
         opened.page.keyboard.press("Tab")
-        assert [content for content, *_ in opened.page.evaluate(TOLD)] == ["none", "none"], "nothing known, nothing told"
+        assert [content for content, *_ in opened.page.evaluate(TOLD)] == ["none", "none"]
 
 
 @pytest.mark.parametrize(("status", "border"), [("undecided", "dashed"), ("holds", "solid")])
