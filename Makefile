@@ -83,7 +83,7 @@ oldest: ## try the README's recipe and the training with the oldest versions tha
 	$(call timed,rm -rf _build/oldest && $(call make_venv,_build/oldest) && \
 	sed -n '/^dependencies/$(comma)/^]/s/.*"\(.*\)>=\(.*\)".*/\1==\2/p' pyproject.toml > _build/oldest.txt && cat _build/oldest.txt && \
 	_build/oldest/bin/pip install --quiet --requirement _build/oldest.txt hypothesis pytest pytest-timeout && \
-	_build/oldest/bin/python -c "import pathlib$(comma) lib.setup; print(lib.setup.ready(pathlib.Path()))" && \
+	_build/oldest/bin/python -c "import pathlib$(comma) lib.book.setup; print(lib.book.setup.ready(pathlib.Path()))" && \
 	_build/oldest/bin/python -m pytest tests/test_readme.py tests/lib/test_training.py tests/lib/test_regularizers.py)
 
 clean: ## delete everything that was made, but not the installed packages

@@ -1,4 +1,4 @@
-"""Arguments that cannot be meant, in one sentence that says name, what is allowed and value."""
+"""Argument checks: each error names the argument, the allowed values and the value received."""
 from __future__ import annotations
 
 import math
@@ -10,15 +10,17 @@ from typing import Any
 def at_least(low: float, **values: float) -> None:
     """Raise ValueError for the first value that is no finite number of at least `low`."""
     for name, value in values.items():
-        if not (isinstance(value, Real) and low <= value < math.inf):
-            raise ValueError(f"{name} must be {'finite and ' * (value == math.inf)}at least {low}, got {value!r}")
+        _finite(name, value)
+        if not (isinstance(value, Real) and low <= value):
+            raise ValueError(f"{name} must be at least {low}, got {value!r}")
 
 
 def above_zero(**values: float) -> None:
     """Raise ValueError for the first value that is no finite number above 0."""
     for name, value in values.items():
-        if not (isinstance(value, Real) and 0 < value < math.inf):
-            raise ValueError(f"{name} must be {'finite and ' * (value == math.inf)}above 0, got {value!r}")
+        _finite(name, value)
+        if not (isinstance(value, Real) and value > 0):
+            raise ValueError(f"{name} must be above 0, got {value!r}")
 
 
 def rate(**values: float) -> None:
@@ -58,3 +60,9 @@ def recorded(metric: str, history: Sequence[Mapping[str, float]]) -> list[float]
     if any(value != value for value in seen):
         raise ValueError(f"{metric} must be a number in each record that has it, got nan")
     return seen
+
+
+def _finite(name: str, value: float) -> None:
+    """Raise ValueError for infinity."""
+    if value == math.inf:
+        raise ValueError(f"{name} must be finite, got {value!r}")

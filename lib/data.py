@@ -1,4 +1,4 @@
-"""Labels, splits that do not leak, and batches of similar length, for the sentences of `lib.source`."""
+"""Labels, splits that do not leak, and batches of similar length, for the sentences of `lib.corpora.sentiment`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,10 @@ import numpy as np
 import torch
 
 from lib import _check
-from lib.source import DOMAINS, Sentence, load_domain, load_hub
+from lib.corpora.sentiment import Sentence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-__all__ = [
-    "DOMAINS", "Dataset", "Sentence", "Split", "encode", "index_labels", "label", "load_domain", "load_hub",
-    "soft_label", "split", "without_neutral",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)

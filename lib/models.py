@@ -25,7 +25,7 @@ from transformers.utils import logging
 
 from lib import _check
 from lib.data import Dataset, encode
-from lib.training import predict_logits
+from lib.evaluation import predict_logits
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 logging.disable_progress_bar()  # a stored notebook holds no stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.book.cards import hard
-from lib.verdicts import prediction_interval
+from lib.evidence.verdicts import prediction_interval
 from tools import gate, quoted
 from tools.book import arguments, provenance, say
 from tools.execute import Job, Settings, bands_file, execute

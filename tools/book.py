@@ -20,8 +20,8 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from lib import store
 from lib.book.cards import CLAIM, FACTS, PROFILES, bounds, hard, status
+from lib.evidence import store
 from tools import gate, quoted
 from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, bands_file, cached, execute, installed, published
 from tools.notebooks import ROOT, chapters, command, read, syntax, tags, write

@@ -1,8 +1,8 @@
 """Which of the book's own files a notebook reaches: read from the syntax, nothing is imported.
 
 Imports count wherever they stand, inside functions too; so do modules that a string names, as in
-`[sys.executable, "-m", "lib.service"]`, and the `__init__` of each package on the way. Docstrings name much and run
-none of it, so they do not count.
+`[sys.executable, "-m", "lib.serve.service"]`, and the `__init__` of each package on the way. Docstrings name much and
+run none of it, so they do not count.
 """
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def sound(notebook: NotebookNode, chapter: str) -> list[str]:
     if failure := notebook.metadata.get("book", {}).get("failure"):
         problems.append(f"{chapter}: {failure}")
     if notebook.metadata.get("widgets"):
-        problems.append(f"{chapter}: holds widget state, which no page can use; draw it with lib.figures")
+        problems.append(f"{chapter}: holds widget state, which no page can use; draw it with lib.book.figures")
     for number, cell in enumerate(cells(notebook), start=1):
         for output in cell.get("outputs", []):
             if output.output_type == "error":

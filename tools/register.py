@@ -16,9 +16,9 @@ from docutils.nodes import make_id
 from nbformat import NotebookNode
 from pybtex.database import Entry, parse_string
 
-from lib._numerals import decimals
+from lib.book._numerals import decimals
 from lib.book.cards import CLAIM
-from lib.figures import COLOURS, INK, _svg
+from lib.book.figures import COLOURS, INK, _svg
 from tools import speed, terms
 from tools.gate import results, stand, word
 from tools.numerals import GAP, number, spread, stacked

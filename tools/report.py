@@ -11,8 +11,8 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from lib._numerals import decimals
 from lib.book import cards
+from lib.book._numerals import decimals
 from tools import diagrams
 from tools.fold import folds
 from tools.gate import results

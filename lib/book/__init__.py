@@ -1,1 +1,1 @@
-"""What chapters show: records and their cards, figures, quizzes, exercises, the set-up."""
+"""What a page of the book shows: cards, figures, quizzes, exercises, set-up."""

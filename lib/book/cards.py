@@ -1,7 +1,7 @@
 """A card is a pure function of facts, band and language: drawn in the kernel, and again when the site is staged.
 
-`lib.record` writes the facts; the band may come later and from elsewhere. So neither a band that moves nor a card that
-looks different runs a chapter again. Every word of a card stands in `WORDS`, by language.
+`lib.book.record` writes the facts; the band may come later and from elsewhere. So neither a band that moves nor a card
+that looks different runs a chapter again. Every word of a card stands in `WORDS`, by language.
 """
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lib._numerals import decimals, typeset
+from lib.book._numerals import decimals, typeset
 
 if TYPE_CHECKING:
-    from lib.verdicts import Verdict
+    from lib.evidence.verdicts import Verdict
 
 RESULT = "application/vnd.project-and-regularize.result+json"
 CLAIM = "application/vnd.project-and-regularize.claim+json"
@@ -134,7 +134,7 @@ def judge(claim: Facts) -> Verdict:
     Raises:
         ValueError: no effect, or a bound or a direction that the rule does not know.
     """
-    from lib.verdicts import Effect, verdict
+    from lib.evidence.verdicts import Effect, verdict
 
     keys = ("difference", "error", "dof", "seeds", "level")
     effects = [Effect(**{key: row[key] for key in keys}) for row in claim["effects"].values()]

@@ -18,11 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib.checkpoint import save_checkpoint
+from lib.adapters import LoRA, attach, only_rows
 from lib.data import Dataset
-from lib.projection import LoRA, attach, ends_in, only_rows
-from lib.regularizers import SAM, Mixout, cross_entropy, l2_sp, penalized, r_drop, smart
-from lib.training import History, Local, Plan, evaluator, fit, never, patience, seed_step
+from lib.evaluation import evaluator
+from lib.names import ends_in
+from lib.objectives import cross_entropy, penalized, r_drop, smart
+from lib.optimizers import SAM
+from lib.regularizers import Mixout, l2_sp
+from lib.run.checkpoint import save_checkpoint
+from lib.stopping import History, never, patience
+from lib.training import Local, Plan, fit, seed_step
 
 LEFT = os.WEXITED | os.WNOHANG | os.WNOWAIT  # is it over? It stays to be waited for
 METHODS = ("plain", "early", "r_drop+l2_sp", "smart", "sam", "mixout+sam+r_drop+l2_sp", "lora", "rows")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from lib.host import Local
+from lib.run.host import Local
 from tests.lib.resume_run import METHODS
 from tests.lib.two_processes import exact
 

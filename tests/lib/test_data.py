@@ -17,18 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from lib.data import (
-    DOMAINS,
-    Dataset,
-    Sentence,
-    encode,
-    index_labels,
-    label,
-    load_domain,
-    soft_label,
-    split,
-    without_neutral,
-)
+from lib.corpora.sentiment import DOMAINS, Sentence, load_domain
+from lib.data import Dataset, encode, index_labels, label, soft_label, split, without_neutral
 from lib.models import Encoder
 
 

@@ -1,4 +1,4 @@
-"""`lib.lower` against the whole model: the same logits, the same training."""
+"""`lib.run.frozen` against the whole model: the same logits, the same training."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import pytest
 import torch
 from torch import nn
 
+from lib.adapters import LoRA, attach, merge
 from lib.data import Dataset, encode
-from lib.host import Local
-from lib.lower import States, above, read
+from lib.evaluation import predict_logits
 from lib.models import Classifier, Encoder, freeze, layers
-from lib.projection import LoRA, attach, ends_in, merge
-from lib.regularizers import cross_entropy, set_dropout
-from lib.training import Plan, fit, predict_logits
+from lib.names import ends_in
+from lib.objectives import cross_entropy
+from lib.regularizers import set_dropout
+from lib.run.frozen import States, above, read
+from lib.run.host import Local
+from lib.training import Plan, fit
 
 Texts = tuple[list[str], list[int]]
 

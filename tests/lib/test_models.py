@@ -17,7 +17,7 @@ from torch import nn
 
 from lib import models
 from lib.data import encode
-from lib.host import Local
+from lib.evaluation import evaluator
 from lib.models import (
     MINILM_SHA256,
     Classifier,
@@ -31,8 +31,9 @@ from lib.models import (
     save,
     sha256,
 )
-from lib.regularizers import cross_entropy
-from lib.training import Plan, evaluator, fit
+from lib.objectives import cross_entropy
+from lib.run.host import Local
+from lib.training import Plan, fit
 
 Texts = tuple[list[str], list[int]]
 
@@ -52,7 +53,7 @@ def test_minilm_puts_like_beside_like() -> None:
 
 
 def test_vectors_are_those_of_sentence_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lib.host.has_bf16", lambda device: False)  # the library computes in float32
+    monkeypatch.setattr("lib.run.host.bf16_pays", lambda device: False)  # the library computes in float32
     library = pytest.importorskip("sentence_transformers")
     encoder = load_encoder("minilm")
     texts = ["short", "a rather longer sentence about nothing in particular", "UPPER case and, punctuation!"]

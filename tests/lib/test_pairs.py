@@ -10,27 +10,17 @@ import pytest
 import torch
 from torch import nn
 
+from lib.adapters import DoRA, LoRA, PiSSA, RandomSubspace, attach
 from lib.data import Dataset
-from lib.host import Local
-from lib.projection import DoRA, LoRA, PiSSA, RandomSubspace, attach, ends_in, factorize, project_ball, tail_penalty
-from lib.regularizers import (
-    SAM,
-    Mixout,
-    bias_only,
-    cross_entropy,
-    decay_groups,
-    generalization_loss,
-    l2,
-    l2_sp,
-    layerwise_groups,
-    nuclear_factors,
-    penalized,
-    r_drop,
-    set_dropout,
-    smart,
-    snapshot,
-)
-from lib.training import Plan, evaluator, fit, never, patience
+from lib.evaluation import evaluator
+from lib.names import ends_in
+from lib.objectives import cross_entropy, penalized, r_drop, smart
+from lib.optimizers import SAM, bias_only, decay_groups, layerwise_groups
+from lib.projection import factorize, project_ball, tail_penalty
+from lib.regularizers import Mixout, l2, l2_sp, nuclear_factors, set_dropout, snapshot
+from lib.run.host import Local
+from lib.stopping import generalization_loss, never, patience
+from lib.training import Plan, fit
 from tests.lib.tiny import Tiny
 
 torch.set_num_threads(1)

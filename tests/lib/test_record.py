@@ -15,10 +15,10 @@ from bs4 import BeautifulSoup
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from lib import record
+from lib.book import record
 from lib.book.cards import CLAIM, FACTS, RESULT
-from lib.experiments import paired_effect
-from lib.record import interval, start
+from lib.book.record import interval, start
+from lib.evidence.verdicts import paired_effect
 
 Shown = list[dict[str, Any]]
 DEVICE = record.device
@@ -190,7 +190,7 @@ def test_the_gauge_puts_the_value_where_it_is(run: record.Run, shown: Shown) -> 
 
 
 def test_importing_record_imports_no_torch() -> None:
-    code = "import sys, lib.record; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    code = "import sys, lib.book.record; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(record.__file__).parents[1]).returncode == 0
 
 
@@ -242,3 +242,7 @@ def test_a_result_recorded_quietly_leaves_its_facts_and_no_card(run: record.Run,
     assert set(quiet[RESULT]) == set(loud[RESULT]) == FACTS
     assert quiet[RESULT] | {"name": "other", "card": True, "stored": False} == loud[RESULT]
     assert (quiet[RESULT]["digits"], quiet[RESULT]["note"]) == (2, "a note")
+
+
+def test_the_results_are_those_of_the_repository() -> None:
+    assert (record.RESULTS / "evidence").is_dir() and (record.RESULTS.parent / "chapters").is_dir()

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from lib import setup
+from lib.book import setup
 
 ROOT = Path(__file__).parents[2]
-CALL = ("import sys; sys.path.insert(0, {root!r}); from pathlib import Path; from lib.setup import ready; "
+CALL = ("import sys; sys.path.insert(0, {root!r}); from pathlib import Path; from lib.book.setup import ready; "
         "print(ready(Path({book!r})))")
 
 
@@ -95,7 +95,7 @@ def test_a_host_outside_the_range_is_named_and_left(host: Host, keeps: bool) -> 
     for package in (("gadget", "1.0", "numpy>=2"), ("numpy", "3.0")):
         wheel(host.shop, *package)
     host.needs("numpy>=2", "gadget>=1.0")
-    done = host.ready("" if keeps else "import lib.setup; lib.setup.KEPT = ()")
+    done = host.ready("" if keeps else "import lib.book.setup; lib.book.setup.KEPT = ()")
     if keeps:
         assert done.stdout == ("installed gadget>=1.0 without what they ask for themselves; left as they are, outside "
                                "the tested range: numpy 1.0 (the book is tested with >=2).\n"), done.stderr
@@ -137,11 +137,12 @@ def test_the_systems_own_python_is_told_and_not_touched(tmp_path: Path, monkeypa
 def test_colab_is_known_by_its_module(tmp_path: Path, kind: str) -> None:
     if kind != "neither":
         (tmp_path / "google" / ("colab" if kind == "colab" else "other")).mkdir(parents=True)
-    code = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(tmp_path)!r}]; import lib.setup as s; print(s.on_colab())"
+    code = (f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(tmp_path)!r}]; "
+            "import lib.book.setup as s; print(s.on_colab())")
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(kind == "colab")
 
 
 def test_the_module_needs_nothing_but_the_standard_library() -> None:
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import lib.setup"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import lib.book.setup"
     subprocess.run([sys.executable, "-S", "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""A decoder small enough for exact checks, with what makes real ones treacherous: tied words, padding that ends a turn."""
+"""A decoder small enough for exact checks, with what makes real ones treacherous: tied words, a padding that ends."""
 from __future__ import annotations
 
 from typing import Any
@@ -7,10 +7,11 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-WORDS = "good bad fine poor film book the a was it is not very what says who yes no one two system user assistant".split()
+WORDS = ("good bad fine poor film book the a was it is not very what says who yes no one two "
+         "system user assistant").split()
 TEMPLATE = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] }}"
+    "{{ '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
 

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from lib.data import Dataset
 from lib.loss import Batch, Loss, Objective
-from lib.projection import ends_in
-from lib.regularizers import cross_entropy, l2, penalized
-from lib.training import History, Plan, fit
+from lib.names import ends_in
+from lib.objectives import cross_entropy, penalized
+from lib.regularizers import l2
+from lib.stopping import History
+from lib.training import Plan, fit
 from tests.lib.resume_run import METHODS, toy_data, train
 from tests.lib.tiny import TinyBert
 

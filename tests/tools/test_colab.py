@@ -195,7 +195,7 @@ import signal
 
 import torch
 
-from lib.regularizers import cross_entropy
+from lib.objectives import cross_entropy
 from lib.training import Plan, fit, seed_step
 from tests.lib.resume_run import Toy, digest, toy_data
 

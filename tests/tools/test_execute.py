@@ -139,7 +139,7 @@ def test_the_key_changes_with_all_that_can_change_a_result_and_with_nothing_else
     (book.root / "lib" / "deep").mkdir()
     (book.root / "lib" / "deep" / "new.py").write_text("x = 1")
     assert not changed(), "no chapter reaches it"
-    with (book.root / "lib" / "record.py").open("a") as file:
+    with (book.root / "lib" / "book" / "record.py").open("a") as file:
         file.write("import lib.deep.new\n")
     assert changed()
     (book.root / "lib" / "deep" / "new.py").write_text("x = 2")

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from nbformat.v4 import new_output
 
-from lib import record
-from lib.book import cards
+from lib.book import cards, record
 from lib.book.cards import CLAIM, RESULT
-from lib.experiments import paired_effect
+from lib.evidence.verdicts import paired_effect
 from tests.tools.tiny_book import executed, result
 from tools import gate
 

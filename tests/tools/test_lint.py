@@ -66,7 +66,7 @@ def test_only_the_chapters_that_are_named_may_show_more(tmp_path: Any) -> None:
     for stem in ("01-background", "99-new"):
         tiny.chapter(stem, f"run.record('a{stem[:2]}', 1)", WIDE)
     (tmp_path / "tools").mkdir()
-    (tmp_path / "tools" / "setup_cell.txt").write_text("# @title Set-up\nfrom lib.record import run")
+    (tmp_path / "tools" / "setup_cell.txt").write_text("# @title Set-up\nfrom lib.book.record import run")
     (tmp_path / "pyproject.toml").write_text(
         '[project]\n[project.urls]\nRepository = "https://github.com/a/b"\n[tool.book]\nref = "main"')
     assert book(tmp_path) == ["chapters/99-new.ipynb: cell 5: line 1 has 104 signs, at most 88 fit the page"]

@@ -30,10 +30,10 @@ class Book:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        (root / "lib").mkdir()
+        (root / "lib" / "book").mkdir(parents=True)
         (root / "chapters").mkdir()
         (root / "lib" / "__init__.py").touch()
-        (root / "lib" / "record.py").write_text(RECORD)
+        (root / "lib" / "book" / "record.py").write_text(RECORD)
 
     def chapter(self, name: str, *code: str, prose: str = "A page.", **settings: Any) -> Job:
         """Write a chapter; give the job that runs it."""
@@ -45,7 +45,7 @@ class Book:
     @staticmethod
     def notebook(*code: str, prose: str = "A page.") -> nbformat.NotebookNode:
         """A sound source: title, set-up, parameters, then `code`."""
-        first = new_code_cell("# @title Set-up\nfrom lib.record import run", metadata=marks({"tags": ["setup"]}))
+        first = new_code_cell("# @title Set-up\nfrom lib.book.record import run", metadata=marks({"tags": ["setup"]}))
         second = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         return new_notebook(cells=[new_markdown_cell(prose), first, second, *map(new_code_cell, code)],

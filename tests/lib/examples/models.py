@@ -44,8 +44,8 @@ assert model.pooling is first_token
 
 # %% Pooled
 from lib.data import encode
+from lib.evaluation import predict_logits
 from lib.models import Pooled, load_encoder, mean_pool
-from lib.training import predict_logits
 
 encoder = load_encoder("minilm")
 data = encode(encoder.tokenizer, ["A fine film.", "Dull."], [1, 0])

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from lib import _check
 from lib.data import Dataset
-from lib.host import Local
+from lib.evaluation import _inputs, _rows_at_once, _to
+from lib.files.cache import cached
 from lib.models import Classifier, layers
-from lib.store import cached
-from lib.training import _inputs, _rows_at_once, _to
+from lib.run.host import Local
 
 
 @dataclass(frozen=True)

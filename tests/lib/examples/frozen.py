@@ -1,17 +1,17 @@
-"""Examples of `lib.lower`; see `tests/lib/test_examples.py`."""
+"""Examples of `lib.run.frozen`; see `tests/lib/test_examples.py`."""
 
 # %% States
 import torch
 
-from lib.lower import States
+from lib.run.frozen import States
 
 states = States([[101, 7592, 102]], [1], states=(torch.randn(3, 384),))
 assert states.collate([0])["inputs_embeds"].shape == (1, 3, 384)
 
 # %% read
 from lib.data import encode
-from lib.lower import read
 from lib.models import Classifier, load_encoder
+from lib.run.frozen import read
 
 model = Classifier(load_encoder("minilm"), ["bad", "good"])
 states = read(model, encode(model.tokenizer, ["A fine film."], [1]), top=2)
@@ -19,9 +19,9 @@ assert states.states[0].shape == (6, 384)  # two special tokens, three words, a 
 
 # %% above
 from lib.data import encode
-from lib.lower import above, read
+from lib.evaluation import predict_logits
 from lib.models import Classifier, load_encoder
-from lib.training import predict_logits
+from lib.run.frozen import above, read
 
 model = Classifier(load_encoder("minilm"), ["bad", "good"])
 data = encode(model.tokenizer, ["A fine film.", "A bore."], [1, 0])

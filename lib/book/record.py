@@ -18,9 +18,9 @@ from IPython.display import display
 from lib.book import cards
 
 if TYPE_CHECKING:
-    from lib.verdicts import Effect
+    from lib.evidence.verdicts import Effect
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 
 def device() -> str:
@@ -110,8 +110,8 @@ class Run:
     def claim(self, claim: str, effects: Mapping[str, Effect], *, unit: str, bound: float, direction: int) -> None:
         """Show the verdict on a claim of the source, and write its effects into the cell's output.
 
-        The rule is `lib.verdicts.verdict`: all effects must bear the claim out. The gate applies it to the same facts
-        and holds the word against the claim's entry in `chapters/claims/`.
+        The rule is `lib.evidence.verdicts.verdict`: all effects must bear the claim out. The gate applies it to the
+        same facts and holds the word against the claim's entry in `chapters/claims/`.
 
         Args:
             claim: "C1", "C2", ...; each is judged in one cell of the book.

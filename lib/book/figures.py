@@ -3,7 +3,6 @@
 Importing this module sets the style. Figures are inline SVG whose text and axes take the page's own text colour, so one
 picture serves light and dark, on the site, in Jupyter and on Colab.
 """
-
 from __future__ import annotations
 
 import hashlib
@@ -13,7 +12,6 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -22,7 +20,10 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 INK = "#010203"  # stands for the page's text colour until the figure is shown
+
+
 COLOURS = ("#2a6fe0", "#cf7a10", "#2a9f6a", "#a44fb2", "#77757c", "#d23b3f")  # at least 3:1 on white and on black
+
 
 STYLE: Any = {
     "figure.figsize": (5.0, 2.9),
@@ -54,8 +55,9 @@ STYLE: Any = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.titlecolor", "axes.edgecolor"), INK),
     **dict.fromkeys(("xtick.color", "ytick.color", "grid.color", "patch.edgecolor"), INK),
 }
-plt.rcParams.update(STYLE)
 
+
+plt.rcParams.update(STYLE)
 SCRIPT = """<script>
 for (const root of document.querySelectorAll(".par-slider:not([data-ready])")) {
   root.dataset.ready = "";
@@ -182,83 +184,3 @@ def explore(draw: Callable[..., Figure], *, live: bool, alt: str, caption: str =
     sliders = {name: ipywidgets.SelectionSlider(options=list(values), description=name.replace("_", " "),
                                                 continuous_update=False) for name, values in axes.items()}
     ipywidgets.interact(redraw, **sliders)
-
-
-@dataclass(frozen=True)
-class Question:
-    """One quiz question.
-
-    Args:
-        text: the question.
-        answer: the right one.
-        why: why it is right.
-        wrong: each wrong answer -> why it is wrong.
-    """
-
-    text: str
-    answer: str
-    why: str
-    wrong: Mapping[str, str]
-
-
-def quiz(questions: Sequence[Question]) -> None:
-    """Show questions whose options open to say right or wrong, and why; they need no script.
-
-    Args:
-        questions: their texts may hold code between backticks and mathematics between `\\(` and `\\)`. The order of
-            the options follows from the texts.
-
-    Raises:
-        ValueError: a question without a wrong answer, or whose right answer is also a wrong one.
-    """
-    items = ""
-    for question in questions:
-        if not question.wrong or question.answer in question.wrong:
-            raise ValueError(f"wrong must hold answers that differ from the right one, in {question.text!r}")
-        group = hashlib.sha256(question.text.encode()).hexdigest()[:8]
-        options = {text: ("wrong", "Not quite", why) for text, why in question.wrong.items()}
-        options[question.answer] = ("right", "Right", question.why)
-        items += f"<li><p>{_rich(question.text)}</p>"
-        for text in sorted(options, key=lambda text: hashlib.sha256((text + text[::-1]).encode()).digest()):
-            kind, word, why = options[text]
-            items += (
-                f'<details name="quiz-{group}" class="par-{kind}"><summary>{_rich(text)}</summary>'
-                f"<p><strong>{word}.</strong> {_rich(why)}</p></details>"
-            )
-        items += "</li>"
-    display(HTML(f'<ol class="par-quiz" style="max-width:46em">{items}</ol>'))
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a checker says: whether an answer is `ok`, and a `message` why; it is true or false as `ok` is."""
-
-    ok: bool
-    message: str
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    def _ipython_display_(self) -> None:
-        """Stay silent: `verdict` has shown it."""
-
-
-def verdict(ok: bool, message: str) -> Verdict:
-    """Show a checker's verdict on an exercise and return it; it never raises.
-
-    Args:
-        ok: whether the answer is right.
-        message: why, in a sentence; what stands between backticks is set as code.
-    """
-    result = Verdict(bool(ok), message)
-    word, name, colour = ("Correct", "correct", COLOURS[2]) if result else ("Not yet", "not-yet", COLOURS[1])
-    display({
-        "text/plain": f"{word}: {message}",
-        "text/html": f'<div class="par-verdict par-{name}" style="border-left:4px solid {colour};padding:.4em 1em;'
-        f'max-width:46em"><strong>{word}.</strong> {_rich(message)}</div>',
-    }, raw=True)
-    return result
-
-
-def _rich(text: str) -> str:
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))

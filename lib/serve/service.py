@@ -1,4 +1,4 @@
-"""A saved classifier as a small HTTP service: `python -m lib.service FOLDER`.
+"""A saved classifier as a small HTTP service: `python -m lib.serve.service FOLDER`.
 
     POST /predict  `{"texts": ["...", ...]}` gets `{"classes": [...], "predictions": [one a text, in order]}`;
                    a prediction is `{"label": ..., "probabilities": [one a class], "cut": whether text was lost}`
@@ -28,8 +28,8 @@ from starlette.exceptions import HTTPException as HTTPError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lib import _check
-from lib.host import Local
 from lib.models import Classifier, load
+from lib.run.host import Local
 
 MOST_TOKENS = 128  # what `Classifier.probabilities` reads of a text
 BODY = 'must be a JSON object {"texts": [...]}, sent as application/json'
@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: what would stand on the command line; what does stand there if not given.
     """
-    parser = argparse.ArgumentParser("python -m lib.service", description="Answer over HTTP for a saved classifier.")
+    parser = argparse.ArgumentParser("python -m lib.serve.service", description="Answer over HTTP for a saved model.")
     parser.add_argument("folder", help="what lib.models.save wrote")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1 is this machine alone")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 
 from lib import _check
-from lib._numerals import decimals, typeset
+from lib.book._numerals import decimals, typeset
 
 Floats = NDArray[np.float64]
 

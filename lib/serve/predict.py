@@ -1,4 +1,4 @@
-"""A saved classifier on the command line: `python -m lib.predict FOLDER "a text" ...`, or one text a line on stdin.
+"""A saved classifier on the command line: `python -m lib.serve.predict FOLDER "a text" ...`, or a text a line on stdin.
 
 One line a text: label, its probability, the text, between tabs; in the text, white space as single blanks. Ends with 0,
 or with 2 and one line on stderr where the folder or a text cannot be used.
@@ -10,8 +10,8 @@ import contextlib
 import sys
 from collections.abc import Sequence
 
-from lib.host import Local
 from lib.models import load
+from lib.run.host import Local
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: what would stand on the command line; what does stand there if not given.
     """
-    parser = argparse.ArgumentParser("python -m lib.predict", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = argparse.ArgumentParser("python -m lib.serve.predict", description=str(__doc__).splitlines()[0])
     parser.add_argument("folder", help="what lib.models.save wrote")
     parser.add_argument("text", nargs="*", help="texts; without one, each line of stdin is a text")
     asked = parser.parse_args(arguments)

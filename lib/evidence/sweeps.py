@@ -1,4 +1,4 @@
-"""Experiments: the same seeds in every arm, sweeps that survive a crash, statistics that end in a verdict.
+"""Experiments: the same seeds in every arm, and sweeps that survive a crash.
 
     n  seeds: repetitions, the same ones (subset, order, initial head) in every arm, so that what a seed does cancels
     m  items: test sentences, the same ones in every arm
@@ -18,27 +18,9 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.progress import progress
-from lib.store import Json, cached, commit, digest, place, read_runs, save_run
-from lib.verdicts import (
-    Effect,
-    PowerLaw,
-    Verdict,
-    bootstrap_effect,
-    equivalent,
-    fit_exponent,
-    minimum_detectable,
-    paired_effect,
-    prediction_interval,
-    reachable_bound,
-    verdict,
-)
-
-__all__ = [
-    "Effect", "PowerLaw", "Row", "Verdict", "bootstrap_effect", "cached", "equivalent", "fit_exponent",
-    "minimum_detectable", "paired_effect", "per_seed", "prediction_interval", "product", "reachable_bound", "sweep",
-    "verdict",
-]  # fmt: skip
+from lib.evidence.store import commit, place, read_runs, save_run
+from lib.files.cache import Json, digest
+from lib.run.progress import progress
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
+from lib.files.cache import cache_folder
 
 DOMAINS = ("movies", "amazon", "tweets", "nyt")
 """The names that `load_domain` knows."""
@@ -155,11 +155,7 @@ def load_hub(
 
 def _records(cache: Path | None) -> dict[str, list[tuple[str, str, list[int]]]]:
     """(text, group, ratings) of every sentence of every domain."""
-    folder = Path(
-        cache
-        or os.environ.get("PROJECT_AND_REGULARIZE_CACHE")
-        or platformdirs.user_cache_path("project-and-regularize", appauthor=False)
-    )
+    folder = Path(cache or cache_folder())
     file = folder / f"sentences-{RECORDS_SHA256[:12]}.json.z"
     if file.exists():
         try:
@@ -202,8 +198,8 @@ def _download() -> bytes:
         if pip.returncode:
             said = " ".join(line for line in pip.stderr.splitlines() if not line.startswith("WARNING"))
             raise RuntimeError(
-                f"the sentences are not cached yet and pip could not fetch {SDIST}. Run `python -m lib.source` in the "
-                f"book's folder once where pip reaches a package index. pip said: {said}"
+                f"the sentences are not cached and pip could not fetch {SDIST}. Run `python -m lib.corpora.sentiment` "
+                f"in the book's folder once where pip reaches a package index. pip said: {said}"
             )
         return next(folder.glob("*.tar.gz")).read_bytes()
 

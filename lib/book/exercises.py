@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.figures import Verdict, verdict
+from lib.book.quiz import Feedback, feedback
 
 Answer = Callable[..., Any]
 """The function that a learner writes: the arguments of a case to its result."""
@@ -21,7 +21,7 @@ def checker(
     *,
     praise: str,
     tolerance: float = 1e-6,
-) -> Callable[[Answer], Verdict]:
+) -> Callable[[Answer], Feedback]:
     """A function that judges an answer by its results and names the mistake behind a wrong one.
 
     Args:
@@ -31,25 +31,25 @@ def checker(
         tolerance: largest absolute difference that counts as equal, at least 0.
     """
 
-    def check(answer: Answer) -> Verdict:
+    def check(answer: Answer) -> Feedback:
         got: list[Any] = []
         for arguments, _ in cases:
             try:
                 got.append(answer(*deepcopy(arguments)))  # an answer may work in place
             except Exception as error:  # the learner's code may raise anything, and the notebook goes on
-                return verdict(False, f"your function raised {type(error).__name__}: {error}")
+                return feedback(False, f"your function raised {type(error).__name__}: {error}")
             if got[-1] is None:
                 where = f"for {_shown(arguments)} " * (len(got) > 1)
-                return verdict(False, f"{where}your function returns nothing yet")
+                return feedback(False, f"{where}your function returns nothing yet")
         right = [_same(result, expected, tolerance) for result, (_, expected) in zip(got, cases, strict=True)]
         if all(right):
-            return verdict(True, praise)
+            return feedback(True, praise)
         for hint, mistake in mistakes.items():
             if all(_made(mistake, result, case[0], tolerance) for result, case in zip(got, cases, strict=True)):
-                return verdict(False, hint)
+                return feedback(False, hint)
         first = right.index(False)
         arguments, expected = cases[first]
-        return verdict(
+        return feedback(
             False,
             f"for {_shown(arguments)} your function gives `{_shown(got[first])}`, expected `{_shown(expected)}`"
             f"{_apart(got[first], expected)}",

@@ -1,13 +1,13 @@
-"""Examples of `lib.experiments`; see `tests/lib/test_examples.py`."""
+"""Examples of `lib.evidence.sweeps`; see `tests/lib/test_examples.py`."""
 
 # %% Row
-from lib.experiments import sweep
+from lib.evidence.sweeps import sweep
 
 (row,) = sweep(lambda seed: {"twice": 2 * seed}, [{"seed": 3}], question="doubling")
 assert row.spec == {"seed": 3} and row.result == {"twice": 6} and row.seconds >= 0
 
 # %% product
-from lib.experiments import product
+from lib.evidence.sweeps import product
 
 grid = product(arm=["none", "l2"], seed=range(2))
 assert len(grid) == 4 and grid[1] == {"arm": "none", "seed": 1}
@@ -15,7 +15,7 @@ assert len(grid) == 4 and grid[1] == {"arm": "none", "seed": 1}
 # %% sweep
 from pathlib import Path
 
-from lib.experiments import product, sweep
+from lib.evidence.sweeps import product, sweep
 
 grid, store = product(arm=["none", "l2"], seed=range(3)), Path("runs.json")
 rows = sweep(lambda arm, seed: {"accuracy": 0.8 + 0.01 * seed}, grid, question="toy", store=store)
@@ -23,7 +23,8 @@ again = sweep(lambda arm, seed: {}, grid, question="toy", store=store, execute=F
 assert again == rows and len(rows) == 6
 
 # %% per_seed
-from lib.experiments import paired_effect, per_seed, product, sweep
+from lib.evidence.sweeps import per_seed, product, sweep
+from lib.evidence.verdicts import paired_effect
 
 grid = product(arm=["none", "l2"], seed=range(3))
 rows = sweep(lambda arm, seed: {"accuracy": seed / 10 + (arm == "l2") / 5}, grid, question="toy")

@@ -1,14 +1,14 @@
-"""Examples of `lib.source`; see `tests/lib/test_examples.py`."""
+"""Examples of `lib.corpora.sentiment`; see `tests/lib/test_examples.py`."""
 
 # %% Sentence
-from lib.source import Sentence, load_domain
+from lib.corpora.sentiment import Sentence, load_domain
 
 sentence = load_domain("movies")[0]
 assert isinstance(sentence, Sentence) and sentence.domain == "movies"
 assert sentence.rating == sum(sentence.ratings) / len(sentence.ratings)
 
 # %% load_domain
-from lib.source import DOMAINS, load_domain
+from lib.corpora.sentiment import DOMAINS, load_domain
 
 for domain in DOMAINS:
     sentences = load_domain(domain)
@@ -17,7 +17,7 @@ for domain in DOMAINS:
 # %% load_hub
 from pathlib import Path
 
-from lib.source import load_hub
+from lib.corpora.sentiment import load_hub
 
 Path("mine").mkdir()
 Path("mine/train.csv").write_text("text,label\nA fine film.,pos\nDull.,neg\n")
