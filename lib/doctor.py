@@ -1,7 +1,7 @@
 """What ruins the fine-tuning of a language model in silence, found in a batch before the run.
 
 Shapes: B rows a batch, T tokens of its longest row. An end is the token that closes an answer, the tokenizer's
-eos_token or the one that its chat template writes; often it is the padding as well, so padding is told by place.
+`eos_token` or the one that its chat template writes; often it is the padding as well, so padding is told by place.
 """
 from __future__ import annotations
 
