@@ -53,6 +53,8 @@ E, V, B = "tests/lib/test_experiments.py", "tests/lib/test_verdicts.py", "tests/
 CONVERSATIONS, TEMPLATES, DOCTOR = "lib/conversations.py", "lib/templates.py", "lib/doctor.py"
 C, DR = "tests/lib/test_conversations.py", "tests/lib/test_doctor.py"
 
+WITH_TOOLS = (*PARTS, "tools")
+
 MUTANTS = [
     # Names and attaching
     Mutant(NAMES, "minLoRA: a substring is enough",
@@ -872,6 +874,35 @@ MUTANTS = [
            "got.append(answer(*arguments))",
            ("tests/chapters/test_exercises.py::test_an_answer_that_works_in_place_is_right_and_harms_no_later_one",),
            (*PARTS, "chapters")),
+    # Cards, and numbers in prose
+    Mutant("lib/book/cards.py", "what is undecided looks like what holds",
+           '"undecided" if crossed else "holds"', '"holds"',
+           ("tests/lib/test_cards.py::test_what_is_undecided_has_no_tick_and_a_look_of_its_own",), WITH_TOOLS),
+    Mutant("lib/book/cards.py", "a card without today's band",
+           "found, (low, high) = status(facts, band), bounds(facts, band)",
+           "found, (low, high) = status(facts, None), bounds(facts, None)",
+           ("tests/lib/test_cards.py::test_a_band_that_moves_moves_the_card_and_no_fact",), WITH_TOOLS),
+    Mutant("lib/book/record.py", "a quiet result has a card",
+           "if card else {", "if True else {",
+           ("tests/lib/test_record.py::test_a_result_recorded_quietly_leaves_its_facts_and_no_card",), WITH_TOOLS),
+    Mutant("tools/closure.py", "imports inside functions do not count",
+           "    for node in ast.walk(tree):\n        if isinstance(node, ast.Import):",
+           "    for node in tree.body:\n        if isinstance(node, ast.Import):",
+           ("tests/tools/test_closure.py::test_what_code_reaches",), WITH_TOOLS),
+    Mutant("tools/quoted.py", "per cent of a fraction",
+           "return 1.0 if hundredths else 0.01", "return 1.0",
+           ("tests/tools/test_quoted.py::test_per_cent_and_fractions_are_turned_into_the_records_unit",), WITH_TOOLS),
+    Mutant("tools/quoted.py", "a band of any width carries a sentence",
+           "> widest:", "> 1e9:",
+           ("tests/tools/test_quoted.py::test_a_number_is_held_to_its_record",), WITH_TOOLS),
+    Mutant("tools/book.py", "no sentence shuts the gate",
+           "problems += quoted.faults(", "quoted.faults(",
+           ("tests/tools/test_quoted.py::test_a_sentence_that_outlives_its_number_shuts_the_gate_and_runs_nothing",),
+           WITH_TOOLS),
+    Mutant("tools/stage.py", "what was recorded quietly is shown",
+           '.get("card", True)]', '.get("card", True) or True]',
+           ("tests/tools/test_execute.py::test_staging_draws_the_cards_that_are_to_be_seen_from_the_facts_and_todays_bands",),
+           WITH_TOOLS),
     # Token data sets and the doctor for batches
     Mutant(CONVERSATIONS, "the mask is off by one",
            "marks[len(before):len(through)] = [True]",
