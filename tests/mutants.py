@@ -37,6 +37,7 @@ class Mutant:
 
 
 PROJECTION, REGULARIZERS = "lib/projection.py", "lib/regularizers.py"
+ADAPTERS, F = "lib/run/adapter_files.py", "tests/lib/test_adapter_files.py"
 TRAINING, CHECKPOINT, MODELS = "lib/training.py", "lib/checkpoint.py", "lib/models.py"
 HOST, H = "lib/host.py", "tests/lib/test_host.py"
 SERVICE, PREDICT, CHECKS = "lib/service.py", "lib/predict.py", "lib/_check.py"
@@ -888,6 +889,65 @@ MUTANTS = [
            "got.append(answer(*arguments))",
            ("tests/chapters/test_exercises.py::test_an_answer_that_works_in_place_is_right_and_harms_no_later_one",),
            (*PARTS, "chapters")),
+    # Adapters in peft's files
+    Mutant(ADAPTERS, "alpha written where the scale stands",
+           "alpha = new.scale * len(A)", "alpha = new.scale",
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTERS, "one alpha for layers of several scales",
+           "for name, a in alphas.items() if a != usual}", "for name, a in alphas.items() if a > 1e9}",
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTERS, "a pattern that fits the ends of other names, too",
+           'return f"^{re.escape(name)}"', 'return name.split(".")[-1]',
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTERS, "A and B change places",
+           """{name}.lora_A.weight"] = A
+            tensors[f"base_model.model.{name}.lora_B.weight"] = B""",
+           """{name}.lora_A.weight"] = B.T
+            tensors[f"base_model.model.{name}.lora_B.weight"] = A.T""",
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTERS, "peft 1479: PiSSA saved without the start that its base lacks",
+           "A, B = torch.cat([A, new.A0]), torch.cat([B, -new.B0], 1)", "A, B = new.A, new.B",
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTERS, "PiSSA's start is added, not taken away",
+           "torch.cat([B, -new.B0], 1)", "torch.cat([B, new.B0], 1)",
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTERS, "DoRA's magnitude is lost in reading",
+           'new.M.copy_(found["lora_magnitude_vector"])', "pass",
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTERS, "LoRA beside DoRA gets the length of the bare weight",
+           "new(W).norm(dim=1)", "W.norm(dim=1)",
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTERS, "rsLoRA is read as LoRA",
+           'stabilized=bool(config.get("use_rslora"))', "stabilized=False",
+           (f"{F}::test_what_peft_writes_answers_the_same_here_and_back_there",)),
+    Mutant(ADAPTERS, "patterns of alpha are not read",
+           '_setting(config, "alpha_pattern", "lora_alpha", name, folder)', 'config["lora_alpha"]',
+           (f"{F}::test_what_peft_writes_answers_the_same_here_and_back_there",)),
+    Mutant(ADAPTERS, "a pattern may end anywhere in the name",
+           'rf"(.*\\.)?({key})$"', 'rf"(.*\\.)?({key})"',
+           (f"{F}::test_random_configurations_of_peft_answer_the_same_here",)),
+    Mutant(ADAPTERS, "a setting that nobody knows is overlooked",
+           "if value and field not in HARMLESS | USED and value not in PLAIN.get(field, ()):",
+           "if value and field in PLAIN and value not in PLAIN.get(field, ()):",
+           (f"{F}::test_a_setting_of_peft_that_bends_the_answers_is_named",)),
+    Mutant(ADAPTERS, "a norm that trained is left out in silence",
+           'if parameter.requires_grad and ".parametrizations." not in name:', "if False:",
+           (f"{F}::test_what_an_adapter_cannot_hold_is_named",)),
+    Mutant(ADAPTERS, "any base will do",
+           'if wanted.startswith("sha256:") and wanted', 'if wanted.startswith("/") and wanted',
+           (f"{F}::test_an_adapter_for_another_base_is_refused",)),
+    Mutant(ADAPTERS, "a flipped bit is not noticed",
+           "if wanted and wanted != (found := tensors_hash(tensors)):", "if not (found := tensors_hash(tensors)):",
+           (f"{F}::test_any_cut_and_a_flipped_bit_are_noticed",)),
+    Mutant(ADAPTERS, "loading draws from the reader's generator",
+           ", generator=torch.Generator())", ")",
+           (f"{F}::test_loading_draws_nothing",)),
+    Mutant("lib/run/content.py", "the hash forgets the weights under maps",
+           "if mapped and part != \"original\" or id(value) in seen:", "if mapped or id(value) in seen:",
+           (f"{F}::test_the_hash_is_that_of_the_weights_as_transformers_saves_them",)),
+    Mutant("lib/run/content.py", "the hash is blind to names",
+           'f"{name} {value.dtype} {tuple(value.shape)}\\n"', 'f"{value.dtype} {tuple(value.shape)}\\n"',
+           (f"{F}::test_names_types_and_shapes_count_and_order_does_not",)),
 ]
 
 

@@ -1,0 +1,1 @@
+"""What a run needs around its method: machine, checkpoints, adapters in files."""
