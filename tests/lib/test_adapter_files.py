@@ -196,6 +196,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
                                alpha_pattern={"k_proj|v_proj": 1, "proj": 2}),
     "patterns of dora": dict(target_modules=["q_proj", "up_proj"], r=4, lora_alpha=8, use_dora=True,
                              rank_pattern={"up_proj": 6}, alpha_pattern={"q_proj": 20}),
+    "a pattern ends the name": dict(target_modules="all-linear", alpha_pattern={"layers.1": 40, "k_pro": 9}),
     "some layers": dict(target_modules=["q_proj", "up_proj"], layers_to_transform=[0, 2], layers_pattern="layers"),
     "excluded": dict(target_modules="all-linear", exclude_modules=["k_proj", r"down_proj"]),
     "dropout": dict(target_modules=["q_proj"], lora_dropout=0.3),
@@ -334,6 +335,26 @@ def test_a_classifiers_adapter_leaves_its_head_alone(toy_encoder: Encoder, toy_t
     assert torch.equal(model.classifier.weight, head) and model.classifier.weight.requires_grad
 
 
+class Wrapped(nn.Module):
+    """A decoder inside another module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoder = tiny_llama()
+
+
+def test_the_wrapper_of_a_decoder_leaves_no_name_in_the_files(tmp_path: Path) -> None:
+    model = Wrapped()
+    assert attach(model, QV, lambda W: LoRA(W, 2, 4))[0].startswith("decoder.model.layers.0.")
+    learn(model)
+    save_adapter(model, tmp_path / "kept")
+    wanted = logits(model.decoder)
+    assert differ(logits(through_peft(tiny_llama(), tmp_path / "kept")), wanted) < 1e-4
+    detach(model)
+    assert load_adapter(model, tmp_path / "kept")[0].startswith("model.layers.0.")
+    assert differ(logits(model.decoder), wanted) < 1e-4
+
+
 # One base, many adapters
 
 
@@ -408,8 +429,9 @@ def test_one_bit_of_any_weight_changes_the_hash() -> None:
 
 def test_names_types_and_shapes_count_and_order_does_not() -> None:
     a, b = torch.arange(6.0), torch.ones(2)
-    seen = [{"a": a, "b": b}, {"a": b, "b": a}, {"a": a.view(2, 3), "b": b}, {"a": a.view(torch.int32), "b": b}]
-    assert len({tensors_hash(each) for each in seen}) == 4
+    seen = [{"a": a, "b": b}, {"a": b, "b": a}, {"a": a, "c": b}, {"a": a.view(2, 3), "b": b},
+            {"a": a.view(torch.int32), "b": b}]
+    assert len({tensors_hash(each) for each in seen}) == 5
     assert tensors_hash({"b": b, "a": a}) == tensors_hash(seen[0])
     assert tensors_hash({"a": torch.ones(3, 2, dtype=torch.bfloat16).T}) == tensors_hash(
         {"a": torch.ones(2, 3, dtype=torch.bfloat16)})
