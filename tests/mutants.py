@@ -946,7 +946,7 @@ MUTANTS = [
            "if mapped and part != \"original\" or id(value) in seen:", "if mapped or id(value) in seen:",
            (f"{F}::test_the_hash_is_that_of_the_weights_as_transformers_saves_them",)),
     Mutant("lib/run/content.py", "the hash is blind to names",
-           'f"{name} {value.dtype} {tuple(value.shape)}\\n"', 'f"{value.dtype} {tuple(value.shape)}\\n"',
+           'f"{name} {value.dtype}', 'f"{value.dtype}',
            (f"{F}::test_names_types_and_shapes_count_and_order_does_not",)),
 ]
 

@@ -37,8 +37,8 @@ def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
     whole = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
-        whole.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        whole.update(value.reshape(-1).view(torch.uint8).numpy().data)
+        content = hashlib.sha256(value.reshape(-1).view(torch.uint8).numpy().data)
+        whole.update(f"{name} {value.dtype} {tuple(value.shape)} {content.hexdigest()}\n".encode())
     return whole.hexdigest()
 
 
