@@ -1,6 +1,6 @@
 """Pretrained encoders, the source's task head on top of one, and how to keep the whole.
 
-Shapes: B sentences a batch, T tokens, D width of the encoder, C classes.
+Shapes: B sentences a batch, T tokens, D width of the encoder, C classes; of a decoder, V words and K chosen places.
 """
 from __future__ import annotations
 
@@ -216,6 +216,34 @@ class Classifier(Pooled):
         return [self.labels[i] for i in rows.argmax(1)]
 
 
+class LanguageModel(nn.Module):
+    """A decoder and its tokenizer: a model that says, at each place of a text, what comes next.
+
+    Args:
+        decoder: transformers' causal model; `decoder.model` is its body and `decoder.lm_head` its head.
+        tokenizer: its own.
+        source: the name or folder it came from.
+        sha256: hash of its weights, or "".
+    """
+
+    decoder: Any  # a transformers module; torch's own annotation of attributes knows less
+
+    def __init__(self, decoder: nn.Module, tokenizer: PreTrainedTokenizerBase, source: str = "",
+                 sha256: str = "") -> None:
+        super().__init__()
+        self.decoder, self.tokenizer, self.source, self.sha256 = decoder, tokenizer, source, sha256
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.decoder.get_input_embeddings()
+
+    def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
+                inputs_embeds: Tensor | None = None, at: Tensor | None = None) -> Tensor:
+        """Logits, (B, T, V), or (K, V) of the places where `at` (B, T) is true, row by row."""
+        hidden = self.decoder.model(input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds,
+                                    use_cache=False).last_hidden_state
+        return self.decoder.lm_head(hidden if at is None else hidden[at])
+
+
 def embed(encoder: Encoder, data: Dataset, *, pooling: Pooling = mean_pool,
           batch_size: int | None = None) -> np.ndarray:
     """Frozen sentence vectors, (rows, D), float32: computed once, then swept in milliseconds.
@@ -250,25 +278,45 @@ def layers(model: nn.Module) -> nn.ModuleList:
     return max(stacks, key=len)
 
 
-def freeze(model: Classifier, *, top: int | None) -> list[str]:
+def _language_model(model: nn.Module) -> LanguageModel | None:
+    """The `LanguageModel` that `model` is or holds, or None."""
+    return next((module for module in model.modules() if isinstance(module, LanguageModel)), None)
+
+
+def freeze(model: nn.Module, *, top: int | None) -> list[str]:
     """Choose what trains beside the head; returns the names of the parameters that do.
 
+    Of a language model the last norm counts as the head; the matrix after it only where it is not the word embedding
+    again, which stays as it is.
+
     Args:
-        top: number of encoder layers, counted from the top, that train. 0 trains the head alone, None everything,
-            embeddings included.
+        model: a `Classifier`, or what is or holds a `LanguageModel`.
+        top: number of layers, counted from the top, that train. 0 trains the head alone, None everything, embeddings
+            included.
 
     Raises:
-        ValueError: no `Classifier`, more layers than there are, or an encoder without a stack of them.
+        ValueError: another model, more layers than there are, or a model without a stack of them.
     """
-    if not isinstance(model, Classifier):
-        raise ValueError(f"model must be a Classifier, got {type(model).__name__}")
-    stack = layers(model.encoder)
+    speaks = _language_model(model)
+    if not (isinstance(model, Classifier) or speaks):
+        raise ValueError(f"model must be a Classifier or a LanguageModel, got {type(model).__name__}")
+    body = speaks.decoder if speaks else model.encoder
+    stack = layers(body)
     if top is not None:
         _check.whole(0, len(stack), top=top)
-    model.encoder.requires_grad_(top is None)
+    body.requires_grad_(top is None)
     for layer in list(stack)[len(stack) - (top or 0):]:
         layer.requires_grad_(True)
+    if speaks:
+        body.model.norm.requires_grad_(True)
+        if not _tied(speaks):
+            body.lm_head.requires_grad_(True)
     return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
+def _tied(model: LanguageModel) -> bool:
+    """Whether the head is the word embedding again."""
+    return model.decoder.lm_head.weight is model.get_input_embeddings().weight
 
 
 def save(model: Classifier, folder: str | Path) -> None:

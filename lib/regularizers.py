@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib import _check
-from lib.loss import Batch, Loss, Objective, Penalty
+from lib.loss import Batch, Loss, Objective, Penalty, model_inputs
 
 State = Mapping[str, Tensor]
 """Weights by name: what `snapshot(model)` or `model.state_dict()` gives."""
@@ -181,7 +181,7 @@ def smart(base: Objective, weight: float, radius: float = 1e-3, init: float = 1e
         if not hasattr(core, "get_input_embeddings") or "input_ids" not in batch:
             raise TypeError(f"smart needs a model with get_input_embeddings and a batch with input_ids, "
                             f"got {type(core).__name__} and {sorted(batch)}")
-        others = {name: value for name, value in batch.items() if name not in ("input_ids", "labels")}
+        others = {name: value for name, value in model_inputs(batch).items() if name != "input_ids"}
         mask = int(torch.randint(2**62, ()))
         x = core.get_input_embeddings()(batch["input_ids"])  # (N, tokens, width)
         d = (init * torch.randn_like(x)).requires_grad_()
@@ -463,10 +463,17 @@ def bias_only(model: nn.Module, head: Where) -> list[str]:
         head: names of the parameters of the head.
 
     Raises:
-        ValueError: `head` matches nothing: a head left at its random start would answer at random.
+        ValueError: `head` matches nothing: a head left at its random start would answer at random; or there is no bias
+            outside it, as in Llama.
     """
     _chosen(model, head, name="head")
-    return train_only(model, lambda name: name.split(".")[-1] == "bias" or head(name))
+
+    def bias(name: str) -> bool:
+        return name.split(".")[-1] == "bias"
+
+    if not any(bias(name) and not head(name) for name, _ in model.named_parameters()):
+        raise ValueError(f"model must have biases beside its head, got none in {type(model).__name__}")
+    return train_only(model, lambda name: bias(name) or head(name))
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

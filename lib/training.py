@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 from lib import _check
 from lib.checkpoint import describe, describe_model, load_checkpoint, save_checkpoint
 from lib.host import FastDropout, Local, deterministic, seed_step
-from lib.loss import Batch, Loss, Objective
+from lib.loss import Batch, Loss, Objective, terms
 from lib.progress import progress
 
 Record = dict[str, float]
@@ -131,23 +132,36 @@ def predict_logits(model: nn.Module, data: Data, *, batch_size: int | None = Non
         batch_size: rows at a time, at least 1; if not given, 64, on a GPU 512.
 
     Raises:
-        ValueError: no row, or a batch of none.
+        ValueError: no row, a batch of none, or a model that does not give one row of numbers a text.
     """
-    device, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
+    device = next(model.parameters()).device
     batch_size = _rows_at_once(device, batch_size)
     if not len(data):
         raise ValueError("data must hold at least one row, got none")
     host = host or Local(device.type)
+    order, parts = data.in_length_order(batch_size), list[Tensor]()
+    with judging(model), host.autocast():
+        for rows in order:
+            part = model(**_to(device, _inputs(data.collate(rows))))
+            if part.shape != (len(rows), *(parts[0] if parts else part).shape[1:2]):
+                raise ValueError(f"model must give (rows, classes), as wide for each text, got {tuple(part.shape)} for "
+                                 f"{len(rows)} texts; of a language model, Answers makes a classifier")
+            parts.append(part.float().cpu())
+    logits = torch.cat(parts)
+    return torch.empty_like(logits).index_copy_(0, torch.tensor([i for rows in order for i in rows]), logits)
+
+
+@contextmanager
+def judging(model: nn.Module) -> Iterator[None]:
+    """A block in which `model` is judged: without dropout or gradients; each module then goes on in the mode it had."""
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.inference_mode(), host.autocast():
-            order = data.in_length_order(batch_size)
-            parts = [model(**_to(device, _inputs(data.collate(rows)))).float().cpu() for rows in order]
+        with torch.inference_mode():
+            yield
     finally:
         for module, training in modes:  # a frozen encoder in a model that trains may be in evaluation mode
             module.training = training
-    logits = torch.cat(parts)
-    return torch.empty_like(logits).index_copy_(0, torch.tensor([i for rows in order for i in rows]), logits)
 
 
 def evaluator(data: Data, *, batch_size: int | None = None, host: Any = None) -> Callable[[nn.Module], Record]:
@@ -161,7 +175,7 @@ def evaluator(data: Data, *, batch_size: int | None = None, host: Any = None) ->
     """
     _rows_at_once(torch.device("cpu"), batch_size)
     labels = data.collate(list(range(len(data))))["labels"]
-    if labels.is_floating_point():
+    if labels.is_floating_point() or labels.ndim != 1:
         raise ValueError(f"data must hold one class a row, whole numbers, got labels such as {labels[0].tolist()}")
 
     def evaluate(model: nn.Module) -> Record:
@@ -248,7 +262,9 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
             group["lr"] = lr * group.get("lr_scale", 1.0)
         rows = batches[step][host.process_index::host.num_processes]
         batch = _to(host.device, data.collate(rows))
-        share = len(rows) * host.num_processes / len(batches[step])  # the mean over processes is that over the batch
+        own = terms(batch)
+        whole = host.reduce(torch.tensor(own, device=host.device), "sum").item()
+        share = own * host.num_processes / whole  # the mean over processes is that over the batch, or over its tokens
         model.train()
         record = update(model, optimizer, objective, batch, list(trained.values()), plan, step, host, share=share)
         record["lr"] = lr
@@ -288,7 +304,7 @@ def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch,
         trained: parameters whose gradient is clipped.
         plan: its `clip` and `seed` are used.
         step: from 0; with the seed it decides every random draw.
-        share: weight, above 0, of this process's rows in the mean over processes.
+        share: weight, above 0, of this process's rows, or learned tokens, in the mean over processes.
 
     Raises:
         ValueError: a seed or step below 0.
