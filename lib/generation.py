@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from lib import _check
-from lib.language import _check_speaks, _ids
+from lib.language import _ids, _speaking
 from lib.models import LanguageModel
 from lib.training import judging
 
@@ -38,7 +38,9 @@ def chat_prompt(tokenizer: PreTrainedTokenizerBase, text: str, system: str | Non
         raise ValueError(f"text must not be blank, got {text!r}")
     if not tokenizer.chat_template:
         raise ValueError("tokenizer must have a chat template, got one without; write the prompt as plain text")
-    messages = [{"role": "system", "content": system}] * (system is not None) + [{"role": "user", "content": text}]
+    messages = [{"role": "user", "content": text}]
+    if system is not None:
+        messages.insert(0, {"role": "system", "content": system})
     return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 
@@ -53,11 +55,11 @@ def generate(model: LanguageModel, prompts: Sequence[str], *, max_new_tokens: in
         batch_size: prompts at a time, at least 1.
 
     Raises:
-        ValueError: no `LanguageModel`, an empty prompt, a number out of range, or more tokens than the model has places.
+        ValueError: no `LanguageModel`, an empty prompt, a number out of range, or more tokens than there are places.
     """
     if isinstance(prompts, str):
         raise ValueError(f"prompts must be a list of texts, got {prompts!r}")
-    _check_speaks(model)
+    _speaking(model)
     rows = [_ids(model.tokenizer, prompt) for prompt in prompts]
     written = generate_ids(model, rows, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed,
                            batch_size=batch_size)
@@ -74,12 +76,12 @@ def stream(model: LanguageModel, prompt: str, *, max_new_tokens: int, temperatur
     Raises:
         ValueError: as in `generate`, when the first piece is asked for.
     """
-    _check_speaks(model)
+    _speaking(model)
     ids, told = list[int](), ""
     for (token,) in _steps(model, [_ids(model.tokenizer, prompt)], [0], max_new_tokens, temperature, seed):
         ids.append(token)
         text = _text(model, ids)
-        if not text.endswith("\ufffd"):  # part of a character that further tokens complete
+        if text != told and not text.endswith("\ufffd"):  # else part of a character that further tokens complete
             yield text.removeprefix(told)
             told = text
     if text != told:
@@ -100,9 +102,9 @@ def generate_ids(model: LanguageModel, rows: Sequence[Sequence[int]], *, max_new
         batch_size: rows at a time, at least 1.
 
     Raises:
-        ValueError: no `LanguageModel`, an empty row, a number out of range, or more tokens than the model has places.
+        ValueError: no `LanguageModel`, an empty row, a number out of range, or more tokens than there are places.
     """
-    _check_speaks(model)
+    _speaking(model)
     _check.whole(1, batch_size=batch_size)
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     written: list[list[int]] = [[] for _ in rows]
@@ -132,7 +134,7 @@ def own_samples(model: LanguageModel, n: int, *, length: int, seed: int = 0, bat
     Raises:
         ValueError: no `LanguageModel`, a number out of range, or a tokenizer without a first token.
     """
-    _check_speaks(model)
+    _speaking(model)
     _check.whole(1, n=n)
     _check.whole(2, length=length)
     first = model.tokenizer.bos_token_id

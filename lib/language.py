@@ -54,7 +54,7 @@ def next_token(smoothing: float = 0.0) -> Objective:
     _check.rate(smoothing=smoothing)
 
     def objective(model: nn.Module, batch: Batch) -> Loss:
-        _check_speaks(getattr(model, "module", model))
+        _speaking(getattr(model, "module", model))
         learned, logits = _learned(batch["labels"]), model(**model_inputs(batch))
         z = logits.to(torch.promote_types(logits.dtype, torch.float32))  # under autocast too
         ce = F.cross_entropy(z, learned, label_smoothing=smoothing)
@@ -91,11 +91,10 @@ class Answers(nn.Module):
 
     def __init__(self, model: LanguageModel, words: Sequence[str]) -> None:
         super().__init__()
-        _check_speaks(model)
+        self.language, self.tokenizer = _speaking(model), model.tokenizer
         self.labels = [] if isinstance(words, str) else list(words)
         if len(self.labels) < 2 or not all(isinstance(word, str) and word.strip() for word in self.labels):
             raise ValueError(f"words must hold at least two answers, none of them blank, got {words!r}")
-        self.language, self.tokenizer = model, model.tokenizer
         self.tokens = [_ids(model.tokenizer, word) for word in self.labels]
         for (first, begins), (second, ids) in itertools.permutations(zip(self.labels, self.tokens, strict=True), 2):
             if ids[: len(begins)] == begins:
@@ -200,7 +199,7 @@ def row_nll(model: nn.Module, data: Data, *, batch_size: int | None = None) -> t
     Raises:
         ValueError: no `LanguageModel`, no row, a batch of none, labels that are no tokens, or a row that learns none.
     """
-    _check_speaks(model)
+    decoder = _speaking(model).decoder
     if not len(data):
         raise ValueError("data must hold at least one row, got none")
     device = next(model.parameters()).device
@@ -214,8 +213,8 @@ def row_nll(model: nn.Module, data: Data, *, batch_size: int | None = None) -> t
             if not counts[rows].all():
                 raise ValueError(f"each row must have a token to learn after its first, got none in row "
                                  f"{rows[counts[rows].tolist().index(0)]}")
-            hidden = model.decoder.model(**batch, use_cache=False).last_hidden_state[at]
-            nll = torch.cat([F.cross_entropy(model.decoder.lm_head(some).float(), tokens, reduction="none")
+            hidden = decoder.model(**batch, use_cache=False).last_hidden_state[at]
+            nll = torch.cat([F.cross_entropy(decoder.lm_head(some).float(), tokens, reduction="none")
                              for some, tokens in zip(hidden.split(PLACES), learned.split(PLACES), strict=True)])
             sums[rows] = torch.stack([part.double().sum() for part in nll.split(counts[rows].tolist())]).cpu()
     return sums, counts
@@ -340,10 +339,11 @@ def _learned(labels: Tensor) -> Tensor:
     return labels[:, 1:][at[:, :-1]]
 
 
-def _check_speaks(model: nn.Module) -> None:
-    """Raise ValueError unless `model` gives the logits of next tokens."""
+def _speaking(model: nn.Module) -> LanguageModel:
+    """The model, if it gives logits of next tokens."""
     if not isinstance(model, LanguageModel):
         raise ValueError(f"model must be a LanguageModel, as load_decoder gives, got {type(model).__name__}")
+    return model
 
 
 def _given(input_ids: Tensor | None, attention_mask: Tensor | None,

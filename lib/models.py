@@ -278,11 +278,6 @@ def layers(model: nn.Module) -> nn.ModuleList:
     return max(stacks, key=len)
 
 
-def _language_model(model: nn.Module) -> LanguageModel | None:
-    """The `LanguageModel` that `model` is or holds, or None."""
-    return next((module for module in model.modules() if isinstance(module, LanguageModel)), None)
-
-
 def freeze(model: nn.Module, *, top: int | None) -> list[str]:
     """Choose what trains beside the head; returns the names of the parameters that do.
 
@@ -297,10 +292,10 @@ def freeze(model: nn.Module, *, top: int | None) -> list[str]:
     Raises:
         ValueError: another model, more layers than there are, or a model without a stack of them.
     """
-    speaks = _language_model(model)
+    speaks = next((module for module in model.modules() if isinstance(module, LanguageModel)), None)
     if not (isinstance(model, Classifier) or speaks):
         raise ValueError(f"model must be a Classifier or a LanguageModel, got {type(model).__name__}")
-    body = speaks.decoder if speaks else model.encoder
+    body: Any = speaks.decoder if speaks else model.encoder
     stack = layers(body)
     if top is not None:
         _check.whole(0, len(stack), top=top)
@@ -316,7 +311,7 @@ def freeze(model: nn.Module, *, top: int | None) -> list[str]:
 
 def _tied(model: LanguageModel) -> bool:
     """Whether the head is the word embedding again."""
-    return model.decoder.lm_head.weight is model.get_input_embeddings().weight
+    return bool(model.decoder.lm_head.weight is model.get_input_embeddings().weight)
 
 
 def save(model: Classifier, folder: str | Path) -> None:

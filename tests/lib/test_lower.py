@@ -129,7 +129,7 @@ def test_what_means_nothing_is_refused_by_name(toy_encoder: Encoder, data: Datas
         read(model, data, top=3)
     with pytest.raises(ValueError, match="top must be a whole number between 0 and 2, got -1"):
         above(model, top=-1)
-    with pytest.raises(ValueError, match="model must be a Classifier, got Linear"):
+    with pytest.raises(ValueError, match="model must be a Classifier or a LanguageModel, got Linear"):
         above(nn.Linear(2, 2), top=1)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1, got 0"):
         read(model, data, top=1, batch_size=0)
@@ -138,5 +138,5 @@ def test_what_means_nothing_is_refused_by_name(toy_encoder: Encoder, data: Datas
     model.encoder = nn.Sequential(nn.ModuleList([nn.Linear(2, 2)]))
     with pytest.raises(ValueError, match="encoder must have embeddings and .*, as BERT has, got Sequential"):
         above(model, top=1)
-    with pytest.raises(ValueError, match="states must hold one row a token of ids, got 0 for 40 rows"):
-        States(data.ids, data.labels)
+    with pytest.raises(ValueError, match="states must hold one tensor a row, got 0 for 40 rows"):
+        States(data)
