@@ -23,7 +23,7 @@ from lib.host import Local
 from lib.language import Answers
 from lib.models import Classifier, LanguageModel, _tied, layers
 from lib.store import cached
-from lib.training import Data, _inputs, _rows_at_once, _to, judging
+from lib.training import Data, _inputs, _precision, _rows_at_once, _to, judging
 
 Model = TypeVar("Model", Classifier, LanguageModel, Answers)
 """What has layers to read."""
@@ -79,7 +79,8 @@ class States:
         return whole.hexdigest()
 
 
-def read(model: Model, data: Data, *, top: int, batch_size: int | None = None, keep: Path | None = None) -> States:
+def read(model: Model, data: Data, *, top: int, batch_size: int | None = None, keep: Path | None = None,
+         host: Any = None) -> States:
     """What the layers of `model` below its `top` say of every row of `data`, without dropout.
 
     Args:
@@ -90,6 +91,7 @@ def read(model: Model, data: Data, *, top: int, batch_size: int | None = None, k
         batch_size: rows at a time, at least 1; if not given, 64, on a GPU 512.
         keep: folder for what was read, some tens of kilobytes a sentence: every process that reads the same rows with
             the same layers finds it there. None keeps nothing.
+        host: its precision is that of the reading; `Local()` if not given.
 
     Raises:
         ValueError: another model, no such number of layers, an encoder that is not built as BERT is or a decoder that
@@ -99,7 +101,7 @@ def read(model: Model, data: Data, *, top: int, batch_size: int | None = None, k
     if isinstance(data, States):
         raise ValueError("data must hold token ids, as encode makes them, got States")
     device = next(model.parameters()).device
-    host, size = Local(device.type), _rows_at_once(device, batch_size)
+    host, size = host or Local(device.type), _rows_at_once(device, batch_size)
     below = stack[: len(stack) - top]
     if isinstance(model, Classifier):
         lower = _with(body, encoder=_with(body.encoder, layer=below))
@@ -125,7 +127,7 @@ def read(model: Model, data: Data, *, top: int, batch_size: int | None = None, k
         for i in range(len(data)):
             ids.update(data.collate([i])["input_ids"].numpy().data)
         key = {"weights": weights.hexdigest(), "layers": len(below), "ids": ids.hexdigest(), "lengths": lengths,
-               "batch": size, "bf16": host.bf16}
+               "batch": size, "precision": _precision(host)}
         found = cached(keep, key, compute)
     return States(data, torch.from_numpy(found["states"]).split(lengths))
 

@@ -247,7 +247,7 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
            "trained": list(trained), "threads": torch.get_num_threads(), "processes": host.num_processes,
            "torch": str(torch.__version__), "rates and scales of the model": describe_model(core),
            "device": host.device.type,
-           "precision": "bfloat16" if getattr(host, "bf16", False) else getattr(host, "mixed_precision", "float32")}
+           "precision": _precision(host)}
     if checkpoint is not None and Path(checkpoint).exists():
         state = load_checkpoint(Path(checkpoint), run)
         core.load_state_dict(state["model"])
@@ -380,3 +380,8 @@ def _inputs(batch: Batch) -> Batch:
 def _to(device: torch.device, batch: Batch) -> Batch:
     """The batch on `device`."""
     return {name: value.to(device) for name, value in batch.items()}
+
+
+def _precision(host: Any) -> str:
+    """In what a run on this host multiplies matrices."""
+    return "bfloat16" if getattr(host, "bf16", False) else str(getattr(host, "mixed_precision", "float32"))
