@@ -12,7 +12,7 @@ import yaml
 
 GROUPS = {
     "Methods": ("projection", "regularizers", "loss"),
-    "Data and models": ("data", "source", "models", "lower"),
+    "Data and models": ("data", "source", "models", "language", "generation", "lower"),
     "Training": ("training", "host", "checkpoint", "progress"),
     "Experiments": ("experiments", "verdicts", "store"),
     "Use": ("predict", "service"),

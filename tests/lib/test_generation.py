@@ -17,7 +17,7 @@ from tests.lib.tiny import Tiny
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 END = 2
-ROWS = [[4, 10, 9, 5], [11, 12], [5, 6, 7, 8, 9, 4, 12, 13], [8], [9, END, 5]]  # of five lengths, one with the end in it
+ROWS = [[4, 10, 9, 5], [11, 12], [5, 6, 7, 8, 9, 4, 12, 13], [8], [9, END, 5]]  # of five lengths, the end in one
 
 
 @pytest.fixture

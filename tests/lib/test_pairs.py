@@ -211,7 +211,8 @@ JUDGES = {"next_token": token_nll(DATA["next_token"]), "answers": evaluator(DATA
 SPEECH: dict[str, dict[str, Any]] = {
     "kind": dict.fromkeys(BASES),
     "objective": {
-        "plain": lambda base: base, "r_drop": lambda base: r_drop(base, 0.5), "smart": lambda base: smart(base, 1, 0.01),
+        "plain": lambda base: base,
+        "r_drop": lambda base: r_drop(base, 0.5), "smart": lambda base: smart(base, 0.5, 0.01),
         "r_drop(smart)": lambda base: r_drop(smart(base, 0.5, 0.01), 0.5),
         "smart(r_drop)": lambda base: smart(r_drop(base, 0.5), 0.5, 0.01)},
     "penalty": {

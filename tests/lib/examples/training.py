@@ -47,6 +47,17 @@ model = Classifier(load_encoder("minilm"), ["sport", "food", "weather"])
 data = encode(model.tokenizer, ["Rain is expected.", "Stir the soup."], [2, 1])
 assert predict_logits(model, data).shape == (2, 3)
 
+# %% judging
+import torch
+from torch import nn
+
+from lib.training import judging
+
+model, x = nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 2)), torch.randn(3, 4)
+with judging(model):
+    assert torch.equal(model(x), model(x))  # no dropout
+assert model[0].training  # and on it goes
+
 # %% evaluator
 from lib.data import encode
 from lib.models import Classifier, load_encoder
