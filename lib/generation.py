@@ -164,13 +164,14 @@ def _steps(model: LanguageModel, rows: Sequence[Sequence[int]], places: Sequence
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
     at = (mask.cumsum(1) - 1).clamp_min(0)
     draws = torch.tensor(np.array([np.random.default_rng((seed, i)).random(max_new_tokens) for i in places]))
+    body, head = model.decoder.base_model, model.decoder.get_output_embeddings()
     cache, end = DynamicCache(), model.tokenizer.eos_token_id
     ended = torch.zeros(len(rows), dtype=torch.bool)
     for step in range(max_new_tokens):
         with judging(model):
-            hidden = model.decoder.model(input_ids=ids, attention_mask=mask, position_ids=at, past_key_values=cache,
-                                         use_cache=True).last_hidden_state[:, -1]
-            token = _choose(model.decoder.lm_head(hidden).float().cpu(), temperature, draws[:, step])
+            hidden = body(input_ids=ids, attention_mask=mask, position_ids=at, past_key_values=cache,
+                          use_cache=True).last_hidden_state
+            token = _choose(head(hidden[:, -1]).float().cpu(), temperature, draws[:, step])
         yield token.tolist()
         ended |= token == (-1 if end is None else end)
         if ended.all():

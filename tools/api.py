@@ -12,7 +12,7 @@ import yaml
 
 GROUPS = {
     "Methods": ("projection", "regularizers", "loss"),
-    "Data and models": ("data", "source", "models", "language", "generation", "lower"),
+    "Data and models": ("data", "source", "models", "language", "likelihood", "generation", "lower"),
     "Training": ("training", "host", "checkpoint", "progress"),
     "Experiments": ("experiments", "verdicts", "store"),
     "Use": ("predict", "service"),

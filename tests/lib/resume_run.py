@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from lib.checkpoint import save_checkpoint
 from lib.data import Dataset
-from lib.language import next_token, token_nll
+from lib.language import next_token
+from lib.likelihood import token_nll
 from lib.models import LanguageModel
 from lib.projection import LoRA, attach, ends_in, only_rows
 from lib.regularizers import SAM, Mixout, cross_entropy, l2_sp, penalized, r_drop, smart

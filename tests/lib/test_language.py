@@ -11,23 +11,13 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast
 from transformers.trainer_pt_utils import LabelSmoother
 
-from lib import language
 from lib.data import Dataset, encode
-from lib.language import (
-    Answers,
-    answer_mass,
-    by_character,
-    by_sum,
-    by_token,
-    next_token,
-    rank_options,
-    row_nll,
-    token_nll,
-)
+from lib.language import Answers, answer_mass, next_token
+from lib.likelihood import by_sum, rank_options
 from lib.loss import learned_at, model_inputs, terms
 from lib.models import LanguageModel
 from lib.projection import LoRA, attach, ends_in
-from lib.regularizers import cross_entropy, set_dropout
+from lib.regularizers import cross_entropy
 from lib.training import evaluator, predict_logits
 from tests.lib.tiny import Tiny
 from tests.lib.tiny_decoder import TinyTokens, tiny_llama, tiny_tokenizer
@@ -211,50 +201,6 @@ def test_answers_are_judged_and_trained_as_a_classifier_is(model: LanguageModel)
     assert evaluator(data)(answers)["nll"] < before - 0.3
 
 
-# Likelihoods
-
-
-@pytest.mark.parametrize(("batch_size", "places"), [(None, 512), (1, 512), (3, 2)])
-def test_rows_cost_what_transformers_says(batch_size: int | None, places: int, model: LanguageModel, data: TinyTokens,
-                                          monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "PLACES", places)
-    sums, counts = row_nll(model, data, batch_size=batch_size)
-    assert counts.tolist() == [2, 2, 6, 1] and counts.dtype == torch.int64 and sums.dtype == torch.float64
-    for i in range(4):
-        with torch.no_grad():
-            theirs = model.decoder(**data.collate([i])).loss
-        assert sums[i].item() / counts[i].item() == pytest.approx(theirs.item(), rel=1e-5)
-    judged = token_nll(data, batch_size=batch_size)(model)
-    assert judged["nll"] == pytest.approx(sums.sum().item() / 11, rel=1e-12)
-    assert judged["perplexity"] == pytest.approx(torch.tensor(judged["nll"]).exp().item(), rel=1e-6)
-    assert judged["nll"] != pytest.approx((sums / counts).mean().item(), rel=1e-3)  # a mean of means is another number
-
-
-def test_judging_disturbs_nothing(model: LanguageModel, data: TinyTokens) -> None:
-    set_dropout(model, 0.5)
-    model.train()
-    model.decoder.lm_head.eval()
-    state, modes = torch.get_rng_state(), [module.training for module in model.modules()]
-    first, second = (token_nll(data)(model) for _ in range(2))
-    assert first == second and torch.equal(torch.get_rng_state(), state)
-    assert [module.training for module in model.modules()] == modes and not torch.is_inference_mode_enabled()
-    assert next_token()(model, data.collate(range(4))).total.requires_grad
-
-
-def test_options_rank_by_the_likelihood_that_is_asked_for(model: LanguageModel) -> None:
-    options = [["good", "very bad", "not very good film"], ["no", "yes"]]
-    expected = []
-    for prompt, some in zip(PROMPTS[:2], options, strict=True):
-        ids = [model.tokenizer(option)["input_ids"] for option in some]
-        expected.append([sum(by_hand(model, prompt, row[:t])[token] for t, token in enumerate(row)).item()
-                         for row in ids])
-    sizes = [[1, 2, 4], [1, 1]], [[4, 8, 18], [2, 3]], [[1, 1, 1], [1, 1]]
-    for normalize, lengths in zip((by_token, by_character, by_sum), sizes, strict=True):
-        found = rank_options(model, PROMPTS[:2], options, normalize=normalize, batch_size=2)
-        for mine, logs, size in zip(found, expected, lengths, strict=True):
-            assert mine.tolist() == pytest.approx([a / b for a, b in zip(logs, size, strict=True)], rel=1e-5)
-
-
 # Refused by name
 
 
@@ -274,15 +220,6 @@ def test_options_rank_by_the_likelihood_that_is_asked_for(model: LanguageModel) 
     (lambda m, d: Answers(m, ["good film", "good"]), "got 'good' at the beginning of 'good film'"),
     (lambda m, d: Answers(m, SINGLE)(attention_mask=torch.ones(1, 2)), "input_ids or inputs_embeds must be given"),
     (lambda m, d: Answers(m, SINGLE)(torch.ones(1, 2).long(), torch.zeros(1, 2)), "each prompt must have a token"),
-    (lambda m, d: row_nll(Tiny(), d), "model must be a LanguageModel, .* got Tiny"),
-    (lambda m, d: row_nll(m, TinyTokens([[4, 5], [4, 5]], [1, 2])), "each row must have a token to learn .* in row 1"),
-    (lambda m, d: row_nll(m, prompts(m)), "labels must be tokens"),
-    (lambda m, d: row_nll(m, TinyTokens([], [])), "data must hold at least one row, got none"),
-    (lambda m, d: token_nll(d, batch_size=0), "batch_size must be a whole number of at least 1, got 0"),
-    (lambda m, d: rank_options(m, ["a"], ["good"], normalize=by_sum), "options must hold a list of texts for each"),
-    (lambda m, d: rank_options(m, ["a", "the"], [["good"]], normalize=by_sum), "options must hold a list of texts"),
-    (lambda m, d: rank_options(m, [""], [["good"]], normalize=by_sum), "texts that are not empty, got ''"),
-    (lambda m, d: rank_options(m, ["a"], [[""]], normalize=by_sum), "texts that are not empty, got ''"),
     (lambda m, d: predict_logits(m, prompts(m)), r"model must give \(rows, classes\), .* Answers makes a classifier"),
     (lambda m, d: predict_logits(m, d, batch_size=1), r"model must give \(rows, classes\), as wide for each text"),
     (lambda m, d: evaluator(d), "data must hold one class a row, whole numbers, got labels such as"),

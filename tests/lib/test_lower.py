@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from lib.data import Dataset, encode
 from lib.host import Local
-from lib.language import Answers, next_token, token_nll
+from lib.language import Answers, next_token
+from lib.likelihood import token_nll
 from lib.lower import States, above, read
 from lib.models import Classifier, Encoder, LanguageModel, freeze, layers
 from lib.projection import LoRA, attach, ends_in, merge

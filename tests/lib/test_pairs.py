@@ -12,7 +12,8 @@ from torch import nn
 
 from lib.data import Dataset
 from lib.host import Local
-from lib.language import Answers, next_token, token_nll
+from lib.language import Answers, next_token
+from lib.likelihood import token_nll
 from lib.models import LanguageModel, freeze
 from lib.projection import (
     DoRA,
