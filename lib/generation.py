@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrize
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from lib import _check
@@ -70,6 +71,8 @@ def stream(model: LanguageModel, prompt: str, *, max_new_tokens: int, temperatur
            seed: int = 0) -> Iterator[str]:
     """The pieces of what `generate` writes after one prompt, each as soon as it is certain.
 
+    Merge an adapter first: between two pieces the model may change, so that its weights are computed for each token.
+
     Args:
         prompt: not empty.
 
@@ -108,12 +111,13 @@ def generate_ids(model: LanguageModel, rows: Sequence[Sequence[int]], *, max_new
     _check.whole(1, batch_size=batch_size)
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     written: list[list[int]] = [[] for _ in rows]
-    for begin in range(0, len(rows), batch_size):
-        places = order[begin : begin + batch_size]
-        for tokens in _steps(model, [rows[i] for i in places], places, max_new_tokens, temperature, seed):
-            for i, token in zip(places, tokens, strict=True):
-                if model.tokenizer.eos_token_id not in written[i][-1:]:
-                    written[i].append(token)
+    with parametrize.cached():  # a weight with LoRA is computed once, and not for every token
+        for begin in range(0, len(rows), batch_size):
+            places = order[begin : begin + batch_size]
+            for tokens in _steps(model, [rows[i] for i in places], places, max_new_tokens, temperature, seed):
+                for i, token in zip(places, tokens, strict=True):
+                    if model.tokenizer.eos_token_id not in written[i][-1:]:
+                        written[i].append(token)
     return written
 
 

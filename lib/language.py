@@ -63,12 +63,12 @@ class Answers(nn.Module):
 
         z_c = log P(word c | prompt);   softmax(z) = P(word c | prompt, one of the words)
 
-    Every objective, penalty and evaluation of classifiers then works on prompts. One matters: `cross_entropy` on it
-    asks only which of the words is likelier, while the whole cross-entropy also asks for one of them to be said:
-    $-log P(word) = cross-entropy among the words - log mass$, see `answer_mass`.
+    Every objective, penalty and evaluation of classifiers then works on prompts. Such a loss asks only which of the
+    words is likelier, not that one of them is said: -log P(word) = cross-entropy among the words - log mass, and
+    `answer_mass` gives the mass.
 
-    Where each word is one token, z leaves out the constant log-sum over V and costs C rows of the head; words of
-    several tokens cost a pass over the prompts for each different beginning.
+    Where each word is one token, z leaves out the log-sum over V, the same for all, and costs C rows of the head; words
+    of several tokens cost a pass over the prompts for each different beginning.
 
     Source: Schick and Schuetze 2021, section 3.1, for one token a class.
 

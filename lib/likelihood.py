@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 
 from lib.data import Dataset
 from lib.language import _ids, _learned, _speaking
@@ -44,7 +45,7 @@ def row_nll(model: nn.Module, data: Data, *, batch_size: int | None = None) -> t
         raise ValueError("data must hold at least one row, got none")
     device = next(model.parameters()).device
     sums, counts = torch.zeros(len(data), dtype=torch.float64), torch.zeros(len(data), dtype=torch.int64)
-    with judging(model):
+    with judging(model), parametrize.cached():
         for rows in data.in_length_order(_rows_at_once(device, batch_size)):
             batch = _to(device, data.collate(rows))
             labels = batch.pop("labels")

@@ -46,6 +46,7 @@ P, R, D = "tests/lib/test_projection.py", "tests/lib/test_regularizers.py", "tes
 EXPERIMENTS, STORE, VERDICTS, DATA = "lib/experiments.py", "lib/store.py", "lib/verdicts.py", "lib/data.py"
 K = "tests/lib/test_resume.py"
 Q = "tests/lib/test_pairs.py::test_a_pair_trains_or_is_refused_by_name"
+QQ = "tests/lib/test_pairs.py::test_a_pair_on_a_language_model_trains_or_is_refused_by_name"
 LANGUAGE, L = "lib/language.py", "tests/lib/test_language.py"
 LIKELIHOOD, LL = "lib/likelihood.py", "tests/lib/test_likelihood.py"
 GENERATION, N = "lib/generation.py", "tests/lib/test_generation.py"
@@ -947,20 +948,26 @@ MUTANTS = [
     Mutant(LIKELIHOOD, "rows come back in the order of their lengths",
            "            sums[rows] = torch.stack(", "            sums[:len(rows)] = torch.stack(",
            (f"{LL}::test_rows_cost_what_transformers_says",)),
-    Mutant(LIKELIHOOD, "judging with dropout", "    with judging(model):\n", "    with torch.no_grad():\n",
+    Mutant(LIKELIHOOD, "judging with dropout", "with judging(model), parametrize", "with torch.no_grad(), parametrize",
            (f"{LL}::test_judging_disturbs_nothing",)),
     Mutant(REGULARIZERS, "the worst change is judged at every place, the loss where a token is learned",
            "for name, value in model_inputs(batch).items() if name != \"input_ids\"}",
            "for name, value in batch.items() if name not in (\"input_ids\", \"labels\")}",
-           ("tests/lib/test_pairs.py::test_a_pair_on_a_language_model_trains_or_is_refused_by_name",)),
+           (f"{QQ}[kind-next_token-objective-smart]",)),
     Mutant(REGULARIZERS, "biases of a model that has none",
            "    if not any(bias(name) and not head(name) for", "    if False and not any(bias(name) for",
-           ("tests/lib/test_pairs.py::test_a_pair_on_a_language_model_trains_or_is_refused_by_name",)),
+           (f"{QQ}[kind-next_token-map-biases]",)),
     Mutant("lib/loss.py", "processes share a batch by its rows where tokens are learned",
            "    return len(batch[\"labels\"]) if where is None else int(where.sum())",
            "    return len(batch[\"labels\"])",
            (f"{A}::test_two_processes_learn_the_mean_over_all_tokens",)),
+    Mutant(LANGUAGE, "label smoothing without the shift",
+           "F.cross_entropy(z, learned, label_smoothing=smoothing)",
+           "F.cross_entropy(z, batch['labels'][model_inputs(batch)['at']].clamp_min(0), label_smoothing=smoothing)",
+           (f"{L}::test_smoothing_is_over_all_words_and_after_the_shift",)),
     # What it writes
+    Mutant(GENERATION, "a weight with LoRA is computed for each token", "with parametrize.cached():", "if True:",
+           (f"{N}::test_a_weight_with_lora_is_computed_once_and_never_kept",)),
     Mutant(GENERATION, "padding on the right", "[0] * (width - len(row)) + [*row] for row in rows]  # on",
            "[*row] + [0] * (width - len(row)) for row in rows]  # on",
            (f"{N}::test_greedy_is_that_of_transformers_for_each_row_alone",)),
@@ -992,7 +999,8 @@ MUTANTS = [
            (f"{N}::test_draws_are_those_of_the_model",)),
     Mutant(GENERATION, "a library's default: the ten likeliest alone",
            "    reached = (logits.double()",
-           "    logits = logits.masked_fill(logits < logits.topk(10).values[:, -1:], -99)\n    reached = (logits.double()",
+           "    logits = logits.masked_fill(logits < logits.topk(10).values[:, -1:], -99)\n"
+           "    reached = (logits.double()",
            (f"{N}::test_own_samples_are_draws_from_all_words",)),
     Mutant(GENERATION, "half a character is told", 'and not text.endswith("\\ufffd")', "",
            (f"{N}::test_half_a_character_is_held_back",)),

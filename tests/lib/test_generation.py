@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from lib.generation import chat_prompt, generate, generate_ids, own_samples, stream
 from lib.models import LanguageModel
+from lib.projection import LoRA, attach, ends_in
 from lib.regularizers import set_dropout
 from tests.lib.tiny import Tiny
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
@@ -83,6 +84,24 @@ def test_a_row_s_draws_are_its_own(model: LanguageModel) -> None:
     assert written != generate_ids(model, ROWS, max_new_tokens=12, temperature=1.0, seed=4)
     twice = generate_ids(model, [[4, 10]] * 2, max_new_tokens=12, temperature=1.0)
     assert twice[0] != twice[1]
+
+
+def test_a_weight_with_lora_is_computed_once_and_never_kept(model: LanguageModel) -> None:
+    attach(model.decoder, ends_in("q_proj", "v_proj"), lambda W: LoRA(W, 2, 4))
+    maps = [module for module in model.modules() if isinstance(module, LoRA)]
+    with torch.no_grad():
+        for lora in maps:
+            lora.B.normal_(std=0.3)
+    calls: list[int] = []
+    for lora in maps:
+        lora.register_forward_hook(lambda *_: calls.append(1))
+    written = generate_ids(model, ROWS, max_new_tokens=8, batch_size=2)
+    assert len(calls) == len(maps) == 6
+    with torch.no_grad():
+        for lora in maps:
+            lora.B.zero_()
+    plain = generate_ids(model, ROWS, max_new_tokens=8, batch_size=2)
+    assert plain != written and plain == [theirs(model, row, 8) for row in ROWS]
 
 
 def test_writing_disturbs_nothing(model: LanguageModel) -> None:
