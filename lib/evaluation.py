@@ -1,7 +1,8 @@
 """What a model says of data, and how good that is; nothing here disturbs training."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -32,23 +33,36 @@ def predict_logits(model: nn.Module, data: Data, *, batch_size: int | None = Non
         host: `Local()` of the model's device, if not given, or an `accelerate.Accelerator`.
 
     Raises:
-        ValueError: no row, or a batch of none.
+        ValueError: no row, a batch of none, or a model that does not give one row of numbers a text.
     """
-    device, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
+    device = next(model.parameters()).device
     batch_size = _rows_at_once(device, batch_size)
     if not len(data):
         raise ValueError("data must hold at least one row, got none")
     host = host or Local(device.type)
+    order, parts = data.in_length_order(batch_size), list[Tensor]()
+    with judging(model), host.autocast():
+        for rows in order:
+            part = model(**_to(device, _inputs(data.collate(rows))))
+            if part.shape != (len(rows), *(parts[0] if parts else part).shape[1:2]):
+                raise ValueError(f"model must give (rows, classes), as wide for each text, got {tuple(part.shape)} for "
+                                 f"{len(rows)} texts; of a language model, Answers makes a classifier")
+            parts.append(part.float().cpu())
+    logits = torch.cat(parts)
+    return torch.empty_like(logits).index_copy_(0, torch.tensor([i for rows in order for i in rows]), logits)
+
+
+@contextmanager
+def judging(model: nn.Module) -> Iterator[None]:
+    """A block in which `model` is judged: without dropout or gradients; each module then goes on in the mode it had."""
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.inference_mode(), host.autocast():
-            order = data.in_length_order(batch_size)
-            parts = [model(**_to(device, _inputs(data.collate(rows)))).float().cpu() for rows in order]
+        with torch.inference_mode():
+            yield
     finally:
         for module, training in modes:  # a frozen encoder in a model that trains may be in evaluation mode
             module.training = training
-    logits = torch.cat(parts)
-    return torch.empty_like(logits).index_copy_(0, torch.tensor([i for rows in order for i in rows]), logits)
 
 
 def evaluator(data: Data, *, batch_size: int | None = None, host: Any = None) -> Callable[[nn.Module], Record]:
@@ -63,7 +77,7 @@ def evaluator(data: Data, *, batch_size: int | None = None, host: Any = None) ->
     """
     _rows_at_once(torch.device("cpu"), batch_size)
     labels = data.collate(list(range(len(data))))["labels"]
-    if labels.is_floating_point():
+    if labels.is_floating_point() or labels.ndim != 1:
         raise ValueError(f"data must hold one class a row, whole numbers, got labels such as {labels[0].tolist()}")
 
     def evaluate(model: nn.Module) -> Record:

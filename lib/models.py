@@ -1,6 +1,6 @@
 """Pretrained encoders and decoders, the source's task head on top of one, and how to keep the whole.
 
-Shapes: B sentences a batch, T tokens, D width of the encoder, C classes.
+Shapes: B sentences a batch, T tokens, D width of the encoder, C classes; of a decoder, V words and K chosen places.
 """
 from __future__ import annotations
 
@@ -369,25 +369,40 @@ def layers(model: nn.Module) -> nn.ModuleList:
     return max(stacks, key=len)
 
 
-def freeze(model: Classifier, *, top: int | None) -> list[str]:
+def freeze(model: nn.Module, *, top: int | None) -> list[str]:
     """Choose what trains beside the head; returns the names of the parameters that do.
 
+    Of a language model the last norm counts as the head; the matrix after it only where it is not the word embedding
+    again, which stays as it is.
+
     Args:
-        top: number of encoder layers, counted from the top, that train. 0 trains the head alone, None everything,
-            embeddings included.
+        model: a `Classifier`, or what is or holds a `LanguageModel`.
+        top: number of layers, counted from the top, that train. 0 trains the head alone, None everything, embeddings
+            included.
 
     Raises:
-        ValueError: no `Classifier`, more layers than there are, or an encoder without a stack of them.
+        ValueError: another model, more layers than there are, or a model without a stack of them.
     """
-    if not isinstance(model, Classifier):
-        raise ValueError(f"model must be a Classifier, got {type(model).__name__}")
-    stack = layers(model.encoder)
+    speaks = next((module for module in model.modules() if isinstance(module, LanguageModel)), None)
+    if not (isinstance(model, Classifier) or speaks):
+        raise ValueError(f"model must be a Classifier or a LanguageModel, got {type(model).__name__}")
+    body: Any = speaks.decoder if speaks else model.encoder
+    stack = layers(body)
     if top is not None:
         _check.whole(0, len(stack), top=top)
-    model.encoder.requires_grad_(top is None)
+    body.requires_grad_(top is None)
     for layer in list(stack)[len(stack) - (top or 0):]:
         layer.requires_grad_(True)
+    if speaks:
+        body.model.norm.requires_grad_(True)
+        if not _tied(speaks):
+            body.lm_head.requires_grad_(True)
     return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
+def _tied(model: LanguageModel) -> bool:
+    """Whether the head is the word embedding again."""
+    return bool(model.decoder.lm_head.weight is model.get_input_embeddings().weight)
 
 
 def save(model: Classifier, folder: str | Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib import _check
-from lib.loss import Batch, Loss, Objective, Penalty
+from lib.loss import Batch, Loss, Objective, Penalty, model_inputs
 
 
 def log_probabilities(logits: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ def smart(base: Objective, weight: float, radius: float = 1e-3, init: float = 1e
         if not hasattr(core, "get_input_embeddings") or "input_ids" not in batch:
             raise TypeError(f"smart needs a model with get_input_embeddings and a batch with input_ids, "
                             f"got {type(core).__name__} and {sorted(batch)}")
-        others = {name: value for name, value in batch.items() if name not in ("input_ids", "labels")}
+        others = {name: value for name, value in model_inputs(batch).items() if name != "input_ids"}
         mask = int(torch.randint(2**62, ()))
         x = core.get_input_embeddings()(batch["input_ids"])  # (N, tokens, width)
         d = (init * torch.randn_like(x)).requires_grad_()

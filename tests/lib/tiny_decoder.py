@@ -7,6 +7,8 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from lib.data import Dataset
+
 WORDS = ("good bad fine poor film book the a was it is not very what says who yes no one two "
          "system user assistant").split()
 TEMPLATE = (
@@ -40,3 +42,13 @@ def tiny_llama(layers: int = 3, **changes: Any) -> LlamaForCausalLM:
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     return model.eval()
+
+
+class TinyTokens(Dataset):
+    """Rows of a language model: `labels` say at which place of a row the learned part begins."""
+
+    def collate(self, rows: Any) -> dict[str, torch.Tensor]:
+        batch = super().collate(rows)
+        places = torch.arange(batch["input_ids"].shape[1])
+        learned = (places >= batch["labels"][:, None]) & batch["attention_mask"].bool()
+        return {**batch, "labels": batch["input_ids"].where(learned, -100)}
