@@ -16,13 +16,12 @@ import torch
 from lib import _check
 from lib.corpora._hub import open_parts
 from lib.data import bucketed, by_length, padded
+from lib.loss import UNLEARNED
 from lib.templates import Message, answers, special_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-IGNORED = -100
-"""The label of a token that is read and not learned, in transformers and torch alike."""
 ROLES = ("system", "user", "assistant")
 """Who may speak in a conversation; what the assistant says is learned."""
 
@@ -78,7 +77,7 @@ class Tokens:
         _check.rows(rows, len(self))
         ids, mask = padded([self.ids[i] for i in rows], self.pad)
         learned, _ = padded([self.learned[i] for i in rows], False)
-        labels = ids.where(learned.bool(), IGNORED)
+        labels = ids.where(learned.bool(), UNLEARNED)
         return {"input_ids": ids, "attention_mask": mask.long(), "labels": labels}
 
     def subset(self, rows: Sequence[int]) -> Tokens:
