@@ -166,13 +166,7 @@ def encode_conversations(
     texts = []
     special = special_tokens(tokenizer)
     for i, messages in enumerate(conversations):
-        _check_messages(messages, i)
-        _check_visible(messages, i)
-        for turn in messages:
-            found = [token for token in special if token in turn["content"]]
-            if found:
-                raise ValueError(f"content must not hold special tokens, which the template writes, got {found[0]!r} "
-                                 f"in row {i}")
+        _check_turns(messages, i, special)
         if messages[-1]["role"] != "assistant" or messages[0]["role"] == "assistant":
             raise ValueError("a conversation must begin with another than the assistant and end with the assistant, "
                              f"got {messages[0]['role']!r} first and {messages[-1]['role']!r} last in row {i}")
@@ -225,9 +219,23 @@ def _check_messages(messages: Sequence[Message], row: int) -> None:
             raise ValueError(f"content must be text, got {turn['content']!r} in row {row}")
 
 
+def _check_turns(messages: Sequence[Message], row: int, special: Sequence[str]) -> None:
+    """Raise ValueError unless a template can write them: turns of known roles, with text and no special token."""
+    _check_messages(messages, row)
+    _check_visible(messages, row)
+    for turn in messages:
+        found = [token for token in special if token in turn["content"]]
+        if found:
+            raise ValueError(f"content must not hold special tokens, which the template writes, got {found[0]!r} "
+                             f"in row {row}")
+
+
 def _check_visible(messages: Sequence[Message], row: int) -> None:
     """Raise ValueError for a turn of spaces, controls, marks without a letter and what else has no width."""
     for turn in messages:
+        if any(unicodedata.category(c) == "Cs" for c in turn["content"]):
+            raise ValueError(f"a turn must be whole Unicode, got {turn['content']!r} from the {turn['role']} in row "
+                             f"{row}: bytes that cannot be decoded")
         if all(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Mn", "Zs", "Zl", "Zp") for c in turn["content"]):
             raise ValueError(f"a turn must not be blank, got {turn['content']!r} from the {turn['role']} in row {row}")
 

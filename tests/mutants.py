@@ -57,6 +57,7 @@ GENERATION, N = "lib/generation.py", "tests/lib/test_generation.py"
 E, V, B = "tests/lib/test_experiments.py", "tests/lib/test_verdicts.py", "tests/lib/test_data.py"
 CONVERSATIONS, TEMPLATES, DOCTOR = "lib/conversations.py", "lib/templates.py", "lib/doctor.py"
 C, DR = "tests/lib/test_conversations.py", "tests/lib/test_doctor.py"
+WRITE, WW = "lib/serve/write.py", "tests/lib/test_write.py"
 
 WITH_TOOLS = (*PARTS, "tools")
 
@@ -1227,6 +1228,21 @@ MUTANTS = [
            (f"{W}::test_what_means_nothing_of_a_decoder_is_refused_by_name",)),
     Mutant(MODELS, "a tied head trains with the top layers", "        if not _tied(speaks):", "        if True:",
            (f"{W}::test_what_is_frozen_of_a_decoder",)),
+    # Writing on the command line; what holds out rows; a prompt that is too long
+    Mutant(WRITE, "the adapter stays a map, which each token computes anew",
+           "        merge(model)\n", "", (f"{WW}::test_an_adapter_is_merged_before_it_writes",)),
+    Mutant(WRITE, "the adapter is forgotten",
+           "_loaded(asked.model, asked.adapter)", "_loaded(asked.model, None)",
+           (f"{WW}::test_options_change_what_is_written",)),
+    Mutant(WRITE, "the system's turn is forgotten",
+           "texts, asked.system)", "texts, None)", (f"{WW}::test_options_change_what_is_written",)),
+    Mutant(WRITE, "pieces stay in the buffer",
+           'print(piece, end="", flush=True)', 'print(piece, end="")',
+           (f"{WW}::test_a_piece_is_told_as_soon_as_it_is_there",)),
+    Mutant(WRITE, "the second prompt is looked at after the first answer",
+           "        _check_asked(model, [_ids(model.tokenizer, prompt) for prompt in prompts], **numbers)\n",
+           "        _check_asked(model, [_ids(model.tokenizer, prompts[0])], **numbers)\n",
+           (f"{WW}::test_what_cannot_be_used_is_one_line_and_nothing_is_written",)),
 ]
 
 
