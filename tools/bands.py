@@ -11,7 +11,7 @@ from typing import Any
 
 from scipy.stats import t
 
-from tools import gate
+from tools import gate, lock
 from tools.book import arguments, provenance, say
 from tools.execute import Job, Settings, bands_file, execute
 from tools.notebooks import ROOT, Mistake, chapters, command, write
@@ -40,6 +40,7 @@ def band(runs: Sequence[float]) -> tuple[float, float]:
     return statistics.fmean(runs) - half, statistics.fmean(runs) + half
 
 
+@lock.one_build
 def publish(root: Path, profile: str, seeds: Sequence[int]) -> int:
     """Run every chapter for every seed and write the bands of its results, the book's and nobody else's.
 

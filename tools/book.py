@@ -20,7 +20,7 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from tools import gate
+from tools import gate, lock
 from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, bands_file, cached, execute, installed, published
 from tools.notebooks import CLAIM, PROFILES, ROOT, chapters, command, read, syntax, tags, write
 from tools.stage import stage
@@ -86,7 +86,8 @@ def build(root: Path, staged: Path, *, pdf: bool = False) -> None:
     environment = os.environ | {"SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH, "PYTHONPATH": str(ROOT)}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as stream:
-        done = subprocess.run(command, cwd=staged, env=environment, stdout=stream, stderr=subprocess.STDOUT)
+        done = subprocess.run(command, cwd=staged, env=environment, stdout=stream, stderr=subprocess.STDOUT,
+                              pass_fds=lock.held())
     if done.returncode:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         wrong = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-30:]
@@ -111,6 +112,7 @@ def publish(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str,
     build(root, staged, pdf=facts.get("pdf", False))
 
 
+@lock.one_build
 def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pdf: bool = False,
         lighthouse: bool = False) -> int:
     """Execute, gate, stage and build.
@@ -179,6 +181,7 @@ def recipe(root: Path) -> list[dict[str, Any]]:
     return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
+@lock.one_build
 def evidence(root: Path, settings: Settings, name: str = "") -> int:
     """Let the chapters that declare EVIDENCE run what their committed stores lack; each run is stored as it ends.
 
