@@ -12,7 +12,7 @@ from typing import Any
 from scipy.stats import t
 
 from tools import gate, lock
-from tools.book import arguments, provenance, say
+from tools.book import arguments, provenance, say, whole
 from tools.execute import Job, Settings, bands_file, execute
 from tools.notebooks import ROOT, Mistake, chapters, command, write
 
@@ -84,7 +84,7 @@ def publish(root: Path, profile: str, seeds: Sequence[int]) -> int:
 def main() -> int:
     """The command line behind `make bands`."""
     parser = arguments()
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    parser.add_argument("--seeds", nargs="*", type=whole, required=True)
     asked = parser.parse_args()
     return publish(ROOT, asked.profile, asked.seeds)
 

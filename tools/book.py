@@ -33,7 +33,8 @@ def commit(root: Path) -> str:
     """The commit that is checked out, marked where files were changed since; "unknown" outside git."""
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True).stdout.strip()
-    head = git("rev-parse", "--verify", "--quiet", "HEAD") if shutil.which("git") else ""
+    ours = shutil.which("git") and git("rev-parse", "--show-prefix", "--show-toplevel") == str(root.resolve())
+    head = git("rev-parse", "--verify", "--quiet", "HEAD") if ours else ""
     return head + ("-changed" if git("status", "--porcelain", "--untracked-files=no") else "") if head else "unknown"
 
 
@@ -100,7 +101,7 @@ def build(root: Path, staged: Path, *, pdf: bool = False) -> None:
         importlib.import_module("tools.pdf").write(html, yaml.safe_load((staged / "_toc.yml").read_text("utf-8")))
     shutil.rmtree(site, ignore_errors=True)
     html.rename(site)
-    shutil.rmtree(out)
+    shutil.rmtree(out, ignore_errors=True)
 
 
 def publish(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, Any], **facts: Any) -> None:
@@ -215,9 +216,20 @@ def say(words: str) -> None:
 def arguments() -> argparse.ArgumentParser:
     """The options that all targets share."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--profile", default="quick", choices=PROFILES)
-    parser.add_argument("--seed", default=0, type=int)
+    parser.add_argument("--profile", default="quick", help=" or ".join(PROFILES))
+    parser.add_argument("--seed", default=0, type=whole)
     return parser
+
+
+def whole(text: str) -> int:
+    """A seed, as it is typed.
+
+    Raises:
+        ArgumentTypeError: something else.
+    """
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"SEED must be a whole number from 0 up, got {text!r}")
+    return int(text)
 
 
 def main() -> int:

@@ -49,6 +49,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:
             raise Mistake(f"PROFILE must be one of {', '.join(PROFILES)}, got {self.profile!r}")
+        if self.seed < 0:
+            raise Mistake(f"SEED must be a whole number from 0 up, got {self.seed}")
 
     @functools.cached_property
     def device(self) -> str:

@@ -3,14 +3,13 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 from collections import Counter
 from pathlib import Path
 
 from nbformat import NotebookNode
 
 from tools import diagrams
-from tools.notebooks import ROOT, chapters, read, record_calls, syntax, tags
+from tools.notebooks import ROOT, chapters, command, read, record_calls, syntax, tags
 from tools.repo import odd_ones, strangers
 
 PARAMETERS = {"PROFILE": "quick", "SEED": 0, "LIVE": False, "EVIDENCE": False}
@@ -137,7 +136,12 @@ def book(root: Path) -> list[str]:
     return wrong + strangers(root)
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """The command line behind `make lint`."""
     complaints = book(ROOT)
     print("\n".join(complaints) or "  every notebook is as it should be")
-    sys.exit(bool(complaints))
+    return bool(complaints)
+
+
+if __name__ == "__main__":
+    command(main)

@@ -51,7 +51,7 @@ def alone(path: Path, words: str) -> Iterator[None]:
 
 
 def one_build(work: Callable[Concatenate[Path, Given], Made]) -> Callable[Concatenate[Path, Given], Made]:
-    """Let `work`, which begins with the repository's folder, be the only build there; a killed one's halves go first."""
+    """Let `work`, which begins with the repository's folder, be the only build there; a killed one's halves go."""
     @functools.wraps(work)
     def guarded(root: Path, *given: Given.args, **named: Given.kwargs) -> Made:
         with alone(root / "_build" / "build.lock", "another build is running in this folder; waiting for it"):

@@ -94,7 +94,8 @@ def test_a_stopped_build_leaves_nothing_half_done_and_the_next_one_is_right(book
 def test_a_lock_ends_with_its_holder_or_with_the_child_that_got_it(tmp_path: Path) -> None:
     path, log = tmp_path / "deep" / "a.lock", tmp_path / "log"
     child = f"import time; log = open({str(log)!r}, 'a', 1); print(1, file=log); time.sleep(3); print(2, file=log)"
-    begin = f"import subprocess, sys\nfrom pathlib import Path\nfrom tools import lock\nwith lock.alone(Path({str(path)!r}),"
+    begin = ("import subprocess, sys\nfrom pathlib import Path\nfrom tools import lock\n"
+             f"with lock.alone(Path({str(path)!r}),")
     holder = start(f"{begin} ''): subprocess.run([sys.executable, '-c', {child!r}], pass_fds=lock.held())")
     until(log, holder)
     holder.kill()
