@@ -38,8 +38,9 @@ def install(folder: Path = ROOT, into: Path = ROOT / "_build" / "node") -> Path:
             partial.mkdir()
             for path in manifest:
                 shutil.copy(path, partial)
-            done = npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"], return_completed_process=True,
-                       cwd=partial, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=lock.held())
+            done = npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], cwd=partial,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=lock.held(),
+                       return_completed_process=True)
             if done.returncode:
                 raise Mistake(f"npm ci must succeed (it needs the network once), got:\n{str(done.stdout)[-2000:]}")
             partial.rename(target)

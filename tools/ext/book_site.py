@@ -249,8 +249,8 @@ def _facts(path: Path) -> dict[str, Any]:
 
 def folded(text: str) -> str:
     """The text without its accents: naïve is found as naive, and naive as naïve."""
-    parts = unicodedata.normalize("NFD", text)
-    return unicodedata.normalize("NFC", "".join(part for part in parts if not unicodedata.category(part).startswith("M")))
+    bare = "".join(part for part in unicodedata.normalize("NFD", text) if unicodedata.category(part)[0] != "M")
+    return unicodedata.normalize("NFC", bare)
 
 
 class Search(SearchEnglish):
