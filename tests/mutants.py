@@ -888,6 +888,11 @@ MUTANTS = [
            "got.append(answer(*arguments))",
            ("tests/chapters/test_exercises.py::test_an_answer_that_works_in_place_is_right_and_harms_no_later_one",),
            (*PARTS, "chapters")),
+    # parameters of a chapter
+    Mutant("lib/record.py", "a parameter typed as a word counts as true",
+           "if not isinstance(value, bool):",
+           "if value is None:",
+           ("tests/lib/test_record.py::test_what_is_no_boolean_is_refused",)),
 ]
 
 
