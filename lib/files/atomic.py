@@ -13,17 +13,12 @@ from typing import IO
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a file beside `path`, then rename it: a kill leaves the old file or the new one.
 
-    Where the disk is full or read-only, an OSError says which file could not be written.
+    Where the disk is full or read-only, or `path` is a folder, an OSError says which file could not be written.
 
     Args:
         path: the file; its folder is made.
         write: puts the whole content into the open file that it is given.
-
-    Raises:
-        ValueError: `path` is a folder.
     """
-    if path.is_dir():
-        raise ValueError(f"path must be a file, got the folder {path}")
     partial = _beside(path)
     with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
