@@ -38,6 +38,16 @@ def whole(low: int, high: float = math.inf, /, **values: int) -> None:
             raise ValueError(f"{name} must be a whole number {allowed}, got {value!r}")
 
 
+def rows(rows: Sequence[int], count: int, *, empty: bool = False) -> None:
+    """Raise ValueError unless each of `rows` numbers one of `count`: neither a mask nor a count from the end."""
+    if not empty and len(rows) == 0:
+        raise ValueError("rows must not be empty")
+    for row in rows:
+        truth = isinstance(row, bool) or "bool" in str(getattr(row, "dtype", ""))
+        if truth or not 0 <= row < count:
+            raise ValueError(f"rows must be numbers between 0 and {count - 1}, got {row}")
+
+
 def kind(what: str, wanted: str, **values: Any) -> None:
     """Raise TypeError for the first value without the attribute `wanted`: it is not `what` is asked for."""
     for name, value in values.items():

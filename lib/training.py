@@ -117,6 +117,7 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         TypeError: an argument of another kind, or an objective that returns no Loss.
         FloatingPointError: a loss or gradient that is not finite, a metric that is no number; names the step and the
             part, keeps the checkpoint.
+        OSError: the checkpoint cannot be written; the one before stays.
     """
     trained = _trained(model, optimizer, objective, data, plan, evaluate, stop, host)
     _check.rises(metric)

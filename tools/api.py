@@ -13,7 +13,7 @@ import yaml
 TOP = {
     "The method": ("projection", "adapters", "objectives", "regularizers", "optimizers", "averages", "stopping",
                    "training", "loss", "names"),
-    "Data and models": ("data", "conversations", "doctor", "models", "language", "evaluation"),
+    "Data and models": ("data", "conversations", "templates", "doctor", "models", "language", "evaluation"),
 }
 ROOMS = {"Texts": "corpora", "A run": "run", "Evidence": "evidence", "Pages": "book", "Use": "serve", "Files": "files"}
 SECTIONS = ("Args", "Returns", "Raises")

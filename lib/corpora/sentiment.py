@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lib.corpora._hub import open_parts
 from lib.files.fetch import fetch, member
 from lib.files.folders import kept
 
@@ -105,21 +106,7 @@ def load_hub(
         ImportError: `datasets` is not installed.
         ValueError: the split or a column does not exist, or the labels are not classes from 0.
     """
-    try:
-        import datasets
-    except ImportError:
-        raise ImportError('load_hub needs `datasets`: pip install "project-and-regularize[hub]"') from None
-    datasets.disable_progress_bars()  # they write to stderr
-    saved = any((Path(path) / name).exists() for name in ("state.json", "dataset_dict.json"))
-    parts: Any = datasets.load_from_disk(path) if saved else datasets.load_dataset(path, config)
-    if isinstance(parts, datasets.Dataset):
-        parts = {str(parts.split or split): parts}
-    if split not in parts:
-        raise ValueError(f"split must be one of {', '.join(parts)}, got {split!r}")
-    columns = parts[split].column_names
-    for column in (text, label):
-        if column not in columns:
-            raise ValueError(f"column {column!r} must be one of {', '.join(columns)}")
+    parts = open_parts(path, config, split, (text, label), "load_hub")
     names = sorted({v for part in parts.values() if label in part.column_names for v in part[label] if type(v) is str})
     if names:
         print("classes:", ", ".join(f"{i} = {name}" for i, name in enumerate(names)))

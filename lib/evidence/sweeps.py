@@ -84,6 +84,7 @@ def sweep(
         LookupError: `execute` is False and a run is missing.
         ValueError: a blank question, no spec, one that stands twice or is not JSON, a result not finite or without a
             name, a store damaged or not named.
+        OSError: the store cannot be written; what it held stays.
     """
     if not question.strip():
         raise ValueError(f"question must not be blank, got {question!r}")

@@ -1,7 +1,7 @@
 """Read a GGUF file: what it says of itself, and its weights as they are stored or as float32.
 
-The formats, by the specification and the reference code of ggml (2023): a block is 32 weights of one row; Q4_1 holds
-for each two float16 numbers d and m and 32 numbers q of 4 bits, Q8_0 holds d and 32 numbers q of 8 bits.
+The formats, by the specification and the reference code of ggml (2023): a block is 32 weights of one row; `Q4_1`
+holds for each two float16 numbers d and m and 32 numbers q of 4 bits, `Q8_0` holds d and 32 numbers q of 8 bits.
 """
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def read_gguf(content: bytes) -> tuple[dict[str, Any], dict[str, Stored]]:
 
 
 def read_q4_1(stored: Stored) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
-    """The parts of every block of a Q4_1 array.
+    """The parts of every block of a `Q4_1` array.
 
         w = d q + m,   d, m: (blocks, 1),   q: (blocks, 32), from 0 to 15
 

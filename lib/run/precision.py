@@ -5,6 +5,7 @@ import functools
 import json
 import statistics
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -44,15 +45,23 @@ def speed_up(device: torch.device) -> float:
 def _remembered(key: str, device: torch.device) -> float:
     """The ratio that is kept under `key`, or a new one."""
     file = cache_folder() / "precision.json"
-    with locked(file):
-        try:
-            kept = json.loads(file.read_text("utf-8"))
-        except (OSError, ValueError):
-            kept = {}
-        if key not in kept:
-            kept[key] = round(_measure(device), 3)
-            write_atomically(file, lambda out: out.write(json.dumps(kept, indent=1).encode()))
-    return float(kept[key])
+    try:
+        with locked(file):
+            kept = _noted(file)
+            if key not in kept:
+                kept[key] = round(_measure(device), 3)
+                write_atomically(file, lambda out: out.write(json.dumps(kept, indent=1).encode()))
+            return kept[key]
+    except OSError:  # a cache that nobody can write to
+        return _measure(device)
+
+
+def _noted(file: Path) -> dict[str, float]:
+    """What is kept so far; nothing where the file is new or damaged."""
+    try:
+        return {str(key): float(ratio) for key, ratio in json.loads(file.read_text("utf-8")).items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
 
 
 def _has_bf16(device: torch.device) -> bool:

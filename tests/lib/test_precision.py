@@ -47,8 +47,9 @@ def test_a_machine_is_measured_once_for_all_processes(monkeypatch: pytest.Monkey
     assert len(calls) == 2  # another torch has other kernels
 
 
-def test_a_damaged_note_is_measured_anew(monkeypatch: pytest.MonkeyPatch, fresh: Path) -> None:
-    (fresh / "precision.json").write_text("{")
+@pytest.mark.parametrize("note", ["{", "[]", '{"a": null}'])
+def test_a_damaged_note_is_measured_anew(monkeypatch: pytest.MonkeyPatch, fresh: Path, note: str) -> None:
+    (fresh / "precision.json").write_text(note)
     monkeypatch.setattr(precision, "_measure", lambda device: 0.5)
     assert precision.speed_up(CPU) == 0.5
 
@@ -73,3 +74,10 @@ def test_the_measurement_sees_a_slow_bfloat16(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(precision.torch, "autocast", slow)
     monkeypatch.setattr(precision.time, "perf_counter", lambda: real() + late[0])
     assert precision._measure(CPU, pairs=3) < 0.5
+
+
+def test_a_cache_that_nobody_can_write_to_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, fresh: Path) -> None:
+    (fresh / "file").touch()
+    monkeypatch.setenv("PROJECT_AND_REGULARIZE_CACHE", str(fresh / "file" / "below"))
+    monkeypatch.setattr(precision, "_measure", lambda device: 0.5)
+    assert precision.speed_up(CPU) == 0.5

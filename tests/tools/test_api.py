@@ -123,6 +123,16 @@ def test_formulas_and_code_in_prose_are_shown_as_such(book: Path) -> None:
     assert [re.sub(r"\W+", " ", each)[:12] for each in control] == ["W cut to a r", "It costs a b"]
 
 
+def test_a_module_in_a_room_has_its_whole_name(book: Path) -> None:
+    (book / "lib" / "book").mkdir()
+    (book / "lib" / "book" / "cards.py").write_text('"""Cards."""\ndef card() -> None:\n    """Draw."""\n')
+    (book / "tests" / "lib" / "examples" / "cards.py").write_text("# %% card\nassert card\n")
+    api.write(book, book)
+    page = (book / "api.md").read_text()
+    assert "## lib.book.cards\n" in page and "## lib.projection\n" in page
+    assert "[Code of card](https://host/o/n/blob/main/lib/book/cards.py#L2)" in page
+
+
 def test_every_link_of_the_index_has_its_place() -> None:
     text = api.page(api.library(ROOT / "lib"), api.examples(ROOT / "tests" / "lib" / "examples"), "https://host")
     links, places = re.findall(r"\]\(#([\w-]+)\)", text), re.findall(r"^\(([\w-]+)\)=$", text, re.M)

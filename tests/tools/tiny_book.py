@@ -8,16 +8,18 @@ from typing import Any
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from lib.book.cards import RESULT
 from tools.execute import Job, Settings
-from tools.notebooks import RESULT
+from tools.fold import marks
 
+COMMON = {"interval": None, "unit": "1", "digits": 3, "note": "", "at_least": None, "at_most": None, "card": True,
+          "stored": False, "profile": "quick", "device": "cpu"}
 RECORD = f'''
 from IPython.display import display
 class Run:
-    def record(self, name, value, unit="1", at_least=None, at_most=None, status="inside"):
-        display({{"text/plain": name, {RESULT!r}: {{
-            "name": name, "value": value, "values": [value], "interval": None, "unit": unit, "at_least": at_least,
-            "at_most": at_most, "band": None, "status": status}}}}, raw=True)
+    def record(self, name, value, **other):
+        facts = {COMMON!r} | {{"name": name, "value": value, "values": [value]}} | other
+        display({{"text/plain": name, {RESULT!r}: facts}}, raw=True)
 run = Run()
 '''
 PARAMETERS = 'PROFILE = "quick"\nSEED = 0\nLIVE = False\nEVIDENCE = False'
@@ -43,7 +45,7 @@ class Book:
     @staticmethod
     def notebook(*code: str, prose: str = "A page.") -> nbformat.NotebookNode:
         """A sound source: title, set-up, parameters, then `code`."""
-        first = new_code_cell("from lib.book.record import run", metadata={"tags": ["setup"]})
+        first = new_code_cell("# @title Set-up\nfrom lib.book.record import run", metadata=marks({"tags": ["setup"]}))
         second = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         return new_notebook(cells=[new_markdown_cell(prose), first, second, *map(new_code_cell, code)],
@@ -59,9 +61,7 @@ class Book:
 
 def result(name: str, value: float, **other: Any) -> dict[str, Any]:
     """What `record` writes into a cell's output where all is well."""
-    status = "holds" if {"at_least", "at_most"} & set(other) else "inside"
-    return {"name": name, "value": value, "values": [value], "interval": None, "unit": "1", "at_least": None,
-            "at_most": None, "band": None, "status": status} | other
+    return COMMON | {"name": name, "value": value, "values": [value]} | other
 
 
 def executed(*found: dict[str, Any], source: str | None = None, extra: tuple[Any, ...] = ()) -> nbformat.NotebookNode:

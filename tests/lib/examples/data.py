@@ -46,6 +46,26 @@ from lib.data import index_labels
 classes, y = index_labels(["sport", "food", "sport"])
 assert classes == ["food", "sport"] and y == [1, 0, 1]
 
+# %% bucketed
+from lib.data import bucketed
+
+lengths = [3, 9, 2, 8, 4, 7]
+batches = bucketed(lengths, 2, key=(0, 1))  # seed 0, epoch 1
+assert sorted(row for batch in batches for row in batch) == [0, 1, 2, 3, 4, 5]
+assert all(abs(lengths[a] - lengths[b]) <= 3 for a, b in batches)
+
+# %% by_length
+from lib.data import by_length
+
+batches = by_length([3, 9, 2], 2)
+assert batches == [[2, 0], [1]]
+
+# %% padded
+from lib.data import padded
+
+ids, mask = padded([[5, 6], [7]], pad=0)
+assert ids.tolist() == [[5, 6], [7, 0]] and mask.tolist() == [[True, True], [True, False]]
+
 # %% Dataset
 from lib.data import Dataset
 
