@@ -69,6 +69,7 @@ def load_encoder(name: str | Path = "minilm") -> Encoder:
 
     Raises:
         ValueError: no such model, or its weights are not safetensors.
+        OSError: the disk is full.
     """
     if name == "minilm":
         return kept(*_BUNDLED[name], _minilm)
@@ -161,6 +162,7 @@ def load_decoder(name: str | Path = "smollm2") -> LanguageModel:
     Raises:
         ValueError: no such model, its weights are not safetensors or lack a part, or its logits are more than its head
             on its hidden states.
+        OSError: the disk is full.
     """
     if name == "smollm2":
         return kept(*_BUNDLED[name], _smollm2)
@@ -214,6 +216,7 @@ def model_folder(name: str) -> Path:
 
     Raises:
         ValueError: another name.
+        OSError: the disk is full.
     """
     if name not in _BUNDLED:
         raise ValueError(f"name must be one of {', '.join(_BUNDLED)}, got {name!r}")
@@ -410,6 +413,7 @@ def save(model: Classifier, folder: str | Path) -> None:
     Raises:
         ValueError: the model holds maps or thin layers that `load` could not put back: merge them first; or `folder`
             holds something other than a classifier, which saving would delete.
+        OSError: the disk is full, or the folder cannot be written to.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / "head.json").exists() and (folder.is_file() or any(folder.iterdir())):

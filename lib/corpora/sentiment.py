@@ -81,6 +81,7 @@ def load_domain(name: str, *, cache: Path | None = None) -> list[Sentence]:
     Raises:
         ValueError: the domain is unknown.
         RuntimeError: there is no cache and pip cannot fetch the source.
+        OSError: the disk is full.
     """
     if name not in DOMAINS:
         raise ValueError(f"name must be one of {', '.join(DOMAINS)}, got {name!r}")

@@ -40,6 +40,7 @@ def save_run(path: Path, key: str, run: Json, provenance: Json) -> None:
 
     Raises:
         ValueError: the file is not a store, or what was given is not JSON.
+        OSError: the disk is full, or the folder cannot be written to.
     """
     with locked(path):
         book = read_runs(path)

@@ -13,11 +13,12 @@ from typing import IO
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a file beside `path`, then rename it: a kill leaves the old file or the new one.
 
-    Where the disk is full or read-only, or `path` is a folder, an OSError says which file could not be written.
-
     Args:
         path: the file; its folder is made.
         write: puts the whole content into the open file that it is given.
+
+    Raises:
+        OSError: the disk is full, its folder cannot be written to, or `path` is a folder.
     """
     partial = _beside(path)
     with _told(path):
@@ -38,6 +39,9 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """A new folder to fill, which takes the place of `folder` at the end; where filling fails, the old one stays.
 
     Between the two renames there is a moment with neither.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written to.
     """
     scratch, before = _beside(folder), _beside(folder)
     with _told(folder):
@@ -68,6 +72,5 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        told = OSError(f"could not write {path} ({error.strerror or error}): what it held before is unchanged; "
-                       "make room or name another place")
-        raise told from error
+        raise OSError(f"could not write {path} ({error.strerror or error}): what it held before is unchanged; "
+                      "make room or name another place") from error

@@ -56,6 +56,7 @@ def cached(folder: Path, key: Json, compute: Callable[[], Mapping[str, NDArray[A
 
     Raises:
         ValueError: `key` is not JSON, or an array holds Python objects.
+        OSError: the disk is full, or the folder cannot be written to.
     """
     path = Path(folder) / f"{digest(key)}.npz"
     with locked(path):

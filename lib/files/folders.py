@@ -27,6 +27,9 @@ def kept(name: str, fill: Callable[[Path], object], read: Callable[[Path], T], *
         fill: writes the files into the new folder that it is given.
         read: returns the content; raises an error where the folder is not what it should be.
         cache: where the folders lie; by default the environment's `PROJECT_AND_REGULARIZE_CACHE`, else the user's.
+
+    Raises:
+        OSError: the disk is full.
     """
     home = cache or cache_folder()
     folder = home / name

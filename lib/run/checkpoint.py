@@ -66,6 +66,7 @@ def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
 
     Raises:
         ValueError: `path` is a folder, or `state` has no "run".
+        OSError: the disk is full, or the folder cannot be written to.
     """
     path = _file(path)
     if "run" not in state:

@@ -82,6 +82,7 @@ def read(
     Raises:
         ValueError: no `Classifier`, no such number of layers, an encoder that is not built as BERT is, a batch of no
             rows, or states in place of token ids.
+        OSError: the disk is full, or the folder cannot be written to.
     """
     stack = _stack(model, top)
     if isinstance(data, States):
