@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,10 @@ from lib.evaluation import predict_logits
 from lib.files.atomic import whole_folder
 from lib.files.folders import kept
 from lib.files.pretrained import fill_minilm, fill_smollm2
+from lib.run.content import content_hash
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-SMOLLM2_SHA256 = "ac1b274ab5e372f9442b6026640259f42a0a061171faafe1b5aca97b011a2406"  # as `weights_sha256` says
+SMOLLM2_SHA256 = "ac1b274ab5e372f9442b6026640259f42a0a061171faafe1b5aca97b011a2406"  # as `content_hash` says
 _BUNDLED = {"minilm": (f"minilm-{MINILM_SHA256[:12]}", fill_minilm),
             "smollm2": (f"smollm2-1-{SMOLLM2_SHA256[:12]}", fill_smollm2)}  # 1: count up when other files are written
 logging.disable_progress_bar()  # a stored notebook holds no stderr
@@ -118,7 +118,7 @@ class LanguageModel(nn.Module):
         decoder: causal language model of transformers; `base_model` is its body, `get_output_embeddings()` its head.
         tokenizer: from text to token ids; where it has no padding token, the end of a text fills rows.
         source: the name or folder it came from.
-        sha256: hash of the weights it came with, in hexadecimal digits, as `weights_sha256` makes it.
+        sha256: hash of the weights it came with, in hexadecimal digits, as `content_hash` makes it.
 
     Raises:
         ValueError: the decoder has no head; when called: `at` is no truth value for each position.
@@ -176,7 +176,7 @@ def load_decoder(name: str | Path = "smollm2") -> LanguageModel:
     if told["missing_keys"]:
         raise ValueError(f"the weights at {str(name)!r} must hold a whole language model, got none for "
                          f"{sorted(told['missing_keys'])[:3]}")
-    model = LanguageModel(decoder.float(), tokenizer, str(name), weights_sha256(decoder)).eval()
+    model = LanguageModel(decoder.float(), tokenizer, str(name), content_hash(decoder)).eval()
     ids = torch.tensor([[0, 1]])
     with torch.no_grad():
         if not torch.allclose(model(ids), decoder(ids).logits, rtol=1e-3, atol=1e-3):
@@ -188,24 +188,10 @@ def load_decoder(name: str | Path = "smollm2") -> LanguageModel:
 def _smollm2(folder: Path) -> LanguageModel:
     """The decoder in the cache, if each weight is what it should be."""
     decoder = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True)
-    found = weights_sha256(decoder)
+    found = content_hash(decoder)
     if found != SMOLLM2_SHA256:
         raise ValueError(f"smollm2's weights must have sha256 {SMOLLM2_SHA256}, got {found}")
     return LanguageModel(decoder, AutoTokenizer.from_pretrained(folder), "smollm2", found).eval()
-
-
-def weights_sha256(model: nn.Module) -> str:
-    """Hash of a model's weights: of their names, types, shapes and numbers, in whatever files they lay.
-
-    A weight under two names, as an embedding that is the head too, counts once.
-    """
-    def line(item: tuple[str, Tensor]) -> str:
-        name, weight = item[0], item[1].detach().cpu().contiguous()
-        content = hashlib.sha256(weight.reshape(-1).view(torch.uint8).numpy().data)
-        return f"{name} {weight.dtype} {tuple(weight.shape)} {content.hexdigest()}\n"
-
-    with ThreadPoolExecutor() as pool:  # hashing lets go of the interpreter's lock
-        return hashlib.sha256("".join(pool.map(line, sorted(model.named_parameters()))).encode()).hexdigest()
 
 
 def model_folder(name: str) -> Path:

@@ -42,6 +42,7 @@ AVERAGES, STOPPING, EVALUATION, CACHE = "lib/averages.py", "lib/stopping.py", "l
 TRAINING, CHECKPOINT, MODELS = "lib/training.py", "lib/run/checkpoint.py", "lib/models.py"
 PRECISION, H = "lib/run/precision.py", "tests/lib/test_precision.py"
 SERVICE, PREDICT, CHECKS = "lib/serve/service.py", "lib/serve/predict.py", "lib/_check.py"
+ADAPTER_FILES, F = "lib/run/adapter_files.py", "tests/lib/test_adapter_files.py"
 T, M, A = "tests/lib/test_training.py", "tests/lib/test_models.py", "tests/lib/test_accelerate.py"
 S, LOWER, W = "tests/lib/test_service.py", "lib/run/frozen.py", "tests/lib/test_lower.py"
 P, R, D = "tests/lib/test_projection.py", "tests/lib/test_regularizers.py", "tests/lib/test_derivations.py"
@@ -1038,6 +1039,65 @@ MUTANTS = [
            'LanguageModel(decoder, AutoTokenizer.from_pretrained(folder), "smollm2", found).eval()',
            'LanguageModel(decoder, AutoTokenizer.from_pretrained(folder), "smollm2", found).train()',
            ("tests/lib/test_decoders.py::test_the_bundled_decoder_is_made_again_where_a_single_bit_of_it_is_wrong",)),
+    # Adapters in peft's files
+    Mutant(ADAPTER_FILES, "alpha written where the scale stands",
+           "alpha = new.scale * len(A)", "alpha = new.scale",
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTER_FILES, "one alpha for layers of several scales",
+           "for name, a in alphas.items() if a != usual}", "for name, a in alphas.items() if a > 1e9}",
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTER_FILES, "a pattern that fits the ends of other names, too",
+           'return f"^{re.escape(name)}"', 'return name.split(".")[-1]',
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTER_FILES, "A and B change places",
+           """{name}.lora_A.weight"] = A
+            tensors[f"base_model.model.{name}.lora_B.weight"] = B""",
+           """{name}.lora_A.weight"] = B.T
+            tensors[f"base_model.model.{name}.lora_B.weight"] = A.T""",
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTER_FILES, "peft 2270: PiSSA saved without the start that its base lacks",
+           "A, B = torch.cat([A, new.A0]), torch.cat([B, -new.B0], 1)", "A, B = new.A, new.B",
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTER_FILES, "PiSSA's start is added, not taken away",
+           "torch.cat([B, -new.B0], 1)", "torch.cat([B, new.B0], 1)",
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTER_FILES, "DoRA's magnitude is lost in reading",
+           'new.M.copy_(found["lora_magnitude_vector"])', "pass",
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTER_FILES, "LoRA beside DoRA gets the length of the bare weight",
+           "new(W).norm(dim=1)", "W.norm(dim=1)",
+           (f"{F}::test_in_float64_peft_agrees_to_rounding",)),
+    Mutant(ADAPTER_FILES, "rsLoRA is read as LoRA",
+           'stabilized=bool(config.get("use_rslora"))', "stabilized=False",
+           (f"{F}::test_what_peft_writes_answers_the_same_here_and_back_there",)),
+    Mutant(ADAPTER_FILES, "patterns of alpha are not read",
+           '_setting(config, "alpha_pattern", "lora_alpha", name, folder)', 'config["lora_alpha"]',
+           (f"{F}::test_what_peft_writes_answers_the_same_here_and_back_there",)),
+    Mutant(ADAPTER_FILES, "a pattern may end anywhere in the name",
+           'rf"(.*\\.)?({key})$"', 'rf"(.*\\.)?({key})"',
+           (f"{F}::test_what_peft_writes_answers_the_same_here_and_back_there",)),
+    Mutant(ADAPTER_FILES, "a setting that nobody knows is overlooked",
+           "if value and field not in HARMLESS | USED and value not in PLAIN.get(field, ()):",
+           "if value and field in PLAIN and value not in PLAIN.get(field, ()):",
+           (f"{F}::test_a_setting_of_peft_that_bends_the_answers_is_named",)),
+    Mutant(ADAPTER_FILES, "a norm that trained is left out in silence",
+           'if parameter.requires_grad and ".parametrizations." not in name:', "if False:",
+           (f"{F}::test_what_an_adapter_cannot_hold_is_named",)),
+    Mutant(ADAPTER_FILES, "any base will do",
+           'if wanted.startswith("sha256:") and wanted', 'if wanted.startswith("/") and wanted',
+           (f"{F}::test_an_adapter_for_another_base_is_refused",)),
+    Mutant(ADAPTER_FILES, "a flipped bit is not noticed",
+           "if wanted and wanted != (found := tensors_hash(tensors)):", "if not (found := tensors_hash(tensors)):",
+           (f"{F}::test_any_cut_and_a_flipped_bit_are_noticed",)),
+    Mutant(ADAPTER_FILES, "loading draws from the reader's generator",
+           ", generator=torch.Generator())", ")",
+           (f"{F}::test_loading_draws_nothing",)),
+    Mutant("lib/run/content.py", "the hash forgets the weights under maps",
+           "if mapped and part != \"original\" or id(value) in seen:", "if mapped or id(value) in seen:",
+           (f"{F}::test_the_hash_is_that_of_the_weights_as_transformers_saves_them",)),
+    Mutant("lib/run/content.py", "the hash is blind to names",
+           'f"{name} {value.dtype}', 'f"{value.dtype}',
+           (f"{F}::test_names_types_and_shapes_count_and_order_does_not",)),
 ]
 
 

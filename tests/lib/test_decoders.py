@@ -9,7 +9,8 @@ import torch
 from transformers import BertModel, Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from lib import models
-from lib.models import LanguageModel, load_decoder, weights_sha256
+from lib.models import LanguageModel, load_decoder
+from lib.run.content import content_hash
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 IDS = torch.tensor([[4, 5, 6, 7], [8, 9, 2, 2]])
@@ -59,7 +60,7 @@ def test_a_folder_gives_the_model_in_float32_tied_and_ready_to_answer(tmp_path: 
         model = load_decoder(folder(tmp_path / part, before.to(dtype)))
         assert {p.dtype for p in model.parameters()} == {torch.float32} and not model.training
         assert model.decoder.lm_head.weight is model.get_input_embeddings().weight
-        assert model.source == str(tmp_path / part) and model.sha256 == weights_sha256(before.float())
+        assert model.source == str(tmp_path / part) and model.sha256 == content_hash(before.float())
         torch.testing.assert_close(model(IDS, MASK), before.float()(input_ids=IDS, attention_mask=MASK).logits)
 
 
@@ -69,7 +70,7 @@ def test_the_hash_is_of_the_weights_in_whatever_files(tmp_path: Path) -> None:
     assert len([*(tmp_path / "parts").glob("*.safetensors")]) > 1 and parts.sha256 == whole.sha256
     with torch.no_grad():
         next(parts.parameters()).view(-1)[0] += 1e-6
-    assert weights_sha256(parts.decoder) != whole.sha256 and len(whole.sha256) == 64
+    assert content_hash(parts.decoder) != whole.sha256 and len(whole.sha256) == 64
 
 
 def test_other_families_too_and_their_padding_is_the_end_where_they_have_none(tmp_path: Path) -> None:
@@ -101,9 +102,9 @@ def test_the_bundled_decoder_is_made_again_where_a_single_bit_of_it_is_wrong(
     """A tiny one stands in for it."""
     monkeypatch.setenv("PROJECT_AND_REGULARIZE_CACHE", str(tmp_path))
     monkeypatch.setitem(models._BUNDLED, "smollm2", ("here", lambda place: folder(place, tiny_llama())))
-    monkeypatch.setattr(models, "SMOLLM2_SHA256", weights_sha256(tiny_llama()))
+    monkeypatch.setattr(models, "SMOLLM2_SHA256", content_hash(tiny_llama()))
     before = load_decoder()
-    assert (before.source, before.sha256) == ("smollm2", weights_sha256(tiny_llama())) and not before.training
+    assert (before.source, before.sha256) == ("smollm2", content_hash(tiny_llama())) and not before.training
     file = tmp_path / "here" / "model.safetensors"
     good = file.read_bytes()
     file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))

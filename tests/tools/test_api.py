@@ -113,7 +113,7 @@ NAKED = re.compile(r".{0,40}(?:[_^=<>|{}*]|sqrt\(|\w\(|\+-| [-+/] ).{0,40}")
 
 def naked(page: str) -> list[str]:
     """What looks like a formula or a name of the code in the prose of a page, and is shown as neither."""
-    return NAKED.findall(SHOWN.sub("", re.sub(r"\[\w+( \w+)*\]\([^)]*\)", "", page)))
+    return NAKED.findall(SHOWN.sub("", re.sub(r"\[[\w.]+( \w+)*\]\([^)]*\)", "", page)))
 
 
 def test_formulas_and_code_in_prose_are_shown_as_such(book: Path) -> None:

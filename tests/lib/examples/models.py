@@ -34,16 +34,6 @@ model = load_decoder()  # SmolLM2-135M-Instruct; a folder or the name on a hub f
 assert model.source == "smollm2" and model.decoder.config.vocab_size == 49152
 assert model.tokenizer.pad_token == model.tokenizer.eos_token  # so never mask by the token
 
-# %% weights_sha256
-import torch
-
-from lib.models import weights_sha256
-
-one, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
-assert weights_sha256(one) != weights_sha256(other)
-other.load_state_dict(one.state_dict())
-assert weights_sha256(one) == weights_sha256(other)
-
 # %% model_folder
 from lib.models import model_folder
 
