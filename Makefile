@@ -85,14 +85,12 @@ lock: ## resolve pyproject.toml afresh into requirements.txt
 	_build/lock/bin/pip freeze --all --exclude pip --exclude project-and-regularize | sed 's/+cpu$$//' | grep -viE '^(nvidia|cuda|triton)' > _build/requirements.txt && \
 	mv _build/requirements.txt requirements.txt && rm -rf _build/lock)
 
-# torch, numpy and transformers stay as they are while the set-up installs the model's weights: as on a host with old ones.
 # What does not hold with these versions, and is left out: the same bits after a reload (the same to rounding), and
 # forward-mode derivatives through RandomSubspace (torch 2.5).
 oldest: ## try the README's recipe and the training with the oldest versions that pyproject.toml allows
 	$(call timed,rm -rf _build/oldest && $(call make_venv,_build/oldest) && \
 	sed -n '/^dependencies/$(comma)/^]/s/.*"\(.*\)>=\(.*\)".*/\1==\2/p' pyproject.toml > _build/oldest.txt && cat _build/oldest.txt && \
 	_build/oldest/bin/pip install --quiet --requirement _build/oldest.txt hypothesis pytest pytest-timeout && \
-	_build/oldest/bin/python -c "import pathlib$(comma) lib.setup; print(lib.setup.ready(pathlib.Path()))" && \
 	_build/oldest/bin/python -m pytest tests/test_readme.py tests/lib/test_training.py tests/lib/test_regularizers.py)
 
 clean: ## delete everything that was made, but not the installed packages

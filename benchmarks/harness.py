@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from lib.progress import progress
+from lib.run.progress import progress
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 from functools import partial
 
 from benchmarks.arms import ARMS, LORA_LAYERS, Arm, ours
-from lib.projection import attach, ends_in, tail_penalty
-from lib.regularizers import SAM, Mixout, cross_entropy, l2_sp, penalized, r_drop, smart, snapshot
+from lib.adapters import attach
+from lib.names import ends_in
+from lib.objectives import cross_entropy, penalized, r_drop, smart
+from lib.optimizers import SAM
+from lib.projection import tail_penalty
+from lib.regularizers import Mixout, l2_sp, snapshot
 
 DENSE = ends_in("query", "key", "value", "dense")
 LR = ARMS["full"].lr

@@ -12,8 +12,8 @@ import torch
 from benchmarks.arms import ARMS
 from benchmarks.harness import Job, ratio, rounds
 from benchmarks.methods import METHODS
-from lib.experiments import fit_exponent
-from lib.host import has_bf16
+from lib.evidence.verdicts import fit_exponent
+from lib.run.precision import bf16_pays
 
 TIMES = (("source", "full", 10.0), ("trainer_tuned", "full", 1.6), ("peft_tuned", "lora", 1.3))  # slow, fast, times
 MEMORY = (("trainer_tuned", "full"), ("peft_tuned", "lora"))  # the first needs at least what the second needs
@@ -22,7 +22,7 @@ AXES: dict[str, tuple[int, ...]] = {"sentences": (1, 2, 4, 8), "max_length": (16
 
 
 def matmul_rates(size: int = 2048, repeats: int = 10) -> dict[str, Any]:
-    """Best rate of a square matrix product, GFLOP/s, in float32 and, where the processor has it, in bfloat16."""
+    """Best rate of a square matrix product, GFLOP/s, in float32 and, where that trains faster, in bfloat16."""
 
     def best(dtype: torch.dtype) -> float:
         a, seconds = torch.randn(size, size).to(dtype), []
@@ -32,9 +32,9 @@ def matmul_rates(size: int = 2048, repeats: int = 10) -> dict[str, Any]:
             seconds.append(perf_counter() - start)
         return 2 * size**3 / 1e9 / min(seconds)
 
-    bf16 = has_bf16(torch.device("cpu"))
+    bf16 = bf16_pays(torch.device("cpu"))
     return {"fp32_gflops": best(torch.float32), "bf16_gflops": best(torch.bfloat16) if bf16 else None,
-            "bf16_note": "" if bf16 else "this processor has no bfloat16 arithmetic, so no arm uses it"}
+            "bf16_note": "" if bf16 else "bfloat16 was measured to be no faster here, so no arm uses it"}
 
 
 def compare(title: str, jobs: Mapping[str, Job], number: int, peaks: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Arguments that cannot be meant, in one sentence that says name, what is allowed and value."""
+"""Argument checks: each error names the argument, the allowed values and the value received."""
 from __future__ import annotations
 
 import math
@@ -10,15 +10,17 @@ from typing import Any
 def at_least(low: float, **values: float) -> None:
     """Raise ValueError for the first value that is no finite number of at least `low`."""
     for name, value in values.items():
-        if not (isinstance(value, Real) and low <= value < math.inf):
-            raise ValueError(f"{name} must be {'finite and ' * (value == math.inf)}at least {low}, got {value!r}")
+        _finite(name, value)
+        if not (isinstance(value, Real) and low <= value):
+            raise ValueError(f"{name} must be at least {low}, got {value!r}")
 
 
 def above_zero(**values: float) -> None:
     """Raise ValueError for the first value that is no finite number above 0."""
     for name, value in values.items():
-        if not (isinstance(value, Real) and 0 < value < math.inf):
-            raise ValueError(f"{name} must be {'finite and ' * (value == math.inf)}above 0, got {value!r}")
+        _finite(name, value)
+        if not (isinstance(value, Real) and value > 0):
+            raise ValueError(f"{name} must be above 0, got {value!r}")
 
 
 def rate(**values: float) -> None:
@@ -34,6 +36,16 @@ def whole(low: int, high: float = math.inf, /, **values: int) -> None:
         if isinstance(value, bool) or not (isinstance(value, Integral) and low <= value <= high):
             allowed = f"of at least {low}" if high == math.inf else f"between {low} and {high}"
             raise ValueError(f"{name} must be a whole number {allowed}, got {value!r}")
+
+
+def rows(rows: Sequence[int], count: int, *, empty: bool = False) -> None:
+    """Raise ValueError unless each of `rows` numbers one of `count`: neither a mask nor a count from the end."""
+    if not empty and len(rows) == 0:
+        raise ValueError("rows must not be empty")
+    for row in rows:
+        truth = isinstance(row, bool) or "bool" in str(getattr(row, "dtype", ""))
+        if truth or not 0 <= row < count:
+            raise ValueError(f"rows must be numbers between 0 and {count - 1}, got {row}")
 
 
 def kind(what: str, wanted: str, **values: Any) -> None:
@@ -58,3 +70,9 @@ def recorded(metric: str, history: Sequence[Mapping[str, float]]) -> list[float]
     if any(value != value for value in seen):
         raise ValueError(f"{metric} must be a number in each record that has it, got nan")
     return seen
+
+
+def _finite(name: str, value: float) -> None:
+    """Raise ValueError for infinity."""
+    if value == math.inf:
+        raise ValueError(f"{name} must be finite, got {value!r}")

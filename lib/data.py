@@ -1,4 +1,4 @@
-"""Labels, splits that do not leak, and batches of similar length, for the sentences of `lib.source`."""
+"""Labels, splits that do not leak, and batches of similar length, for the sentences of `lib.corpora.sentiment`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,10 @@ import numpy as np
 import torch
 
 from lib import _check
-from lib.source import DOMAINS, Sentence, load_domain, load_hub
+from lib.corpora.sentiment import Sentence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-__all__ = [
-    "DOMAINS", "Dataset", "Sentence", "Split", "encode", "index_labels", "label", "load_domain", "load_hub",
-    "soft_label", "split", "without_neutral",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -132,6 +127,64 @@ def index_labels(labels: Iterable[str | int]) -> tuple[list[str | int], list[int
     return classes, [index[value] for value in labels]
 
 
+def bucketed(lengths: Sequence[int], size: int, key: int | tuple[int, ...], pool: int = 50) -> list[list[int]]:
+    """A partition of the rows into batches, a pure function of the rows' lengths and the arguments.
+
+    Shuffle, sort by length inside pools of `pool` batches, cut, and shuffle the batches: rows in a batch have similar
+    lengths, and the batches come in random order.
+
+    Args:
+        lengths: tokens of each row.
+        size: rows in a batch, at least 1; the last batch of a pool may be smaller.
+        key: whole numbers from 0, such as (seed, epoch), that decide the shuffle.
+        pool: batches in a pool, at least 1; a larger pool pads less and mixes less.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+    _check.whole(1, size=size, pool=pool)
+    for number in key if isinstance(key, tuple) else (key,):
+        _check.whole(0, key=number)
+    rng = np.random.default_rng(key)
+    order = rng.permutation(len(lengths))
+    pools = (order[start : start + pool * size] for start in range(0, len(order), pool * size))
+    batches = [batch for rows in pools for batch in _cut(rows, lengths, size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def by_length(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """All rows, shortest first, in batches of `size`: the least padding, for use without training.
+
+    Args:
+        lengths: tokens of each row.
+        size: rows in a batch, at least 1; the last batch may be smaller.
+
+    Raises:
+        ValueError: a size out of range.
+    """
+    _check.whole(1, size=size)
+    return _cut(np.arange(len(lengths)), lengths, size)
+
+
+def _cut(rows: np.ndarray, lengths: Sequence[int], size: int) -> list[list[int]]:
+    rows = rows[np.argsort([lengths[i] for i in rows], kind="stable")]
+    return [rows[i : i + size].tolist() for i in range(0, len(rows), size)]
+
+
+def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of numbers side by side, (rows, width), int64, filled on the right, and where they stand, bool.
+
+    Args:
+        rows: one or more, none empty; the width is that of the longest.
+        pad: the token id, from 0, or other number, such as -100, that fills the rest.
+    """
+    lengths = np.array([[len(row)] for row in rows])
+    mask = np.arange(lengths.max()) < lengths  # not `ids != pad`: a text may hold the pad token
+    ids = np.full(mask.shape, pad, dtype=np.int64)
+    ids[mask] = [token for row in rows for token in row]
+    return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Token ids and labels, cut into batches of similar length.
@@ -179,40 +232,16 @@ class Dataset:
         return len(self.ids)
 
     def batches(self, size: int, key: int | tuple[int, ...], pool: int = 50) -> list[list[int]]:
-        """A partition of the rows into batches, a pure function of the rows' lengths and the arguments.
-
-        Shuffle, sort by length inside pools of `pool` batches, cut, and shuffle the batches: rows in a batch have
-        similar lengths, and the batches come in random order.
+        """A partition of the rows into batches of similar length, see `bucketed`.
 
         Args:
-            size: rows in a batch, at least 1; the last batch of a pool may be smaller.
-            key: whole numbers from 0, such as (seed, epoch), that decide the shuffle.
-            pool: batches in a pool, at least 1; a larger pool pads less and mixes less.
+            size, key, pool: as in `bucketed`.
         """
-        _check.whole(1, size=size, pool=pool)
-        for number in key if isinstance(key, tuple) else (key,):
-            _check.whole(0, key=number)
-        rng = np.random.default_rng(key)
-        order = rng.permutation(len(self))
-        pools = (order[start : start + pool * size] for start in range(0, len(order), pool * size))
-        batches = [batch for rows in pools for batch in self._cut(rows, size)]
-        return [batches[i] for i in rng.permutation(len(batches))]
+        return bucketed([len(row) for row in self.ids], size, key, pool)
 
     def in_length_order(self, size: int) -> list[list[int]]:
         """All rows, shortest first, in batches of `size`, at least 1: the least padding, for use without training."""
-        _check.whole(1, size=size)
-        return self._cut(np.arange(len(self)), size)
-
-    def _refuse_strange(self, rows: Sequence[int]) -> None:
-        for row in rows:
-            truth = isinstance(row, bool | np.bool_) or getattr(row, "dtype", None) == torch.bool
-            if truth or not 0 <= row < len(self):
-                raise ValueError(f"rows must be numbers between 0 and {len(self) - 1}, got {row}")
-
-    def _cut(self, rows: np.ndarray, size: int) -> list[list[int]]:
-        lengths = [len(self.ids[i]) for i in rows]
-        rows = rows[np.argsort(lengths, kind="stable")]
-        return [rows[i : i + size].tolist() for i in range(0, len(rows), size)]
+        return by_length([len(row) for row in self.ids], size)
 
     def collate(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
         """One batch: `input_ids` and `attention_mask` (batch, width), int64, and labels (batch,) or (batch, classes).
@@ -220,24 +249,16 @@ class Dataset:
         Its `rows` keep their order; the width is that of the longest. Labels are int64 if they are classes and float32
         if they are probabilities.
         """
-        if len(rows) == 0:
-            raise ValueError("rows must not be empty")
-        self._refuse_strange(rows)
-        lengths = np.array([[len(self.ids[i])] for i in rows])
-        mask = np.arange(lengths.max()) < lengths  # not `ids != pad`: a text may hold the pad token
-        ids = np.full(mask.shape, self.pad, dtype=np.int64)
-        ids[mask] = [token for i in rows for token in self.ids[i]]
+        _check.rows(rows, len(self))
+        ids, mask = padded([self.ids[i] for i in rows], self.pad)
         labels = torch.tensor([self.labels[i] for i in rows], dtype=torch.float64)
-        return {
-            "input_ids": torch.from_numpy(ids),
-            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
-            "labels": labels.to(torch.int64 if isinstance(self.labels[0], int) else torch.float32),
-        }
+        labels = labels.to(torch.int64 if isinstance(self.labels[0], int) else torch.float32)
+        return {"input_ids": ids, "attention_mask": mask.long(), "labels": labels}
 
     def subset(self, rows: Sequence[int]) -> Dataset:
         """The `rows` asked for, by number from 0, in that order."""
         rows = list(rows)
-        self._refuse_strange(rows)
+        _check.rows(rows, len(self), empty=True)
         lost = set(self.cut)
         return Dataset(
             [self.ids[i] for i in rows],

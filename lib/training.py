@@ -15,37 +15,21 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lib import _check
-from lib.checkpoint import describe, describe_model, load_checkpoint, save_checkpoint
-from lib.host import FastDropout, Local, deterministic, seed_step
-from lib.loss import Batch, Loss, Objective
-from lib.progress import progress
-
-Record = dict[str, float]
-"""What one step gave, by name, the same in every process; `fit` says which names. An evaluation gives one too."""
-History = list[Record]
-"""The records of a run, one a step, in order."""
-Stop = Callable[[Sequence[Record]], bool]
-"""Whether to stop, from the records so far; `never` and `patience("accuracy", 3)` are two."""
-
-
-class Data(Protocol):
-    """What `fit` needs of a data set; `lib.data.Dataset` is one."""
-
-    def __len__(self) -> int: ...
-    def batches(self, size: int, key: tuple[int, ...]) -> list[list[int]]: ...
-    def in_length_order(self, size: int) -> list[list[int]]: ...
-    def collate(self, rows: list[int]) -> Batch: ...
-    def fingerprint(self) -> str: ...
+from lib.evaluation import Data, _to
+from lib.loss import Batch, Loss, Objective, terms
+from lib.run.checkpoint import describe, describe_model, load_checkpoint, save_checkpoint
+from lib.run.host import Local, deterministic, precision, seed_step
+from lib.run.progress import progress
+from lib.stopping import History, Record, Stop, never
 
 
 @dataclass(frozen=True)
@@ -94,88 +78,6 @@ def warmup_linear(t: float, warmup: float) -> float:
     return t / warmup if t < warmup else (1.0 - t) / (1.0 - warmup)
 
 
-def never(history: Sequence[Record]) -> bool:
-    """Stop rule that does not stop."""
-    return False
-
-
-def patience(metric: str, evaluations: int) -> Stop:
-    """Stop once `metric`, where higher is better, has not improved for `evaluations` evaluations in a row.
-
-    A run of fewer than `evaluations + 1` evaluations never stops: `Plan.eval_every` says how often there is one.
-
-    Source: akin to class UP of Prechelt 1998, "Early stopping - but when?", which asks for so many rises in a row.
-
-    Args:
-        metric: its name in the history.
-        evaluations: at least 1.
-
-    Raises:
-        ValueError: `evaluations` below 1, `metric` "nll" or "loss"; when called: no record of the history has `metric`.
-    """
-    _check.rises(metric)
-    _check.whole(1, evaluations=evaluations)
-
-    def stop(history: Sequence[Record]) -> bool:
-        seen = _check.recorded(metric, history)
-        return len(seen) > evaluations and max(seen[-evaluations:]) <= max(seen[:-evaluations])
-
-    return stop
-
-
-def predict_logits(model: nn.Module, data: Data, *, batch_size: int | None = None, host: Any = None) -> Tensor:
-    """What the model says of every row of `data`, in order, in evaluation mode: (rows, classes), float32 on the CPU.
-
-    Args:
-        data: batches and their content.
-        batch_size: rows at a time, at least 1; if not given, 64, on a GPU 512.
-
-    Raises:
-        ValueError: no row, or a batch of none.
-    """
-    device, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
-    batch_size = _rows_at_once(device, batch_size)
-    if not len(data):
-        raise ValueError("data must hold at least one row, got none")
-    host = host or Local(device.type)
-    model.eval()
-    try:
-        with torch.inference_mode(), host.autocast():
-            order = data.in_length_order(batch_size)
-            parts = [model(**_to(device, _inputs(data.collate(rows)))).float().cpu() for rows in order]
-    finally:
-        for module, training in modes:  # a frozen encoder in a model that trains may be in evaluation mode
-            module.training = training
-    logits = torch.cat(parts)
-    return torch.empty_like(logits).index_copy_(0, torch.tensor([i for rows in order for i in rows]), logits)
-
-
-def evaluator(data: Data, *, batch_size: int | None = None, host: Any = None) -> Callable[[nn.Module], Record]:
-    """Function from a model to its "accuracy" and mean negative log-likelihood "nll", nats, on hard-labelled `data`.
-
-    Args:
-        batch_size: rows at a time, at least 1; if not given, 64, on a GPU 512.
-
-    Raises:
-        ValueError: a batch of no rows, labels that are no classes; when called: a class that the model does not have.
-    """
-    _rows_at_once(torch.device("cpu"), batch_size)
-    labels = data.collate(list(range(len(data))))["labels"]
-    if labels.is_floating_point():
-        raise ValueError(f"data must hold one class a row, whole numbers, got labels such as {labels[0].tolist()}")
-
-    def evaluate(model: nn.Module) -> Record:
-        logits = predict_logits(model, data, batch_size=batch_size, host=host)
-        if logits.shape[1] == 1:  # one Bernoulli logit z is the pair (0, z)
-            logits = torch.cat([torch.zeros_like(logits), logits], 1)
-        if labels.max() >= logits.shape[1]:
-            raise ValueError(f"labels must be between 0 and {logits.shape[1] - 1}, got {labels.max()}")
-        nll = nn.functional.cross_entropy(logits, labels)
-        return {"accuracy": (logits.argmax(1) == labels).double().mean().item(), "nll": nll.item()}
-
-    return evaluate
-
-
 @deterministic()
 def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan: Plan, *,
         evaluate: Callable[[nn.Module], Record] | None = None, metric: str | None = "accuracy", stop: Stop = never,
@@ -215,66 +117,41 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         TypeError: an argument of another kind, or an objective that returns no Loss.
         FloatingPointError: a loss or gradient that is not finite, a metric that is no number; names the step and the
             part, keeps the checkpoint.
+        OSError: the checkpoint cannot be written; the one before stays.
     """
     trained = _trained(model, optimizer, objective, data, plan, evaluate, stop, host)
     _check.rises(metric)
     host, method = host or Local(), describe(optimizer)
     model, optimizer = host.prepare(model, optimizer)
-    core = host.unwrap_model(model)
-    batches = [rows for epoch in range(plan.epochs) for rows in data.batches(plan.batch_size, (plan.seed, epoch))]
-    if min(map(len, batches)) < host.num_processes:
-        raise ValueError(f"each batch must hold an example for each of {host.num_processes} processes, "
-                         f"got one of {min(map(len, batches))}; change batch_size or drop the last rows")
-
-    history: History = []
-    best: dict[str, Tensor] = {}
-    run = {"plan": asdict(plan), "steps": len(batches), "data": data.fingerprint(), "objective": describe(objective),
-           "optimizer": method, "metric": metric, "stop": describe(stop),
-           "trained": list(trained), "threads": torch.get_num_threads(), "processes": host.num_processes,
-           "torch": str(torch.__version__), "rates and scales of the model": describe_model(core),
-           "device": host.device.type,
-           "precision": "bfloat16" if getattr(host, "bf16", False) else getattr(host, "mixed_precision", "float32")}
-    if checkpoint is not None and Path(checkpoint).exists():
-        state = load_checkpoint(Path(checkpoint), run)
-        core.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        history, best = state["history"], state["best"]
-
+    core, batches = host.unwrap_model(model), _batches(data, plan, host)
+    run = {} if checkpoint is None else {
+        "plan": asdict(plan), "steps": len(batches), "data": data.fingerprint(), "objective": describe(objective),
+        "optimizer": method, "metric": metric, "stop": describe(stop), **_place(core, trained, host)}
+    history, best = _resume(checkpoint, run, core, optimizer)
     done, show = len(history), show and host.is_main_process
     steps = range(done, done if done and stop(history) else len(batches))
     for step in progress(steps, label="fit", total=len(batches), initial=done, show=show):
-        lr = plan.lr * warmup_linear((step + 1) / (len(batches) + 1), plan.warmup)
-        for group in optimizer.param_groups:
-            group["lr"] = lr * group.get("lr_scale", 1.0)
+        lr = _set_rate(optimizer, plan, step, len(batches))
         rows = batches[step][host.process_index::host.num_processes]
         batch = _to(host.device, data.collate(rows))
-        share = len(rows) * host.num_processes / len(batches[step])  # the mean over processes is that over the batch
+        own = terms(batch)
+        whole = host.reduce(torch.tensor(own, device=host.device), "sum").item()
+        share = own * host.num_processes / whole  # the mean over processes is that over the batch, or over its tokens
         model.train()
         record = update(model, optimizer, objective, batch, list(trained.values()), plan, step, host, share=share)
         record["lr"] = lr
         due = (step + 1) % plan.eval_every == 0 or step + 1 == len(batches)
         if due and evaluate is not None:
-            core.eval()
-            seen = evaluate(core)
-            _check.kind("numbers by name", "keys", **{"what evaluate returns": seen})
-            if taken := sorted(seen.keys() & record.keys()):
-                raise ValueError(f"evaluate must return other names than a step has, got {taken}")
-            record |= seen
-            if metric is not None:
-                if metric not in seen:
-                    raise ValueError(f"metric must be one of {sorted(seen)}, got {metric!r}")
-                if math.isnan(record[metric]):
-                    raise FloatingPointError(f"the metric {metric} is nan at step {step}; evaluate must give a number")
-                if record[metric] > max((r[metric] for r in history if metric in r), default=-np.inf):
-                    best = {name: value.detach().cpu().clone() for name, value in core.state_dict().items()}
+            record |= _judge(core, evaluate, metric, record)
+            if metric is not None and not any(r.get(metric, -math.inf) >= record[metric] for r in history):
+                best = _learned(core)
         history.append(record)
         if due and checkpoint is not None and host.is_main_process:
-            save_checkpoint(Path(checkpoint), {"run": run, "history": history, "best": best, "model": core.state_dict(),
-                                               "optimizer": optimizer.state_dict()})
+            save_checkpoint(checkpoint, {"run": run, "history": history, "best": best, "model": _learned(core),
+                                         "optimizer": optimizer.state_dict()})
         if due and stop(history):
             break
-    if best:
-        core.load_state_dict(best)
+    core.load_state_dict(best, strict=False)
     return history
 
 
@@ -288,7 +165,7 @@ def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch,
         trained: parameters whose gradient is clipped.
         plan: its `clip` and `seed` are used.
         step: from 0; with the seed it decides every random draw.
-        share: weight, above 0, of this process's rows in the mean over processes.
+        share: weight, above 0, of this process's rows, or learned tokens, in the mean over processes.
 
     Raises:
         ValueError: a seed or step below 0.
@@ -301,7 +178,7 @@ def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch,
         """Zero, forward, backward, clip. SAM calls it twice: one seed gives both passes the same dropout mask."""
         seed_step(plan.seed, step, host.process_index)
         optimizer.zero_grad()
-        with host.autocast(), FastDropout():
+        with host.autocast():
             loss = objective(model, batch)
         if not isinstance(loss, Loss):
             raise TypeError(f"objective must return a Loss, as cross_entropy() does, got {type(loss).__name__}")
@@ -349,18 +226,59 @@ def _trained(model: Any, optimizer: Any, objective: Any, data: Any, plan: Any, e
     return trained
 
 
-def _rows_at_once(device: torch.device, batch_size: int | None = None) -> int:
-    """Rows a batch where nothing trains: `batch_size`, or what keeps the device busy."""
-    rows = (64 if device.type == "cpu" else 512) if batch_size is None else batch_size
-    _check.whole(1, batch_size=rows)
-    return rows
+def _batches(data: Data, plan: Plan, host: Any) -> list[list[int]]:
+    """The rows of each step, over all epochs, if each process gets one of every batch."""
+    batches = [rows for epoch in range(plan.epochs) for rows in data.batches(plan.batch_size, (plan.seed, epoch))]
+    if min(map(len, batches)) < host.num_processes:
+        raise ValueError(f"each batch must hold an example for each of {host.num_processes} processes, "
+                         f"got one of {min(map(len, batches))}; change batch_size or drop the last rows")
+    return batches
 
 
-def _inputs(batch: Batch) -> Batch:
-    """The batch without its labels: the model's keyword arguments."""
-    return {name: value for name, value in batch.items() if name != "labels"}
+def _place(core: nn.Module, trained: dict[str, nn.Parameter], host: Any) -> dict[str, Any]:
+    """What of the model and the machine decides the bits of a run, beside the weights that train."""
+    return {"trained": list(trained), "threads": torch.get_num_threads(), "processes": host.num_processes,
+            "torch": str(torch.__version__), "rates and scales of the model": describe_model(core),
+            "frozen weights": describe([p for p in core.parameters() if not p.requires_grad]),
+            "device": host.device.type,
+            "precision": precision(host)}
 
 
-def _to(device: torch.device, batch: Batch) -> Batch:
-    """The batch on `device`."""
-    return {name: value.to(device) for name, value in batch.items()}
+def _resume(checkpoint: str | Path | None, run: dict[str, Any], core: nn.Module,
+            optimizer: Any) -> tuple[History, dict[str, Tensor]]:
+    """History and best weights so far, with model and optimizer put where the run was; nothing where it is new."""
+    if checkpoint is None or not Path(checkpoint).exists():
+        return [], {}
+    state = load_checkpoint(checkpoint, run)
+    core.load_state_dict(state["model"], strict=False)
+    optimizer.load_state_dict(state["optimizer"])
+    return state["history"], state["best"]
+
+
+def _learned(core: nn.Module) -> dict[str, Tensor]:
+    """Copies of what a run changes: all of the model's state but the parameters that are frozen."""
+    frozen = {name for name, p in core.named_parameters(remove_duplicate=False) if not p.requires_grad}
+    return {name: value.detach().cpu().clone() for name, value in core.state_dict().items() if name not in frozen}
+
+
+def _set_rate(optimizer: Any, plan: Plan, step: int, steps: int) -> float:
+    """The learning rate of a step, given to each group times its "lr_scale"."""
+    lr = plan.lr * warmup_linear((step + 1) / (steps + 1), plan.warmup)
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("lr_scale", 1.0)
+    return lr
+
+
+def _judge(core: nn.Module, evaluate: Callable[[nn.Module], Record], metric: str | None, record: Record) -> Record:
+    """What `evaluate` gives of the model, if it can stand in the record and `metric` can choose by it."""
+    core.eval()
+    seen = evaluate(core)
+    if not isinstance(seen, dict):
+        raise TypeError(f"evaluate must return numbers by name, got {seen!r}")
+    if taken := sorted(seen.keys() & record.keys()):
+        raise ValueError(f"evaluate must return other names than a step has, got {taken}")
+    if metric is not None and metric not in seen:
+        raise ValueError(f"metric must be one of {sorted(seen)}, got {metric!r}")
+    if metric is not None and math.isnan(seen[metric]):
+        raise FloatingPointError(f"the metric {metric} is nan at step {record['step']}; evaluate must give a number")
+    return seen

@@ -39,7 +39,7 @@ def tiny(folder: Path) -> Book:
     folder.mkdir()
     book = Book(folder)
     for name in ("01-a", "02-b"):
-        book.chapter(name, f"run.record('{name[-1]}', 0.8, at_least=0.5, status='holds')", prose=f"# {name}\n\nA $x$.")
+        book.chapter(name, f"run.record('{name[-1]}', 0.8, at_least=0.5)", prose=f"# {name}\n\nA $x$.")
     book.pages()
     return book
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
-GROUPS = {
-    "Methods": ("projection", "regularizers", "loss"),
-    "Data and models": ("data", "source", "models", "lower"),
-    "Training": ("training", "host", "checkpoint", "progress"),
-    "Experiments": ("experiments", "verdicts", "store"),
-    "Use": ("predict", "service"),
-    "Pages": ("record", "figures", "exercises", "setup"),
+TOP = {
+    "The method": ("projection", "adapters", "objectives", "regularizers", "optimizers", "averages", "stopping",
+                   "training", "loss", "names"),
+    "Data and models": ("data", "conversations", "templates", "doctor", "models", "language", "likelihood",
+                        "generation", "evaluation"),
 }
+ROOMS = {"Texts": "corpora", "A run": "run", "Evidence": "evidence", "Pages": "book", "Use": "serve", "Files": "files"}
 SECTIONS = ("Args", "Returns", "Raises")
 CODE = r'"[\w.]*"|\((?![^)]*\b(?:1[89]|20)\d\d)(?:\w+, ?)+\w*\)'
 YEAR = r"\b(?:1[89]|20)\d\d[ab]?\b"
@@ -88,21 +87,30 @@ def public(body: list[ast.stmt]) -> list[Entry]:
 
 
 def library(folder: Path) -> dict[str, tuple[Doc, list[Entry]]]:
-    """Module -> its docstring and its public names, in reading order; a module without any is left out.
+    """Module, such as "run.host" -> its docstring and its public names, in reading order.
 
     Raises:
         ValueError: a module stands in no group of the page.
     """
-    trees = {path.stem: ast.parse(path.read_text("utf-8")) for path in sorted(folder.glob("[!_]*.py"))}
+    paths = sorted(path.relative_to(folder) for path in folder.rglob("[!_]*.py"))
+    trees = {".".join(path.with_suffix("").parts): ast.parse((folder / path).read_text("utf-8")) for path in paths}
     found = {name: (parse(tree), public(tree.body)) for name, tree in trees.items()}
-    order = [name for names in GROUPS.values() for name in names]
+    order = [name for names in groups(found).values() for name in names]
     if strange := [name for name, (_, entries) in found.items() if entries and name not in order]:
         raise ValueError(f"each module of lib must stand in a group of the page, {strange[0]} stands in none")
-    return {name: found[name] for name in order if name in found}
+    return {name: found[name] for name in order}
+
+
+def groups(modules: Iterable[str]) -> dict[str, list[str]]:
+    """The modules under the headings of the page: those of the top floor as `TOP` has them, then room by room."""
+    known = list(modules)
+    top = {title: [name for name in names if name in known] for title, names in TOP.items()}
+    rooms = {title: [name for name in known if name.startswith(f"{room}.")] for title, room in ROOMS.items()}
+    return {title: names for title, names in (top | rooms).items() if names}
 
 
 def examples(folder: Path) -> dict[str, dict[str, str]]:
-    """Module -> name -> example: the cells of the module's file, each headed by `# %% name`."""
+    """Last part of a module's name -> name -> example: the cells of its file, each headed by `# %% name`."""
     return {path.stem: {name: code.strip() for name, code in
                         re.findall(r"^# %% (\w+)\n(.*?)(?=^# %% |\Z)", path.read_text("utf-8"), re.M | re.S)}
             for path in sorted(folder.glob("*.py"))}
@@ -123,28 +131,34 @@ def page(modules: Mapping[str, tuple[Doc, list[Entry]]], shown: Mapping[str, Map
              "What the chapters import, name by name. Install it with `pip install .` in the book's folder; each "
              "example below runs as it stands, and the tests run it. An argument out of range raises an error that "
              "says its name, its value and what is allowed.", "", "::::{container} index"]
-    for group, names in GROUPS.items():
+    for group, names in groups(modules).items():
         lines += ["", f"**{group}**", ""]
-        lines += [f"[{name}](#api-{name})\n: {_links(name, modules[name][1])}\n" for name in names if name in modules]
+        lines += [f"[{name}](#{_anchor(name)})\n: {_links(name, modules[name][1])}\n" for name in names]
     lines += ["", "::::"]
     for name, (doc, entries) in modules.items():
-        lines += ["", f"(api-{name})=", f"## lib.{name}", "", _prose(doc.summary), ""]
+        lines += ["", f"({_anchor(name)})=", f"## lib.{name}", "", _prose(doc.summary), ""]
         for paragraph in doc.body:
             lines += [*_paragraph(paragraph, formulas=False), ""]
         if types := doc.sections.get("Types"):
             lines += [":::{container} facts", *(f"`{each}`\n: {_prose(said)}\n" for each, said in types.items()), ":::"]
         for entry in entries:
-            where = f"{code}/lib/{name}.py#L{entry.node.lineno}"
+            where = f"{code}/lib/{name.replace('.', '/')}.py#L{entry.node.lineno}"
             lines += ["", f"({_label(name, entry)})=", f"### {entry.name}", "", *_entry(entry)]
-            if entry.name in shown.get(name, {}):
+            cells = shown.get(name.rpartition(".")[2], {})
+            if entry.name in cells:
                 lines += [":::{container} example", f"Example. [Code of {entry.name}]({where})", "",
-                          "```python", shown[name][entry.name], "```", ":::", ""]
+                          "```python", cells[entry.name], "```", ":::", ""]
     return "\n".join(lines) + "\n"
+
+
+def _anchor(module: str) -> str:
+    """Where a module stands on the page."""
+    return f"api-{module.replace('.', '-')}"
 
 
 def _label(module: str, entry: Entry) -> str:
     """Where the entry stands; labels know no capitals, so `Split` and `split` would be one."""
-    return f"api-{module}-{'class-' * isinstance(entry.node, ast.ClassDef)}{entry.name.lower()}"
+    return f"{_anchor(module)}-{'class-' * isinstance(entry.node, ast.ClassDef)}{entry.name.lower()}"
 
 
 def _links(module: str, entries: list[Entry]) -> str:

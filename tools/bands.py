@@ -2,16 +2,14 @@
 from __future__ import annotations
 
 import json
-import math
-import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import t
-
-from tools import gate, lock
+from lib.book.cards import hard
+from lib.evidence.verdicts import prediction_interval
+from tools import gate, lock, quoted
 from tools.book import arguments, provenance, say, whole
 from tools.execute import Job, Settings, bands_file, execute
 from tools.notebooks import ROOT, Mistake, chapters, command, write
@@ -35,9 +33,9 @@ def band(runs: Sequence[float]) -> tuple[float, float]:
     n = len(runs)
     if n < 3:
         raise Mistake(f"SEEDS must name at least 3 different seeds, got {n}")
-    half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * statistics.stdev(runs) * math.sqrt(1 + 1 / n)
-    half = max(half, FLOOR * max(map(abs, runs)), SMALLEST_FLOOR)
-    return statistics.fmean(runs) - half, statistics.fmean(runs) + half
+    low, high = prediction_interval(runs, level=LEVEL)
+    middle, half = (low + high) / 2, max((high - low) / 2, FLOOR * max(map(abs, runs)), SMALLEST_FLOOR)
+    return middle - half, middle + half
 
 
 @lock.one_build
@@ -52,22 +50,27 @@ def publish(root: Path, profile: str, seeds: Sequence[int]) -> int:
     seeds = sorted(set(seeds))
     say(f"run every chapter for seeds {' '.join(map(str, seeds))}, PROFILE={profile}")
     jobs = [Job(path, Settings(profile, seed)) for path in chapters(root) for seed in seeds]
+    said = quoted.names(list(quoted.texts(root)))
     runs: dict[str, dict[str, list[dict[str, Any]]]] = {path.stem: {} for path in chapters(root)}
     problems = []
     for job, notebook in zip(jobs, execute(jobs), strict=True):
         found = gate.sound(notebook, job.chapter.stem)
         for result in [] if found else gate.results(notebook):
-            if gate.gated_by_band(result):
-                runs[job.chapter.stem].setdefault(result["name"], []).append(result)
-            else:
-                found += gate.judge(result, None, job.chapter.stem)
+            if hard(result):
+                found += gate.fault(result, None, job.chapter.stem)
+            runs[job.chapter.stem].setdefault(result["name"], []).append(result)
         problems += [f"seed {job.settings.seed}: {problem}" for problem in found]
+    problems += [f"{chapter}: {name} is recorded as stored, and its seeds give {', '.join(map(str, sorted(seen)))}"
+                 for chapter, results in runs.items() for name, each in results.items() if each[0]["stored"]
+                 if len(seen := {result["value"] for result in each}) > 1]
     if problems:
         print("\n".join(["no bands are written:", *(f"  {problem}" for problem in problems)]), file=sys.stderr)
         return 1
     entries: dict[str, dict[str, Any]] = {}
     for chapter, names in runs.items():
         for name, found_results in names.items():
+            if hard(found_results[0]) and (name not in said or found_results[0]["stored"]):
+                continue  # a bound of its own judges it, and no sentence says it live
             values = [result["value"] for result in found_results]
             low, high = band(values)
             entries.setdefault(chapter, {})[name] = {"low": low, "high": high, "runs": values,

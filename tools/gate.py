@@ -1,22 +1,21 @@
 """The gate between an executed notebook and the page: pure functions that name everything that is wrong.
 
-The gate believes no card. It takes the value from the cell's output, the band from `results/`, the expected names from
-the source, and works the status out again.
+The gate reads facts and no card. It takes the value from the cell's output, the band from `results/`, the expected
+names from the source, and the status from the function that the cards are drawn by.
 """
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from nbformat import NotebookNode
 
-from lib.verdicts import Effect, verdict
-from tools.notebooks import CLAIM, RESULT, cells, record_calls
+from lib.book.cards import CLAIM, FACTS, RESULT, hard, judge, status
+from tools.notebooks import NAMELESS, cells, record_calls
 
 Result = dict[str, Any]
-FIELDS = {"name", "value", "values", "interval", "unit", "at_least", "at_most", "band", "status"}
 
 
 def results(notebook: NotebookNode, kind: str = RESULT) -> list[Result]:
@@ -25,31 +24,13 @@ def results(notebook: NotebookNode, kind: str = RESULT) -> list[Result]:
     return [output["data"][kind] for output in outputs if kind in output.get("data", {})]
 
 
-def gated_by_band(result: Result) -> bool:
-    """Whether a published band judges this result; a result with a bound of its own is judged by that."""
-    return result["at_least"] is None and result["at_most"] is None
-
-
-def status(result: Result, band: Mapping[str, Any] | None) -> str:
-    """What the card has to say: holds or broken for a bound, inside, outside or unpublished for a band."""
-    value = result["value"]
-    number = isinstance(value, (int, float)) and math.isfinite(value)
-    if not gated_by_band(result):
-        low = -math.inf if result["at_least"] is None else result["at_least"]
-        high = math.inf if result["at_most"] is None else result["at_most"]
-        return "holds" if number and low <= value <= high else "broken"
-    if band is None:
-        return "unpublished"
-    return "inside" if number and band["low"] <= value <= band["high"] else "outside"
-
-
 def sound(notebook: NotebookNode, chapter: str) -> list[str]:
     """What is wrong with a run, whatever its numbers: failures, stderr, widgets, and names that do not add up."""
     problems = []
     if failure := notebook.metadata.get("book", {}).get("failure"):
         problems.append(f"{chapter}: {failure}")
     if notebook.metadata.get("widgets"):
-        problems.append(f"{chapter}: holds widget state, which no page can use; draw it with lib.figures")
+        problems.append(f"{chapter}: holds widget state, which no page can use; draw it with lib.book.figures")
     for number, cell in enumerate(cells(notebook), start=1):
         for output in cell.get("outputs", []):
             if output.output_type == "error":
@@ -60,19 +41,19 @@ def sound(notebook: NotebookNode, chapter: str) -> list[str]:
     expected = {name for name in calls if name}
     recorded = Counter(str(result.get("name")) for result in results(notebook))
     if None in calls:
-        problems.append(f"{chapter}: record() needs a literal name as its first argument")
+        problems.append(f"{chapter}: {NAMELESS}")
     if not calls:
         problems.append(f"{chapter}: records no result, so nothing of it can be checked")
     problems += [f"{chapter}: {name} is never recorded" for name in sorted(expected - set(recorded))]
     problems += [f"{chapter}: {name} is recorded {n} times" for name, n in sorted(recorded.items()) if n > 1]
     problems += [f"{chapter}: {name} is recorded, but no record({name!r}, ...) stands in the source"
                  for name in sorted(set(recorded) - expected)]
-    problems += [f"{chapter}: {result.get('name')} is no result: it lacks {', '.join(sorted(FIELDS - set(result)))}"
-                 for result in results(notebook) if FIELDS - set(result)]
+    problems += [f"{chapter}: {result.get('name')} is no result: it lacks {', '.join(sorted(FACTS - set(result)))}"
+                 for result in results(notebook) if FACTS - set(result)]
     return problems
 
 
-def judge(result: Result, band: Mapping[str, Any] | None, chapter: str) -> list[str]:
+def fault(result: Result, band: Mapping[str, Any] | None, chapter: str) -> list[str]:
     """What is wrong with a number: at most one thing."""
     found, value, values = status(result, band), result["value"], result["values"] or [result["value"]]
     mean = sum(values) / len(values)
@@ -84,20 +65,16 @@ def judge(result: Result, band: Mapping[str, Any] | None, chapter: str) -> list[
         words = f"is out of band: it is {value}, the published band is {band['low']:g} to {band['high']:g}"
     elif found == "unpublished":
         words = "is unpublished: `make bands` has to publish a band for it"
-    elif found != result["status"]:
-        words = f"has a card that says {result['status']}, the gate finds {found}"
     elif not math.isclose(mean, value, rel_tol=1e-9, abs_tol=1e-12):
-        words = f"has a card that says {value}, the mean over its seeds is {mean}"
+        words = f"has {value} for its value, the mean over its seeds is {mean}"
     else:
         return []
     return [f"{chapter}: {result['name']} {words}"]
 
 
 def word(claim: Result) -> str:
-    """The verdict that the rule gives on a claim's effects, whatever its card says."""
-    effects = [Effect(**{key: row[key] for key in ("difference", "error", "dof", "seeds", "level")})
-               for row in claim["effects"].values()]
-    return verdict(effects, bound=claim["bound"], direction=claim["direction"]).word
+    """The verdict that the rule gives on a claim's effects."""
+    return judge(claim).word
 
 
 def claims(executed: Mapping[str, NotebookNode], register: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -121,8 +98,6 @@ def claims(executed: Mapping[str, NotebookNode], register: Mapping[str, Mapping[
             if entry.get("chapter") != chapter:
                 problems.append(f"{chapter}: claim {name} is judged here, its entry in chapters/claims names "
                                 f"{entry.get('chapter')}")
-            if claim["word"] != judged:
-                problems.append(f"{chapter}: claim {name} has a card that says {claim['word']}, the rule says {judged}")
             if entry.get("verdict") != judged:
                 problems.append(f"{chapter}: claim {name} is {judged}, its entry in chapters/claims says "
                                 f"{entry.get('verdict')}: read its advice again")
@@ -168,7 +143,7 @@ def side(sign: int) -> str:
 
 
 def check(executed: Mapping[str, NotebookNode], bands: Mapping[str, Mapping[str, Any]],
-          register: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
+          register: Mapping[str, Mapping[str, Any]] | None = None, said: Set[str] = frozenset()) -> list[str]:
     """Everything that is wrong with these chapters.
 
     Args:
@@ -176,6 +151,7 @@ def check(executed: Mapping[str, NotebookNode], bands: Mapping[str, Mapping[str,
         bands: chapter -> name -> band, as published for the profile and device they ran on.
         register: id -> the claim's entry in `chapters/claims/`, whose verdicts are those of the quick profile; None for
             another profile, whose verdicts are shown beside them.
+        said: the results that prose quotes, which may have a band beside a bound of their own.
 
     Returns:
         One line for each problem, naming chapter and result; empty where the book may be published.
@@ -186,14 +162,14 @@ def check(executed: Mapping[str, NotebookNode], bands: Mapping[str, Mapping[str,
         problems += sound(notebook, chapter)
         banded = set()
         for result in results(notebook):
-            if FIELDS - set(result):
+            if FACTS - set(result):
                 continue
             name = result["name"]
             if owner.setdefault(name, chapter) != chapter:
                 problems.append(f"{chapter}: {name} is recorded in {owner[name]} as well")
-            if gated_by_band(result):
+            if not hard(result) or name in said:
                 banded.add(name)
-            problems += judge(result, bands.get(chapter, {}).get(name), chapter)
+            problems += fault(result, bands.get(chapter, {}).get(name), chapter)
         problems += [f"{chapter}: {name} has a published band, but no result is recorded for it"
                      for name in sorted(set(bands.get(chapter, {})) - banded)]
     return problems + (claims(executed, register) if register is not None else [])

@@ -16,9 +16,9 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULT = "application/vnd.project-and-regularize.result+json"
-CLAIM = "application/vnd.project-and-regularize.claim+json"
-PROFILES = ("quick", "full")
+
+
+NAMELESS = "record() needs a literal name as its first argument"
 
 
 class Mistake(ValueError):
@@ -87,16 +87,22 @@ def syntax(cell: NotebookNode) -> ast.Module:
     return ast.parse(TransformerManager().transform_cell(cell.source))
 
 
-def record_calls(notebook: NotebookNode, method: str = "record") -> Iterator[str | None]:
-    """The first argument of each `run.record(...)`, or another `method`, in the source; None where it is no literal."""
+def calls(notebook: NotebookNode, method: str = "record") -> Iterator[ast.Call]:
+    """Each `run.record(...)`, or another `method`, in the source, called as an attribute or by its bare name."""
     for cell in cells(notebook):
-        if cell.cell_type != "code":
-            continue
-        for node in ast.walk(syntax(cell)):
-            if not (isinstance(node, ast.Call) and (node.args or node.keywords)):
-                continue
-            called = node.func
-            if (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")) != method:
-                continue
-            first = node.args[0] if node.args else None
-            yield first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
+        for node in ast.walk(syntax(cell)) if cell.cell_type == "code" else ():
+            if isinstance(node, ast.Call) and (node.args or node.keywords):
+                called = node.func
+                if (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")) == method:
+                    yield node
+
+
+def literal(call: ast.Call) -> str | None:
+    """The name that a call gives as its first argument; None where it is no literal."""
+    first = call.args[0] if call.args else None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
+
+
+def record_calls(notebook: NotebookNode, method: str = "record") -> Iterator[str | None]:
+    """The name in each `run.record(...)`, or another `method`, in the source; None where it is no literal."""
+    return map(literal, calls(notebook, method))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lib._numerals import decimals, typeset
+from lib.book._numerals import decimals, typeset
 
 GAP = "\N{NO-BREAK SPACE}"
 

@@ -16,11 +16,11 @@ from docutils.nodes import make_id
 from nbformat import NotebookNode
 from pybtex.database import Entry, parse_string
 
-from lib._numerals import decimals
-from lib.figures import COLOURS, INK, _svg
-from tools import speed
+from lib.book._numerals import decimals
+from lib.book.cards import CLAIM
+from lib.book.figures import COLOURS, INK, _svg
+from tools import speed, terms
 from tools.gate import results, stand, word
-from tools.notebooks import CLAIM
 from tools.numerals import GAP, number, spread, stacked
 
 Item = dict[str, Any]
@@ -218,9 +218,8 @@ def prose(notebook: NotebookNode) -> str:
 
 
 def used(term: str, notebook: NotebookNode) -> bool:
-    """Whether the chapter's prose has the term, as the site's extension finds it."""
-    pattern = r"\s+".join(map(re.escape, term.split()))
-    return bool(re.search(rf"(?<![\w-]){pattern}(?:s|es)?\b", prose(notebook), re.I))
+    """Whether the chapter's prose has the term."""
+    return bool(terms.used(term, prose(notebook)))
 
 
 def glossary(terms: list[Item], chapters: Mapping[str, NotebookNode]) -> str:

@@ -11,17 +11,18 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from lib._numerals import decimals
+from lib.book import cards
+from lib.book._numerals import decimals
 from tools import diagrams
+from tools.fold import folds
 from tools.gate import results
-from tools.notebooks import CLAIM, cells, tags
+from tools.notebooks import cells
 from tools.numerals import GAP, bounds, number, spread, stacked
 from tools.register import BRYSBAERT, heading
 
 Item = dict[str, Any]
 DESCRIPTION = ("The run behind this copy of the book: when and on what machine it ran, how long it took, which "
                "versions, every result beside the bounds it is held to.")
-FOLDED = {"setup", "hide-input", "hide-cell", "remove-input", "remove-cell", "solution"}
 # Seconds of a reader's time. Words: 238 a minute, the mean of silent reading of English prose (Brysbaert, 2019,
 # https://doi.org/10.1016/j.jml.2019.104047). Nobody has measured the others on this book: they are round guesses.
 PACE = {"words": 60 / 238, "formulas in a line": 2, "formulas on their own": 15, "lines of code shown": 3,
@@ -42,14 +43,15 @@ def counts(source: NotebookNode, executed: NotebookNode | None) -> dict[str, int
     prose, own = re.subn(r"\$\$.*?\$\$", " ", prose, flags=re.S)
     prose, inline = re.subn(r"\$[^$\n]+\$", " formula ", prose)
     prose = re.sub(r"\]\([^)]*\)|<[^>]*>", " ", prose)
-    code = [cell.source for cell in source.cells if cell.cell_type == "code" and not FOLDED & set(tags(cell))]
+    code = [cell.source for cell in source.cells if cell.cell_type == "code" and not folds(cell)]
     outputs = [output for cell in cells(executed) for output in cell.get("outputs", [])] if executed else []
     drawn = sum("par-figure" in "".join(output.get("data", {}).get("text/html", "")) for output in outputs)
     flowcharts = sum(len(diagrams.sources(cell.source)) for cell in source.cells)
-    cards = len(results(executed)) + len(results(executed, CLAIM)) if executed else 0
+    kinds = (cards.RESULT, cards.CLAIM)
+    shown = [facts for kind in kinds for facts in results(executed, kind)] if executed else []
     return {"words": len(re.findall(r"\w[\w'’-]*", prose)), "formulas in a line": inline, "formulas on their own": own,
             "lines of code shown": sum(bool(line.strip()) for text in code for line in text.splitlines()),
-            "figures": drawn + flowcharts, "result cards": cards}
+            "figures": drawn + flowcharts, "result cards": sum(facts.get("card", True) for facts in shown)}
 
 
 def minutes(found: Mapping[str, int]) -> int:
@@ -77,7 +79,7 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
     """
     ran = entries["chapters"]
     found = [result for entry in ran.values() for result in entry["results"].values()]
-    good = sum(result["status"] in ("holds", "inside") for result in found)
+    good, undecided = (sum(result["status"] in kinds for result in found) for kinds in (cards.GOOD, ("undecided",)))
     head = entries["commit"].partition("-")[0]
     commit = f"[`{entries['commit'][:12]}`]({repository}/commit/{head})" if len(head) == 40 else entries["commit"]
     commit += ", with changes since" if entries["commit"].endswith("-changed") else ""
@@ -90,7 +92,8 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
     lines = ["# The run behind these pages", "",
              f"The run that made this copy of the book also checked it: **{good} of {len(found)} results**"
              f"{partly(list(chapters), ran)}. Of several seeds only the mean is held to the bound; the interval is the "
-             "95% one. All that follows comes from the run's own records.", "",
+             f"95% one{f', and {undecided} of them cross the bound: *undecided*' * bool(undecided)}. All that follows "
+             "comes from the run's own records.", "",
              "| What | Value |", "|---|---|", *(f"| **{name}** | {value} |" for name, value in facts.items()), "",
              "## How long it took", ""]
     rows = ["| Chapter | Results | Time | Peak memory | To read | Ran |", "|---|---:|---:|---:|---:|---|"]
@@ -130,13 +133,14 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
 def row(result: Item) -> str:
     """One result beside the bounds that hold for it."""
     ends, several = result["interval"], len(result["values"]) > 1
-    bound = bounds(*(result["band"] or (result["at_least"], result["at_most"])))
+    bound = bounds(*cards.bounds(result, result["band"]))
     bound = f"{'mean ' * (several and bool(bound))}{bound}{' (published)' * bool(result['band'])}"
     between = f' <span class="part beside">{spread(ends)}</span>' if ends else ""
     unit = "" if result["unit"] == "1" else f" {html.escape(result['unit'])}"
-    sign = {"holds": "✓", "inside": "✓"}.get(result["status"], "✕") + f"{GAP}{result['status']}"
+    sign = f"{cards.SIGNS[result['status']]}{GAP}{result['status']}"
     value = number(result["value"], decimals(*ends) if ends else None)
-    return f"| {result['name'].replace('_', ' ')} | {value}{unit}{between} | {bound} | {sign} |"
+    name = f'<span id="{result["name"]}">{result["name"].replace("_", " ")}</span>'
+    return f"| {name} | {value}{unit}{between} | {bound} | {sign} |"
 
 
 def partly(stems: Sequence[str], ran: Mapping[str, Any]) -> str:

@@ -12,12 +12,19 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from tools import api, register, repo, report
-from tools.notebooks import CLAIM, RESULT, Mistake, cells, chapters, read
+from lib.book.cards import CLAIM, RESULT, card, claim_card
+from tools import api, quoted, register, repo, report
+from tools.notebooks import Mistake, cells, chapters, read, record_calls
 
 
-def merge(source: NotebookNode, executed: NotebookNode) -> NotebookNode:
+def merge(source: NotebookNode, executed: NotebookNode, bands: Mapping[str, Any], language: str = "en") -> NotebookNode:
     """The source with the outputs of its run: the text is today's, and what papermill added is left behind.
+
+    Each card is drawn from its facts; what was recorded quietly is not shown.
+
+    Args:
+        bands: name of a result -> the published band that judges it, if one does.
+        language: that of the cards.
 
     Raises:
         Mistake: the code is not the code that ran.
@@ -28,9 +35,14 @@ def merge(source: NotebookNode, executed: NotebookNode) -> NotebookNode:
         raise Mistake("the code of a chapter changed while it ran; run the command again")
     for cell, run in zip(code, ran, strict=True):
         cell.outputs, cell.execution_count = copy.deepcopy(run.outputs), run.execution_count
-        for output in cell.outputs:
-            for kind in (RESULT, CLAIM):
-                output.get("data", {}).pop(kind, None)  # for the gate only: Sphinx warns about it
+        cell.outputs = [output for output in cell.outputs if output.get("data", {}).get(RESULT, {}).get("card", True)]
+        for data in (output.get("data", {}) for output in cell.outputs):
+            if facts := data.get(RESULT):
+                data.clear()
+                data.update(card(facts, bands.get(facts["name"]), language))
+            elif facts := data.get(CLAIM):
+                data.clear()
+                data.update(claim_card(facts, language))
     return page
 
 
@@ -51,19 +63,25 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, A
     shutil.copytree(root / "chapters", target / "chapters", ignore=shutil.ignore_patterns(".*", "*.ipynb"))
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(root / name, target / name)
+    sources = {path.stem: read(path) for path in chapters(root)}
+    owner = {name: stem for stem, source in sources.items() for name in record_calls(source) if name}
+    found = {name: facts for chapter in entries["chapters"].values() for name, facts in chapter["results"].items()}
     for path in chapters(root):
         page = read(path)
         if path.stem in executed:
-            page = merge(page, executed[path.stem])
+            judged = entries["chapters"][path.stem]["results"]
+            page = merge(page, executed[path.stem], {name: facts["band"] for name, facts in judged.items()})
         else:
             print(f"  {path.stem}: not run yet, its page will have no outputs", flush=True)
+        quoted.page(page, path.stem, owner, found)
         (target / "chapters" / path.name).write_text(nbformat.writes(page), encoding="utf-8")
     api.write(root, target / "chapters")
-    sources = {path.stem: read(path) for path in chapters(root)}
     register.write(root / "chapters", target / "chapters", sources, executed)
     meta = yaml.safe_dump({"myst": {"html_meta": {"description lang=en": report.DESCRIPTION}}}, width=1000)
     text = report.page(entries, sources, executed, repository=repo.setting(root), bands=bands, lighthouse=lighthouse)
     (target / "chapters" / "run.md").write_text(f"---\n{meta}---\n\n{text}", encoding="utf-8")
+    for path in (target / "chapters").glob("*.md"):
+        path.write_text(quoted.linked(path.read_text("utf-8"), path.stem, owner, found), encoding="utf-8")
     facts = {"times": report.times(entries, sources, executed), "machine": entries["machine"],
              "profile": entries["profile"], "pdf": pdf}
     (target / "site.json").write_text(json.dumps(facts), encoding="utf-8")

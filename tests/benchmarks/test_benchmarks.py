@@ -17,7 +17,7 @@ from benchmarks.arms import ARMS, Task, add_lora
 from benchmarks.harness import Job, Run
 from lib.data import encode
 from lib.models import Classifier, load_encoder
-from lib.regularizers import cross_entropy
+from lib.objectives import cross_entropy
 
 TRUE = {"source": 12.0, "trainer_tuned": 2.0, "peft_tuned": 1.2, "full": 1.0, "lora": 1.0}  # seconds, undisturbed
 PEAKS = {"fp32_gflops": 100.0, "bf16_gflops": None}

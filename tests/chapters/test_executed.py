@@ -14,10 +14,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from lib.book.cards import GOOD, RESULT
+
 ROOT = Path(__file__).parents[2]
 EXECUTED = sorted((ROOT / "_build" / "executed").glob("*.ipynb"))
 LEDGER = ROOT / "_build" / "results.json"
-MIME = "application/vnd.project-and-regularize.result+json"
 
 
 def outputs(notebook: Path) -> list[dict]:
@@ -37,13 +38,14 @@ def test_an_executed_chapter_holds_no_error_no_stderr_and_no_widget_state(notebo
 @pytest.mark.parametrize("notebook", EXECUTED, ids=lambda path: path.stem)
 def test_the_ledger_says_what_the_cards_say(notebook: Path) -> None:
     cards = {
-        output.data[MIME]["name"]: output.data[MIME] for output in outputs(notebook) if MIME in output.get("data", {})
+        output.data[RESULT]["name"]: output.data[RESULT]
+        for output in outputs(notebook) if RESULT in output.get("data", {})
     }
     results = json.loads(LEDGER.read_text())["chapters"][notebook.stem]["results"]
     assert cards.keys() == results.keys() and len(cards) >= 5
     for name, card in cards.items():
         assert results[name]["value"] == card["value"]
-        assert results[name]["status"] in ("holds", "inside")
+        assert results[name]["status"] in GOOD
 
 
 @pytest.mark.parametrize("notebook", EXECUTED, ids=lambda path: path.stem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import runpy
@@ -14,7 +15,7 @@ import matplotlib
 import nbformat
 import pytest
 
-from lib.figures import Verdict
+from lib.book.quiz import Feedback
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
@@ -30,11 +31,11 @@ def namespace(chapter: Path) -> dict[str, Any]:
     """The chapter's imports and checkers, without its experiments."""
     book = nbformat.read(chapter, as_version=4)
     imports = [
-        line
+        ast.unparse(line)
         for cell in book.cells
         if cell.cell_type == "code" and cell.id == "imports"
-        for line in cell.source.split("\n")
-        if re.match(r"(import|from) ", line)
+        for line in ast.parse(cell.source).body
+        if isinstance(line, ast.Import | ast.ImportFrom)
     ]
     scope: dict[str, Any] = {}
     exec("\n".join(imports + cells(chapter, "checker")), scope)
@@ -105,7 +106,7 @@ def test_every_checker_is_tried_with_two_wrong_answers() -> None:
 @pytest.mark.parametrize("chapter, name, answer, hint", WRONG)
 def test_a_wrong_answer_is_told_its_mistake(chapter: str, name: str, answer: Any, hint: str) -> None:
     verdict = namespace(next(path for path in CHAPTERS if path.stem.startswith(chapter)))[name](answer)
-    assert isinstance(verdict, Verdict) and not verdict
+    assert isinstance(verdict, Feedback) and not verdict
     assert hint in verdict.message and len(verdict.message) < 500
 
 

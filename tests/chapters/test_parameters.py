@@ -42,7 +42,7 @@ def papermill(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     notebook = read(ROOT / "chapters" / "05-bert-case-study.ipynb")
     _, _, line = begins(notebook)
     first = [cell for cell in notebook.cells if cell.cell_type == "code"][:2]
-    last = nbformat.v4.new_code_cell(f"from lib.record import start\n{ast.unparse(line)}\nprint('it', 'ran')")
+    last = nbformat.v4.new_code_cell(f"from lib.book.record import start\n{ast.unparse(line)}\nprint('it', 'ran')")
     notebook.cells = [*first, last]
     nbformat.write(notebook, folder / "in.ipynb")
     command = [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb", "--no-progress-bar", "--log-output", *words]

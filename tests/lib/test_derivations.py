@@ -17,8 +17,10 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from torch import nn
 from torch.nn import functional as F
 
-from lib.projection import LoRA, attach, tail_energy, tail_penalty, tail_prox, truncate
-from lib.regularizers import Mixout, cross_entropy, l2, nuclear_factors
+from lib.adapters import LoRA, attach
+from lib.objectives import cross_entropy
+from lib.projection import tail_energy, tail_penalty, tail_prox, truncate
+from lib.regularizers import Mixout, l2, nuclear_factors
 
 torch.set_num_threads(1)
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-FILES = sorted((Path(__file__).parents[2] / "lib").glob("*.py"))
-PEERS = {"accelerate", "peft", "sentence_transformers", "setfit", "loralib", "concept_erasure", "tools", "tests"}
+LIB = Path(__file__).parents[2] / "lib"
+FILES = {".".join(path.relative_to(LIB).with_suffix("").parts): path for path in sorted(LIB.rglob("*.py"))}
+PEERS = {"accelerate", "peft", "trl", "sentence_transformers", "setfit", "loralib", "concept_erasure", "tools", "tests"}
+METHOD = ("names", "loss", "projection", "adapters", "objectives", "regularizers", "optimizers", "averages", "stopping")
 
 
 def imports(path: Path) -> set[str]:
-    """Names of imported modules, with two components for those of `lib`, without the standard library's."""
+    """Names of imported modules, those of `lib` in full, without the standard library's."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -24,24 +26,31 @@ def imports(path: Path) -> set[str]:
     return tops - set(sys.stdlib_module_names)
 
 
-@pytest.mark.parametrize("name", ["projection", "regularizers"])
-def test_projections_and_regularizers_need_torch_alone(name: str) -> None:
-    assert imports(FILES[0].with_name(f"{name}.py")) == {"torch", "lib.loss", "lib._check"}
+@pytest.mark.parametrize("name", METHOD)
+def test_the_method_needs_torch_alone(name: str) -> None:
+    assert imports(FILES[name]) <= {"torch", "lib._check", *(f"lib.{other}" for other in METHOD)}
 
 
-def test_the_loop_knows_no_method_and_experiments_know_no_model() -> None:
-    of = {path.stem: imports(path) for path in FILES}
-    assert not of["training"] & {"lib.projection", "lib.regularizers", "lib.models", "transformers"}
-    for name in ("experiments", "store", "verdicts"):
-        assert not of[name] & {"torch", "transformers", "lib.models", "lib.training"}, name
+def test_the_loop_knows_no_method_and_evidence_knows_no_model() -> None:
+    loop = {name for file in ("training", "evaluation") for name in imports(FILES[file])}
+    assert not loop & {"lib.projection", "lib.adapters", "lib.objectives", "lib.regularizers", "lib.models",
+                       "transformers"}
+    for name in ("sweeps", "store", "verdicts"):
+        assert not imports(FILES[f"evidence.{name}"]) & {"torch", "transformers", "lib.models", "lib.training"}, name
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_no_peer_and_no_room_that_stands_above(path: Path) -> None:
-    assert not imports(path) & PEERS
+@pytest.mark.parametrize("name", FILES)
+def test_no_peer_and_no_room_that_stands_above(name: str) -> None:
+    assert not imports(FILES[name]) & PEERS
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if not name.startswith("book.")])
+def test_ipython_is_for_the_room_that_draws(name: str) -> None:
+    assert "IPython" not in imports(FILES[name])
 
 
 def test_there_is_no_circle() -> None:
-    graph = {path.stem: {name[4:] for name in imports(path) if name.startswith("lib.")} for path in FILES}
+    graph = {name: {other.removeprefix("lib.") for other in imports(path) if other.startswith("lib.")}
+             for name, path in FILES.items()}
     order = list(TopologicalSorter(graph).static_order())  # raises CycleError where there is one
-    assert order.index("loss") < order.index("projection") and order.index("training") < order.index("models")
+    assert order.index("loss") < order.index("projection") and order.index("evaluation") < order.index("models")

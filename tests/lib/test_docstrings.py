@@ -5,12 +5,12 @@ import pytest
 
 from tests.lib.docstrings import LIB, faults
 
-MODULES = sorted(path.stem for path in LIB.glob("[!_]*.py"))
+MODULES = sorted(".".join(path.relative_to(LIB).with_suffix("").parts) for path in LIB.rglob("[!_]*.py"))
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_docstrings_say_all(module: str) -> None:
-    found = faults(module, (LIB / f"{module}.py").read_text("utf-8"))
+    found = faults(module, (LIB / f"{module.replace('.', '/')}.py").read_text("utf-8"))
     assert not found, "\n".join(found)
 
 
@@ -74,7 +74,8 @@ def test_what_a_docstring_leaves_out_is_named(old: str, new: str, fault: str) ->
 
 
 def test_errors_are_followed_through_other_modules_but_not_into_what_is_caught() -> None:
-    through = 'from lib.store import digest\ndef name(x: dict) -> str:\n    """Name of `x`."""\n    return digest(x)\n'
+    through = ('from lib.files.cache import digest\n'
+               'def name(x: dict) -> str:\n    """Name of `x`."""\n    return digest(x)\n')
     assert faults("none", through) == ["none.name: raises ValueError, and Raises does not say so"]
     caught = through.replace("return", "try:\n        return") + "    except ValueError:\n        return ''\n"
     assert faults("none", caught) == []

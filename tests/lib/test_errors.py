@@ -14,43 +14,46 @@ import torch
 from torch import nn
 
 from lib import (
-    checkpoint,
+    adapters,
+    averages,
     data,
-    experiments,
-    figures,
-    host,
+    evaluation,
     models,
-    predict,
+    names,
+    objectives,
+    optimizers,
     projection,
-    record,
     regularizers,
-    service,
-    setup,
-    source,
-    store,
+    stopping,
     training,
 )
-from lib import verdicts as v
+from lib.book import figures, record, setup
+from lib.corpora import sentiment
+from lib.evidence import sweeps
+from lib.evidence import verdicts as v
+from lib.files import cache
 from lib.models import Encoder
+from lib.run import checkpoint, host
+from lib.serve import predict, service
 
 NAN, INF = float("nan"), float("inf")
 W = torch.ones(4, 3)
 NET = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
 BATCH = {"input": torch.ones(2, 3), "labels": torch.tensor([0, 1])}
 SET = data.Dataset([[1], [2, 3]], [0, 1])
-SENTENCE = data.Sentence("a", 1.0, (1,), "movies")
+SENTENCE = sentiment.Sentence("a", 1.0, (1,), "movies")
 EFFECT = v.paired_effect([1.0, 2.0], [0.0, 0.0])
 
 
 def ce(labels: Any, outputs: int = 2) -> Any:
     """Cross-entropy of two examples with these labels."""
     model = nn.Linear(3, outputs)
-    return regularizers.cross_entropy()(model, {"input": torch.ones(2, 3), "labels": torch.tensor(labels)})
+    return objectives.cross_entropy()(model, {"input": torch.ones(2, 3), "labels": torch.tensor(labels)})
 
 
 def fit(**changed: Any) -> Any:
     """A run that would train, but for what is changed."""
-    model, objective = Two(), regularizers.cross_entropy()
+    model, objective = Two(), objectives.cross_entropy()
     given = {"model": model, "optimizer": torch.optim.SGD(model.parameters(), 0.1), "objective": objective,
              "data": SET, "plan": training.Plan(), "host": host.Local("cpu"), "show": False}
     return training.fit(**given | changed)
@@ -58,7 +61,7 @@ def fit(**changed: Any) -> Any:
 
 def evaluated(labels: Any) -> Any:
     """A model of two classes, judged on two texts with these labels."""
-    return training.evaluator(data.Dataset([[1], [2]], labels), host=host.Local("cpu"))(Two())
+    return evaluation.evaluator(data.Dataset([[1], [2]], labels), host=host.Local("cpu"))(Two())
 
 
 class ToHalf(nn.Module):
@@ -82,9 +85,9 @@ class Two(nn.Module):
 # what is called, the name that the error must say, the value that it must show
 CASES: list[tuple[Callable[[], Any], str, str]] = [
     # projection
-    (lambda: projection.ends_in(), "suffixes", "()"),
-    (lambda: projection.ends_in("a", ""), "suffixes", "('a', '')"),
-    (lambda: projection.ends_in(3), "suffixes", "3"),
+    (lambda: names.ends_in(), "suffixes", "()"),
+    (lambda: names.ends_in("a", ""), "suffixes", "('a', '')"),
+    (lambda: names.ends_in(3), "suffixes", "3"),
     (lambda: projection.truncate(W, 4), "rank", "4"),
     (lambda: projection.truncate(W, -1), "rank", "-1"),
     (lambda: projection.truncate(W, 1.5), "rank", "1.5"),
@@ -105,44 +108,44 @@ CASES: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: projection.tail_penalty(lambda name: True, 1, 1, {})(NET), "start", "0.weight"),
     (lambda: projection.Thin(nn.Linear(3, 3), 0), "rank", "0"),
     (lambda: projection.factorize(NET, lambda name: False, 1), "where", "'0'"),
-    (lambda: projection.LoRA(W, 0, 1), "rank", "0"),
-    (lambda: projection.LoRA(W, 1, 0), "alpha", "0"),
-    (lambda: projection.LoRA(W, 1, NAN), "alpha", "nan"),
-    (lambda: projection.LoRA(W, 1, INF), "alpha", "inf"),
-    (lambda: projection.LoRA(W, 2.0, 1), "whole number", "2.0"),
-    (lambda: projection.LoRA(W, 1, "16"), "alpha", "'16'"),
-    (lambda: projection.DoRA(W, 9, 1), "rank", "9"),
-    (lambda: projection.Rows(nn.Embedding(5, 2), [[1, 2], [3]]), "tokens", "[[1, 2], [3]]"),
-    (lambda: projection.Rows(nn.Embedding(5, 2), [0.5]), "tokens", "[0.5]"),
-    (lambda: projection.attach(NET, lambda name: True, lambda W: ToHalf()), "make", "bfloat16"),
-    (lambda: projection.PiSSA(W, 9, 1), "rank", "9"),
-    (lambda: projection.RandomSubspace(W, nn.Parameter(torch.zeros(13))), "z", "(13,)"),
-    (lambda: projection.RandomSubspace(W, nn.Parameter(torch.zeros(2, 2))), "z", "(2, 2)"),
-    (lambda: projection.RandomSubspace(W, torch.zeros(5)), "z", "Tensor"),
-    (lambda: projection.attach(NET, lambda name: True, lambda W: W), "make", "Parameter"),
-    (lambda: projection.attach(NET, lambda name: False, lambda W: projection.LoRA(W, 1, 1)), "where", "'0'"),
-    (lambda: projection.attach(NET, "query", lambda W: projection.LoRA(W, 1, 1)), "where", "'query'"),
+    (lambda: adapters.LoRA(W, 0, 1), "rank", "0"),
+    (lambda: adapters.LoRA(W, 1, 0), "alpha", "0"),
+    (lambda: adapters.LoRA(W, 1, NAN), "alpha", "nan"),
+    (lambda: adapters.LoRA(W, 1, INF), "alpha", "inf"),
+    (lambda: adapters.LoRA(W, 2.0, 1), "whole number", "2.0"),
+    (lambda: adapters.LoRA(W, 1, "16"), "alpha", "'16'"),
+    (lambda: adapters.DoRA(W, 9, 1), "rank", "9"),
+    (lambda: adapters.Rows(nn.Embedding(5, 2), [[1, 2], [3]]), "tokens", "[[1, 2], [3]]"),
+    (lambda: adapters.Rows(nn.Embedding(5, 2), [0.5]), "tokens", "[0.5]"),
+    (lambda: adapters.attach(NET, lambda name: True, lambda W: ToHalf()), "make", "bfloat16"),
+    (lambda: adapters.PiSSA(W, 9, 1), "rank", "9"),
+    (lambda: adapters.RandomSubspace(W, nn.Parameter(torch.zeros(13))), "z", "(13,)"),
+    (lambda: adapters.RandomSubspace(W, nn.Parameter(torch.zeros(2, 2))), "z", "(2, 2)"),
+    (lambda: adapters.RandomSubspace(W, torch.zeros(5)), "z", "Tensor"),
+    (lambda: adapters.attach(NET, lambda name: True, lambda W: W), "make", "Parameter"),
+    (lambda: adapters.attach(NET, lambda name: False, lambda W: adapters.LoRA(W, 1, 1)), "where", "'0'"),
+    (lambda: adapters.attach(NET, "query", lambda W: adapters.LoRA(W, 1, 1)), "where", "'query'"),
     (lambda: projection.project_ball(nn.Linear(2, 2), {"weight": torch.ones(2, 2)}, -1), "radius", "-1"),
     (lambda: projection.project_ball(nn.Linear(2, 2), {"else": W}, 1), "start", "else"),
     (lambda: projection.project_ball(nn.Linear(2, 2), {"weight": torch.ones(3, 3)}, 1), "start", "(3, 3)"),
     # regularizers
-    (lambda: regularizers.log_probabilities(torch.ones(3)), "logits", "(3,)"),
-    (lambda: regularizers.targets(torch.tensor([0, 3]), 3), "labels", "3"),
-    (lambda: regularizers.targets(torch.tensor([[0, 1]]), 3), "labels", "(1, 2)"),
-    (lambda: regularizers.targets(torch.tensor([0.5, 1.5]), 2), "labels", "1.5"),
-    (lambda: regularizers.targets(torch.tensor([NAN]), 2), "labels", "nan"),
+    (lambda: objectives.log_probabilities(torch.ones(3)), "logits", "(3,)"),
+    (lambda: objectives.targets(torch.tensor([0, 3]), 3), "labels", "3"),
+    (lambda: objectives.targets(torch.tensor([[0, 1]]), 3), "labels", "(1, 2)"),
+    (lambda: objectives.targets(torch.tensor([0.5, 1.5]), 2), "labels", "1.5"),
+    (lambda: objectives.targets(torch.tensor([NAN]), 2), "labels", "nan"),
     (lambda: ce([0, 2]), "labels", "2"),
     (lambda: ce([0.5, 0.5, 0.5]), "labels", "(3,)"),
     (lambda: ce([0, 1, 1]), "labels", "(3,)"),
-    (lambda: regularizers.cross_entropy(1.0), "smoothing", "1.0"),
-    (lambda: regularizers.cross_entropy(NAN), "smoothing", "nan"),
-    (lambda: regularizers.cross_entropy("high"), "smoothing", "'high'"),
-    (lambda: regularizers.symmetric_kl(torch.ones(2, 3), torch.ones(2, 2)), "log_q", "(2, 2)"),
-    (lambda: regularizers.r_drop(regularizers.cross_entropy(), -1), "alpha", "-1"),
-    (lambda: regularizers.smart(regularizers.cross_entropy(), -1), "weight", "-1"),
-    (lambda: regularizers.smart(regularizers.cross_entropy(), 1, radius=0), "radius", "0"),
-    (lambda: regularizers.smart(regularizers.cross_entropy(), 1, init=NAN), "init", "nan"),
-    (lambda: regularizers.smart(regularizers.cross_entropy(), 1)(NET, BATCH), "get_input_embeddings", "Sequential"),
+    (lambda: objectives.cross_entropy(1.0), "smoothing", "1.0"),
+    (lambda: objectives.cross_entropy(NAN), "smoothing", "nan"),
+    (lambda: objectives.cross_entropy("high"), "smoothing", "'high'"),
+    (lambda: objectives.symmetric_kl(torch.ones(2, 3), torch.ones(2, 2)), "log_q", "(2, 2)"),
+    (lambda: objectives.r_drop(objectives.cross_entropy(), -1), "alpha", "-1"),
+    (lambda: objectives.smart(objectives.cross_entropy(), -1), "weight", "-1"),
+    (lambda: objectives.smart(objectives.cross_entropy(), 1, radius=0), "radius", "0"),
+    (lambda: objectives.smart(objectives.cross_entropy(), 1, init=NAN), "init", "nan"),
+    (lambda: objectives.smart(objectives.cross_entropy(), 1)(NET, BATCH), "get_input_embeddings", "Sequential"),
     (lambda: regularizers.snapshot(NET, lambda name: False), "where", "0.weight"),
     (lambda: regularizers.l2(-0.1), "strength", "-0.1"),
     (lambda: regularizers.l2(INF), "strength", "inf"),
@@ -154,25 +157,25 @@ CASES: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: regularizers.set_dropout(nn.Dropout(0.1), 1), "p", "1"),
     (lambda: regularizers.set_dropout(nn.Linear(2, 2), 0.1), "model", "none"),
     (lambda: regularizers.Mixout(W, 1.0), "p", "1.0"),
-    (lambda: regularizers.SAM(torch.optim.SGD(NET.parameters(), 1), -1), "rho", "-1"),
-    (lambda: regularizers.train_only(NET, lambda name: False), "where", "0.weight"),
-    (lambda: regularizers.bias_only(NET, lambda name: False), "head", "0.weight"),
-    (lambda: regularizers.SAM(NET), "inner", "Sequential"),
-    (lambda: regularizers.decay_groups(NET, -1), "weight_decay", "-1"),
-    (lambda: regularizers.decay_groups(NET.parameters(), 0.1), "model", "generator"),
-    (lambda: regularizers.layerwise_groups([], [], 0), "decay", "0"),
-    (lambda: regularizers.layerwise_groups([{"params": [*NET.parameters()]}], [], 0.9), "layers", "0 layers"),
-    (lambda: regularizers.layerwise_groups(NET.parameters(), [NET], 0.9), "groups", "Parameter"),
-    (lambda: regularizers.interpolate({}, {}, 1.5), "alpha", "1.5"),
-    (lambda: regularizers.interpolate({}, {}, "0.5"), "alpha", "'0.5'"),
-    (lambda: regularizers.interpolate({"a": W}, {"b": W}, 0.5), "states", "'a'"),
-    (lambda: regularizers.soup([]), "states", "none"),
-    (lambda: regularizers.soup([NET, NET]), "states", "Sequential"),
-    (lambda: regularizers.interpolate(NET.state_dict(), NET, 0.5), "states", "Sequential"),
-    (lambda: regularizers.generalization_loss("nll", -1), "threshold", "-1"),
-    (lambda: regularizers.generalization_loss("nll", 1)([{"nll": -2.0}]), "nll", "-2.0"),
+    (lambda: optimizers.SAM(torch.optim.SGD(NET.parameters(), 1), -1), "rho", "-1"),
+    (lambda: optimizers.train_only(NET, lambda name: False), "where", "0.weight"),
+    (lambda: optimizers.bias_only(NET, lambda name: False), "head", "0.weight"),
+    (lambda: optimizers.SAM(NET), "inner", "Sequential"),
+    (lambda: optimizers.decay_groups(NET, -1), "weight_decay", "-1"),
+    (lambda: optimizers.decay_groups(NET.parameters(), 0.1), "model", "generator"),
+    (lambda: optimizers.layerwise_groups([], [], 0), "decay", "0"),
+    (lambda: optimizers.layerwise_groups([{"params": [*NET.parameters()]}], [], 0.9), "layers", "0 layers"),
+    (lambda: optimizers.layerwise_groups(NET.parameters(), [NET], 0.9), "groups", "Parameter"),
+    (lambda: averages.interpolate({}, {}, 1.5), "alpha", "1.5"),
+    (lambda: averages.interpolate({}, {}, "0.5"), "alpha", "'0.5'"),
+    (lambda: averages.interpolate({"a": W}, {"b": W}, 0.5), "states", "'a'"),
+    (lambda: averages.soup([]), "states", "none"),
+    (lambda: averages.soup([NET, NET]), "states", "Sequential"),
+    (lambda: averages.interpolate(NET.state_dict(), NET, 0.5), "states", "Sequential"),
+    (lambda: stopping.generalization_loss("nll", -1), "threshold", "-1"),
+    (lambda: stopping.generalization_loss("nll", 1)([{"nll": -2.0}]), "nll", "-2.0"),
     # data
-    (lambda: data.soft_label(data.Sentence("a", 0, (), "x")), "ratings", "'a'"),
+    (lambda: data.soft_label(sentiment.Sentence("a", 0, (), "x")), "ratings", "'a'"),
     (lambda: data.without_neutral([SENTENCE], 5), "band", "5"),
     (lambda: data.split([SENTENCE], dev=0.6, test=0.6), "dev and test", "0.6"),
     (lambda: data.split([SENTENCE], dev=NAN), "dev", "nan"),
@@ -199,7 +202,7 @@ CASES: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: SET.subset([5]), "rows", "5"),
     (lambda: SET.subset([-1]), "rows", "-1"),
     (lambda: SET.subset([False, True]), "rows", "False"),
-    (lambda: source.load_domain("books"), "name", "'books'"),
+    (lambda: sentiment.load_domain("books"), "name", "'books'"),
     # training
     (lambda: training.Plan(epochs=0), "epochs", "0"),
     (lambda: training.Plan(epochs=1.5), "epochs", "1.5"),
@@ -212,14 +215,14 @@ CASES: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: training.Plan(seed=-1), "seed", "-1"),
     (lambda: training.warmup_linear(1.5, 0.1), "t", "1.5"),
     (lambda: training.warmup_linear(0.5, 1), "warmup", "1"),
-    (lambda: training.patience("accuracy", 0), "evaluations", "0"),
-    (lambda: training.patience("accuracy", 1.5), "evaluations", "1.5"),
-    (lambda: training.patience("acuracy", 1)([{"loss": 1.0}]), "metric", "'acuracy'"),
-    (lambda: training.patience("nll", 2), "metric", "'nll'"),
+    (lambda: stopping.patience("accuracy", 0), "evaluations", "0"),
+    (lambda: stopping.patience("accuracy", 1.5), "evaluations", "1.5"),
+    (lambda: stopping.patience("acuracy", 1)([{"loss": 1.0}]), "metric", "'acuracy'"),
+    (lambda: stopping.patience("nll", 2), "metric", "'nll'"),
     (lambda: fit(metric="loss"), "metric", "'loss'"),
-    (lambda: training.predict_logits(Two(), data.Dataset([], [])), "data", "none"),
-    (lambda: training.predict_logits(Two(), SET, batch_size=0), "batch_size", "0"),
-    (lambda: training.evaluator(SET, batch_size=-1), "batch_size", "-1"),
+    (lambda: evaluation.predict_logits(Two(), data.Dataset([], [])), "data", "none"),
+    (lambda: evaluation.predict_logits(Two(), SET, batch_size=0), "batch_size", "0"),
+    (lambda: evaluation.evaluator(SET, batch_size=-1), "batch_size", "-1"),
     (lambda: evaluated([0.5, 1.0]), "data", "0.5"),
     (lambda: evaluated([0, 2]), "labels", "2"),
     (lambda: fit(model="minilm"), "model", "'minilm'"),
@@ -228,13 +231,13 @@ CASES: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: fit(optimizer=torch.optim.SGD), "optimizer", "SGD"),
     (lambda: fit(objective="cross_entropy"), "objective", "'cross_entropy'"),
     (lambda: fit(objective=lambda model, batch: torch.ones(())), "objective", "Tensor"),
-    (lambda: fit(objective=regularizers.cross_entropy), "objective", "cross_entropy"),
+    (lambda: fit(objective=objectives.cross_entropy), "objective", "cross_entropy"),
     (lambda: fit(objective=nn.CrossEntropyLoss()), "objective", "CrossEntropyLoss()"),
-    (lambda: fit(objective=regularizers.penalized(regularizers.cross_entropy(), regularizers.l2, "l2")),
+    (lambda: fit(objective=objectives.penalized(objectives.cross_entropy(), regularizers.l2, "l2")),
      "strength", "Two()"),
-    (lambda: fit(objective=regularizers.penalized(regularizers.cross_entropy(), lambda model: 0.1, "l2")),
+    (lambda: fit(objective=objectives.penalized(objectives.cross_entropy(), lambda model: 0.1, "l2")),
      "penalty", "0.1"),
-    (lambda: projection.attach(NET, lambda name: name == "0", lambda W: nn.Flatten(0)), "make", "(9,)"),
+    (lambda: adapters.attach(NET, lambda name: name == "0", lambda W: nn.Flatten(0)), "make", "(9,)"),
     (lambda: fit(data=[("a text", 1)]), "data", "'a text'"),
     (lambda: fit(data=data.Dataset([], [])), "data", "none"),
     (lambda: fit(plan={"epochs": 3}), "plan", "{'epochs': 3}"),
@@ -245,7 +248,7 @@ CASES: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: fit(evaluate=lambda model: {"accuracy": 1.0}, metric="loss"), "metric", "'loss'"),
     (lambda: fit(evaluate=lambda model: {"loss": 1.0}, metric=None), "evaluate", "['loss']"),
     (lambda: fit(host="cuda"), "host", "'cuda'"),
-    (lambda: regularizers.penalized(regularizers.cross_entropy(), regularizers.l2(1), "loss"), "name", "'loss'"),
+    (lambda: objectives.penalized(objectives.cross_entropy(), regularizers.l2(1), "loss"), "name", "'loss'"),
     (lambda: fit(checkpoint=Path(__file__).parent), "checkpoint", str(Path(__file__).parent)),
     (lambda: host.Local("gpu"), "device", "'gpu'"),
     (lambda: host.Local("cuda:99"), "device", "'cuda:99'"),
@@ -262,17 +265,17 @@ CASES: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: setup.ready("nowhere"), "book", "nowhere"),
     (lambda: setup.ready(Path(__file__).parent), "book", str(Path(__file__).parent)),
     # experiments and verdicts
-    (lambda: experiments.product(seed=[]), "seed", "[]"),
-    (lambda: experiments.product(arm="l2"), "arm", "'l2'"),
-    (lambda: experiments.product(seed=5), "seed", "5"),
-    (lambda: experiments.sweep(dict, [{"a": 1}, {"a": 1}], question="q"), "grid", "1 of 2"),
-    (lambda: experiments.sweep(dict, [], question="q"), "grid", "[]"),
-    (lambda: experiments.sweep(dict, [{"a": 1}], question=" "), "question", "' '"),
-    (lambda: experiments.sweep(lambda a: 0.5, [{"a": 1}], question="q"), "run", "0.5"),
-    (lambda: experiments.sweep(lambda a: {"x": NAN}, [{"a": 1}], question="q"), "x", "nan"),
-    (lambda: experiments.per_seed([], "x"), "seed", "[]"),
-    (lambda: experiments.per_seed([experiments.Row({"arm": "l2"}, {"x": 1}, 0)], "x", arm="l1"), "where", "'l2'"),
-    (lambda: store.digest({"a": NAN}), "a", "nan"),
+    (lambda: sweeps.product(seed=[]), "seed", "[]"),
+    (lambda: sweeps.product(arm="l2"), "arm", "'l2'"),
+    (lambda: sweeps.product(seed=5), "seed", "5"),
+    (lambda: sweeps.sweep(dict, [{"a": 1}, {"a": 1}], question="q"), "grid", "1 of 2"),
+    (lambda: sweeps.sweep(dict, [], question="q"), "grid", "[]"),
+    (lambda: sweeps.sweep(dict, [{"a": 1}], question=" "), "question", "' '"),
+    (lambda: sweeps.sweep(lambda a: 0.5, [{"a": 1}], question="q"), "run", "0.5"),
+    (lambda: sweeps.sweep(lambda a: {"x": NAN}, [{"a": 1}], question="q"), "x", "nan"),
+    (lambda: sweeps.per_seed([], "x"), "seed", "[]"),
+    (lambda: sweeps.per_seed([sweeps.Row({"arm": "l2"}, {"x": 1}, 0)], "x", arm="l1"), "where", "'l2'"),
+    (lambda: cache.digest({"a": NAN}), "a", "nan"),
     (lambda: v.paired_effect([1], [1]), "a", "(1,)"),
     (lambda: v.paired_effect([1, 2], [1, 2, 3]), "b", "(3,)"),
     (lambda: v.paired_effect([1, NAN], [1, 2]), "a", "nan"),

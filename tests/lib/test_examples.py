@@ -38,7 +38,7 @@ def run(code: str) -> None:
 
 @pytest.mark.parametrize("module", LIBRARY)
 def test_every_public_name_has_an_example(module: str) -> None:
-    assert {entry.name for entry in LIBRARY[module][1]} == set(EXAMPLES.get(module, {}))
+    assert {entry.name for entry in LIBRARY[module][1]} == set(EXAMPLES.get(module.rpartition(".")[2], {}))
 
 
 @pytest.mark.parametrize(("module", "name"), CELLS)
@@ -74,6 +74,7 @@ def test_an_example_that_is_wrong_fails() -> None:
 def test_the_examples_name_what_they_show() -> None:
     for module, name in CELLS:
         code = EXAMPLES[module][name]
-        entry = next(entry for entry in LIBRARY[module][1] if entry.name == name)
+        names = {full.rpartition(".")[2]: entries for full, (_, entries) in LIBRARY.items()}
+        entry = next(entry for entry in names[module] if entry.name == name)
         used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
         assert name in used or isinstance(entry.node, ast.ClassDef), inspect.cleandoc(code)

@@ -11,8 +11,10 @@ import pytest
 from bs4 import BeautifulSoup
 from matplotlib.figure import Figure
 
-from lib import figures
-from lib.figures import COLOURS, Question, explore, quiz, show, slider, verdict
+from lib.book import figures
+from lib.book import quiz as quiz_module
+from lib.book.figures import COLOURS, explore, show, slider
+from lib.book.quiz import Question, feedback, quiz
 
 
 @pytest.fixture
@@ -23,7 +25,8 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def display(data: Any, raw: bool = False) -> None:
         displayed.append(data["text/html"] if raw else data.data)
 
-    monkeypatch.setattr(figures, "display", display)
+    for module in (figures, quiz_module):
+        monkeypatch.setattr(module, "display", display)
     return displayed
 
 
@@ -156,8 +159,8 @@ def test_a_question_needs_wrong_answers(wrong: dict[str, str]) -> None:
 
 
 def test_a_verdict_is_shown_once_and_is_true_or_false(shown: list[str]) -> None:
-    assert verdict(True, "well done")
-    refused = verdict(False, "the tail was not shrunk: `rank` < 2")
+    assert feedback(True, "well done")
+    refused = feedback(False, "the tail was not shrunk: `rank` < 2")
     assert not refused
     refused._ipython_display_()
     assert len(shown) == 2

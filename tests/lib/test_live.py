@@ -10,7 +10,7 @@ from jupyter_client.manager import start_new_kernel
 
 CELL = """
 import matplotlib.pyplot as plt
-from lib.figures import explore
+from lib.book.figures import explore
 def draw(rank, strength):
     print(f"drawn {rank} {strength}")
     return plt.figure()

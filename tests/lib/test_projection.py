@@ -19,27 +19,13 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib.host import Local
-from lib.projection import (
-    DoRA,
-    LoRA,
-    PiSSA,
-    RandomSubspace,
-    Rows,
-    Thin,
-    attach,
-    detach,
-    ends_in,
-    factorize,
-    merge,
-    only_rows,
-    project_ball,
-    tail_energy,
-    tail_penalty,
-    tail_prox,
-    truncate,
-)
-from lib.regularizers import SAM, Mixout, cross_entropy, nuclear_factors, snapshot
+from lib.adapters import DoRA, LoRA, PiSSA, RandomSubspace, Rows, attach, detach, merge, only_rows
+from lib.names import ends_in
+from lib.objectives import cross_entropy
+from lib.optimizers import SAM
+from lib.projection import Thin, factorize, project_ball, tail_energy, tail_penalty, tail_prox, truncate
+from lib.regularizers import Mixout, nuclear_factors, snapshot
+from lib.run.host import Local
 from tests.lib.tiny import TinyBert, bert_batch
 
 torch.set_num_threads(1)

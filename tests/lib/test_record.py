@@ -15,9 +15,10 @@ from bs4 import BeautifulSoup
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from lib import record
-from lib.experiments import paired_effect
-from lib.record import MIME, interval, start
+from lib.book import record
+from lib.book.cards import CLAIM, FACTS, RESULT
+from lib.book.record import interval, start
+from lib.evidence.verdicts import paired_effect
 
 Shown = list[dict[str, Any]]
 DEVICE = record.device
@@ -41,40 +42,44 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: Shown) -> record
     return start("05-case", profile="quick", seed=0)
 
 
-@pytest.mark.parametrize(("value", "status"), [(0.8, "inside"), (0.9, "inside"), (0.79, "outside"), (0.91, "outside")])
-def test_a_published_band_gates_the_value(run: record.Run, shown: Shown, value: float, status: str) -> None:
+def status(card: dict[str, Any]) -> str:
+    """What a reader sees of it, by the card's colour."""
+    return BeautifulSoup(card["text/html"], "html.parser").select_one(".par-card")["class"][-1].removeprefix("par-")
+
+
+@pytest.mark.parametrize(("value", "expected"), [
+    (0.8, "inside"), (0.9, "inside"), (0.79, "outside"), (0.91, "outside")])
+def test_a_published_band_gates_the_value(run: record.Run, shown: Shown, value: float, expected: str) -> None:
     run.record("accuracy", value, unit="of sentences")
-    assert shown[0][MIME]["status"] == status
-    assert shown[0][MIME]["band"] == [0.8, 0.9]
+    assert status(shown[0]) == expected
 
 
-@pytest.mark.parametrize(("bounds", "status"), [
+@pytest.mark.parametrize(("bounds", "expected"), [
     ({"at_least": 0.5}, "holds"), ({"at_least": 0.6}, "broken"),
     ({"at_most": 0.5}, "holds"), ({"at_most": 0.4}, "broken"),
     ({"at_least": 0.4, "at_most": 0.6}, "holds"), ({"at_least": 0.0, "at_most": 0.0}, "broken"),
 ])
-def test_hard_gates_come_before_the_band(run: record.Run, shown: Shown, bounds: dict[str, Any], status: str) -> None:
+def test_hard_gates_come_before_the_band(run: record.Run, shown: Shown, bounds: dict[str, Any], expected: str) -> None:
     run.record("accuracy", 0.5, unit="of sentences", **bounds)
-    assert shown[0][MIME]["status"] == status
+    assert status(shown[0]) == expected
 
 
 def test_without_band_or_gate_nothing_is_claimed(run: record.Run, shown: Shown) -> None:
     run.record("seconds", 2.0, unit="s")
-    assert shown[0][MIME]["status"] == "unpublished"
-    assert shown[0][MIME]["band"] is None
+    assert status(shown[0]) == "unpublished"
     assert "no band published yet" in shown[0]["text/plain"]
 
 
 def test_other_profiles_and_chapters_have_other_bands(run: record.Run, shown: Shown) -> None:
     for other in (start("05-case", profile="full", seed=0), start("06-case", profile="quick", seed=0)):
         other.record("accuracy", 0.85, unit="of sentences")
-    assert [card[MIME]["status"] for card in shown] == ["unpublished"] * 2
+    assert [status(card) for card in shown] == ["unpublished"] * 2
 
 
 def test_seeds_become_a_mean_with_students_interval(run: record.Run, shown: Shown) -> None:
     values = [0.81, 0.86, 0.79, 0.88, 0.84]
     run.record("accuracy", values, unit="of sentences")
-    result = shown[0][MIME]
+    result = shown[0][RESULT]
     expected = student.interval(0.95, 4, loc=np.mean(values), scale=np.std(values, ddof=1) / math.sqrt(5))
     assert result["interval"] == pytest.approx(expected, rel=1e-12)
     assert result["value"] == pytest.approx(np.mean(values), rel=1e-12)
@@ -93,7 +98,7 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
 @pytest.mark.parametrize("value", [np.float32(0.5), np.array(0.5), [np.float64(0.5)], (0.5,), np.int64(3), 3])
 def test_numbers_of_any_make_become_plain(run: record.Run, shown: Shown, value: Any) -> None:
     run.record("anything", value, unit="1")
-    assert json.loads(json.dumps(shown[0][MIME]))["value"] in (0.5, 3)
+    assert json.loads(json.dumps(shown[0][RESULT]))["value"] in (0.5, 3)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, [0.5, math.nan], [], True])
@@ -163,7 +168,7 @@ def test_digits_are_significant(run: record.Run, shown: Shown, value: float, dig
 @pytest.mark.parametrize(("values", "gate", "text"), [
     ([0.1, 0.2, 0.15], {"at_least": 0.0}, "0.15, 95% interval 0.03 to 0.27, 3 seeds | ✓ holds: mean at least 0 ("),
     ([0.1, -0.1, 0.15], {"at_least": 0.0},
-     "0.05, 95% interval −0.28 to 0.38, 3 seeds | ✓ holds: mean at least 0, but the interval crosses it ("),
+     "0.05, 95% interval −0.28 to 0.38, 3 seeds | ○ undecided: mean at least 0, but the interval crosses it ("),
     (2.0, {"at_least": 2, "at_most": 2}, "2.00 | ✓ holds: exactly 2 ("),
     (0.0, {"at_most": 1e-12}, "0 | ✓ holds: at most 10⁻¹² ("),
     (0.5, {"at_most": 0.99}, "0.500 | ✓ holds: at most 0.99 ("),
@@ -192,7 +197,7 @@ def test_the_gauge_puts_the_value_where_it_is(run: record.Run, shown: Shown) -> 
 
 
 def test_importing_record_imports_no_torch() -> None:
-    code = "import sys, lib.record; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    code = "import sys, lib.book.record; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(record.__file__).parents[1]).returncode == 0
 
 
@@ -201,9 +206,10 @@ def test_a_claim_shows_its_verdict_and_every_effect(run: record.Run, shown: Show
     differences = np.array([2.5, 3.5, 3.0, 2.0, 4.0])
     effects = {"a - b": paired_effect(differences, np.zeros(5)), "a - <c>": paired_effect(-differences, np.zeros(5))}
     run.claim("C3", effects, unit="points", bound=1.0, direction=1)
-    found = shown[0][record.CLAIM]
+    found = shown[0][CLAIM]
     low, high = student.interval(0.95, 4, loc=3.0, scale=differences.std(ddof=1) / math.sqrt(5))
-    assert found["word"] == "mixed" and [row["word"] for row in found["effects"].values()] == ["supported", "refuted"]
+    assert status(shown[0]) == "mixed" and set(found) == {
+        "id", "unit", "bound", "direction", "effects", "profile", "device"}, "facts, and no word"
     assert (found["effects"]["a - b"]["low"], found["effects"]["a - b"]["high"]) == pytest.approx((low, high))
     assert "Claim C3 is mixed" in shown[0]["text/plain"] and "a - &lt;c&gt;" in shown[0]["text/html"]
 
@@ -233,3 +239,17 @@ def test_a_card_speaks_of_this_kind_of_device(
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
     start("05-case", profile="quick", seed=0).record("accuracy", value, unit="of sentences")
     assert words in shown[-1]["text/plain"]
+
+
+def test_a_result_recorded_quietly_leaves_its_facts_and_no_card(run: record.Run, shown: Shown) -> None:
+    run.record("accuracy", 0.85, unit="of sentences", digits=2, note="a note", card=False, stored=True)
+    run.record("other", 0.85, unit="of sentences", digits=2, note="a note")
+    quiet, loud = shown
+    assert quiet["text/html"] == quiet["text/plain"] == "" and "par-card" in loud["text/html"]
+    assert set(quiet[RESULT]) == set(loud[RESULT]) == FACTS
+    assert quiet[RESULT] | {"name": "other", "card": True, "stored": False} == loud[RESULT]
+    assert (quiet[RESULT]["digits"], quiet[RESULT]["note"]) == (2, "a note")
+
+
+def test_the_results_are_those_of_the_repository() -> None:
+    assert (record.RESULTS / "evidence").is_dir() and (record.RESULTS.parent / "chapters").is_dir()

@@ -16,30 +16,14 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from lib.projection import DoRA, LoRA, attach, ends_in, factorize, only_rows
-from lib.regularizers import (
-    SAM,
-    Mixout,
-    bias_only,
-    cross_entropy,
-    decay_groups,
-    generalization_loss,
-    interpolate,
-    l2,
-    l2_sp,
-    layerwise_groups,
-    log_probabilities,
-    nuclear_factors,
-    penalized,
-    r_drop,
-    set_dropout,
-    smart,
-    snapshot,
-    soup,
-    symmetric_kl,
-    targets,
-    train_only,
-)
+from lib.adapters import DoRA, LoRA, attach, only_rows
+from lib.averages import interpolate, soup
+from lib.names import ends_in
+from lib.objectives import cross_entropy, log_probabilities, penalized, r_drop, smart, symmetric_kl, targets
+from lib.optimizers import SAM, bias_only, decay_groups, layerwise_groups, train_only
+from lib.projection import factorize
+from lib.regularizers import Mixout, l2, l2_sp, nuclear_factors, set_dropout, snapshot
+from lib.stopping import generalization_loss
 from tests.lib.tiny import Bound, Tiny, TinyBert, bert_batch, tiny_batch
 
 torch.set_num_threads(1)

@@ -12,7 +12,7 @@ from typing import IO
 import pytest
 import torch
 
-from lib.checkpoint import describe, load_checkpoint, save_checkpoint
+from lib.run.checkpoint import describe, load_checkpoint, save_checkpoint
 from tests.lib.resume_run import METHODS
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +97,9 @@ def test_truncated_checkpoint_is_named(keep: float, tmp_path: Path) -> None:
 
 
 def test_describe_tells_methods_apart_and_is_equal_in_every_process() -> None:
-    from lib.regularizers import SAM, cross_entropy, l2_sp, penalized
+    from lib.objectives import cross_entropy, penalized
+    from lib.optimizers import SAM
+    from lib.regularizers import l2_sp
     start = {"w": torch.ones(2)}
 
     def told(strength: float, anchor: dict[str, torch.Tensor]) -> str:

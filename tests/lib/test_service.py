@@ -23,9 +23,9 @@ import pytest
 import uvicorn
 from transformers import BertConfig, BertModel
 
-from lib import predict
 from lib.models import Classifier, Encoder, load, save
-from lib.service import Limits, _BodyLimit, main, service
+from lib.serve import predict
+from lib.serve.service import Limits, _BodyLimit, main, service
 
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(texts=4, characters=300, body=4096)
@@ -263,7 +263,7 @@ def test_limits_below_one_are_refused() -> None:
 
 
 def test_the_process_starts_answers_and_stops(folder: Path) -> None:
-    command = [sys.executable, "-m", "lib.service", str(folder), "--port", "0", "--texts", "2"]
+    command = [sys.executable, "-m", "lib.serve.service", str(folder), "--port", "0", "--texts", "2"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         port = int(re.fullmatch(r"listening on http://127\.0\.0\.1:(\d+)\n", process.stdout.readline())[1])
@@ -277,7 +277,7 @@ def test_the_process_starts_answers_and_stops(folder: Path) -> None:
 
 
 def test_it_stops_though_a_body_is_half_sent(folder: Path) -> None:
-    command = [sys.executable, "-m", "lib.service", str(folder), "--port", "0"]
+    command = [sys.executable, "-m", "lib.serve.service", str(folder), "--port", "0"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         port = int(re.fullmatch(r"listening on http://127\.0\.0\.1:(\d+)\n", process.stdout.readline())[1])
@@ -311,7 +311,7 @@ def test_a_service_that_cannot_start_says_why(
 def told(arguments: list[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
     return subprocess.run(
-        [sys.executable, "-m", "lib.predict", *arguments], cwd=ROOT, input=stdin, capture_output=True, text=True,
+        [sys.executable, "-m", "lib.serve.predict", *arguments], cwd=ROOT, input=stdin, capture_output=True, text=True,
         env=environment, timeout=120,
     )  # fmt: skip
 

@@ -14,13 +14,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 
-from lib.checkpoint import describe, load_checkpoint
+from lib.adapters import LoRA, attach
 from lib.data import Dataset
-from lib.host import Local, seed_step
+from lib.evaluation import evaluator, predict_logits
 from lib.loss import Loss
-from lib.projection import LoRA, attach, ends_in
-from lib.regularizers import SAM, cross_entropy, generalization_loss, l2, set_dropout
-from lib.training import Plan, evaluator, fit, never, patience, predict_logits, warmup_linear
+from lib.names import ends_in
+from lib.objectives import cross_entropy
+from lib.optimizers import SAM
+from lib.regularizers import l2, set_dropout
+from lib.run.checkpoint import describe, load_checkpoint
+from lib.run.host import Local, seed_step
+from lib.stopping import generalization_loss, never, patience
+from lib.training import Plan, fit, warmup_linear
 from tests.lib.resume_run import Toy, toy_data
 
 CPU = Local("cpu", bf16=False)  # the same bits on a processor with bfloat16 and on one without
@@ -436,6 +441,25 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # sums in another order have other bits
     with pytest.raises(ValueError, match="of another run: threads was 1, is 3"):
         train(Plan(epochs=1, batch_size=8), evaluate=evaluate, checkpoint=path)
+
+
+def test_a_checkpoint_on_another_base_is_refused(tmp_path: Path) -> None:
+    """What is frozen is not in the file, so the file must say on what it rests."""
+
+    def go(base: int) -> int:
+        torch.manual_seed(base)
+        model = Toy()
+        attach(model, ends_in("query"), lambda W: LoRA(W, 2, 4.0, generator=torch.Generator().manual_seed(0)))
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad])
+        plan, path = Plan(epochs=1, batch_size=8), tmp_path / "c.pt"
+        fit(model, optimizer, cross_entropy(), toy_data(16), plan, checkpoint=path, host=CPU, show=False)
+        return path.stat().st_size
+
+    size = go(0)
+    assert size < sum(4 * p.numel() for p in Toy().parameters())  # a thin run has a thin checkpoint
+    go(0)
+    with pytest.raises(ValueError, match="of another run: frozen weights"):
+        go(1)
 
 
 @pytest.mark.parametrize("first, second", [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lib.verdicts import (
+from lib.evidence.verdicts import (
     Effect,
     bootstrap_effect,
     equivalent,

@@ -1,4 +1,4 @@
-"""A decoder small enough for exact checks, with what makes real ones treacherous: tied words, padding that ends a turn."""
+"""A decoder small enough for exact checks, with what makes real ones treacherous: tied words, a padding that ends."""
 from __future__ import annotations
 
 from typing import Any
@@ -7,10 +7,13 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-WORDS = "good bad fine poor film book the a was it is not very what says who yes no one two system user assistant".split()
+from lib.data import Dataset
+
+WORDS = ("good bad fine poor film book the a was it is not very what says who yes no one two "
+         "system user assistant").split()
 TEMPLATE = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] }}"
+    "{{ '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
 
@@ -39,3 +42,13 @@ def tiny_llama(layers: int = 3, **changes: Any) -> LlamaForCausalLM:
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     return model.eval()
+
+
+class TinyTokens(Dataset):
+    """Rows of a language model: `labels` say at which place of a row the learned part begins."""
+
+    def collate(self, rows: Any) -> dict[str, torch.Tensor]:
+        batch = super().collate(rows)
+        places = torch.arange(batch["input_ids"].shape[1])
+        learned = (places >= batch["labels"][:, None]) & batch["attention_mask"].bool()
+        return {**batch, "labels": batch["input_ids"].where(learned, -100)}

@@ -25,13 +25,13 @@ WIDTH = "node => [node.scrollWidth, node.clientWidth]"
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     book = Book(tmp_path_factory.mktemp("tiny"))
-    job = book.chapter("01-one", "run.record('a', 0.8, at_least=0.5, status='holds')", *FOLDED, LONG,
+    job = book.chapter("01-one", "run.record('a', 0.8, at_least=0.5)", *FOLDED, LONG,
                        "x" * 88 + " = 1", "print('out' * 99)", prose=PROSE)
     notebook = read(job.chapter)
     for cell in notebook.cells:
         cell.metadata["tags"] = FOLDED.get(cell.source, cell.metadata.get("tags", []))
     nbformat.write(notebook, job.chapter)
-    book.chapter("02-two", "run.record('b', 0.8, at_least=0.5, status='holds')", prose="# Two\n\nA naive word.")
+    book.chapter("02-two", "run.record('b', 0.8, at_least=0.5)", prose="# Two\n\nA naive word.")
     book.pages()
     (book.root / "_build").mkdir()
     (book.root / "_build" / "node").symlink_to(frontend.install().parents[1])

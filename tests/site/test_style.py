@@ -77,3 +77,37 @@ def test_code_can_be_copied_by_touch(browser: Browser) -> None:
     opened.set_content(page('<div class="highlight"><pre>x</pre><button class="copy">Copy</button></div>'))
     assert opened.locator(".copy").evaluate("node => getComputedStyle(node).opacity") == "1"
     context.close()
+
+
+RECORD = "tuned accuracy: 79.4 %, 95% interval 78.1 to 80.7, 5 seeds; from stored runs (quick, cpu); chapter 5"
+NUMBER = f"""<p>It is <a class="number" href="#x" aria-description="{RECORD}">79 %</a> and
+<a class="number" href="#y">a third</a>.</p>"""
+TOLD = """() => [...document.querySelectorAll('a.number')].map(link => {
+  const after = getComputedStyle(link, '::after');
+  return [after.content, after.position, parseFloat(after.width)]; })"""
+
+
+def test_a_number_tells_its_record_to_whoever_reaches_it_by_keyboard(browser: Browser) -> None:
+    """No script is needed, the line of text keeps its height, and a phone is wide enough."""
+    with visit(browser, "about:blank", width=390) as opened:
+        opened.page.set_content(page(NUMBER))
+        height = opened.page.locator("p").bounding_box()["height"]
+        assert opened.page.evaluate(TOLD)[0][0] == "none"
+        opened.page.keyboard.press("Tab")
+        (content, position, width), other = opened.page.evaluate(TOLD)
+        assert content == f'"{RECORD}"' and position == "fixed" and 100 < width < 390 and other[0] == "none"
+        assert opened.page.locator("p").bounding_box()["height"] == height
+        opened.page.keyboard.press("Tab")
+        assert [content for content, *_ in opened.page.evaluate(TOLD)] == ["none", "none"]
+
+
+@pytest.mark.parametrize(("status", "border"), [("undecided", "dashed"), ("holds", "solid")])
+def test_what_is_undecided_looks_undecided(browser: Browser, status: str, border: str) -> None:
+    with visit(browser, "about:blank") as opened:
+        opened.page.set_content(page(f'<div class="par-card par-{status}"><div class="par-gate">x</div></div>'))
+        style, colour, good = opened.page.evaluate("""() => {
+          const card = document.querySelector('.par-card'), probe = document.createElement('i');
+          probe.style.color = 'var(--good)'; document.body.append(probe);
+          return [getComputedStyle(card).borderLeftStyle, getComputedStyle(card.firstChild).color,
+                  getComputedStyle(probe).color]; }""")
+        assert style == border and (colour == good) == (status == "holds")

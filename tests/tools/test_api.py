@@ -113,7 +113,7 @@ NAKED = re.compile(r".{0,40}(?:[_^=<>|{}*]|sqrt\(|\w\(|\+-| [-+/] ).{0,40}")
 
 def naked(page: str) -> list[str]:
     """What looks like a formula or a name of the code in the prose of a page, and is shown as neither."""
-    return NAKED.findall(SHOWN.sub("", re.sub(r"\[\w+( \w+)*\]\([^)]*\)", "", page)))
+    return NAKED.findall(SHOWN.sub("", re.sub(r"\[[\w.]+( \w+)*\]\([^)]*\)", "", page)))
 
 
 def test_formulas_and_code_in_prose_are_shown_as_such(book: Path) -> None:
@@ -121,6 +121,16 @@ def test_formulas_and_code_in_prose_are_shown_as_such(book: Path) -> None:
     assert naked(api.page(api.library(ROOT / "lib"), examples, "https://host")) == []
     control = naked(api.page(api.library(book / "lib"), {}, "https://host"))
     assert [re.sub(r"\W+", " ", each)[:12] for each in control] == ["W cut to a r", "It costs a b"]
+
+
+def test_a_module_in_a_room_has_its_whole_name(book: Path) -> None:
+    (book / "lib" / "book").mkdir()
+    (book / "lib" / "book" / "cards.py").write_text('"""Cards."""\ndef card() -> None:\n    """Draw."""\n')
+    (book / "tests" / "lib" / "examples" / "cards.py").write_text("# %% card\nassert card\n")
+    api.write(book, book)
+    page = (book / "api.md").read_text()
+    assert "## lib.book.cards\n" in page and "## lib.projection\n" in page
+    assert "[Code of card](https://host/o/n/blob/main/lib/book/cards.py#L2)" in page
 
 
 def test_every_link_of_the_index_has_its_place() -> None:

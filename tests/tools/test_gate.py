@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from nbformat.v4 import new_output
 
-from lib import record
-from lib.experiments import paired_effect
+from lib.book import cards, record
+from lib.book.cards import CLAIM, RESULT
+from lib.evidence.verdicts import paired_effect
 from tests.tools.tiny_book import executed, result
 from tools import gate
-from tools.notebooks import CLAIM, RESULT
 
 BANDS = {"01-a": {"accuracy": {"low": 0.7, "high": 0.9}}}
 GOOD = result("accuracy", 0.8)
@@ -59,7 +59,6 @@ def test_a_name_may_live_in_one_chapter_only() -> None:
     (result("accuracy", 0.9000001), "accuracy is out of band"),
     (result("accuracy", math.nan), "accuracy is out of band"),
     (result("accuracy", 0.8, values=[0.1, 0.2]), "the mean over its seeds is 0.15"),
-    (result("accuracy", 0.8, status="unpublished"), "a card that says unpublished, the gate finds inside"),
     (result("accuracy", 0.8, at_least=0.85), "accuracy is broken: it is 0.8 and must be at least 0.85"),
     (result("accuracy", math.nan, at_least=0.0), "accuracy is broken"),
 ])
@@ -80,6 +79,7 @@ def test_magic_lines_do_not_hide_a_record() -> None:
 @pytest.mark.parametrize(("value", "bound", "expected"), [
     (0.8, {}, "inside"), (0.5, {}, "outside"), (0.5, {"at_least": 0.4}, "holds"),
     ([0.8, 0.2], {"at_least": 0.6}, "broken"),
+    ([0.8, 0.7], {"at_least": 0.6}, "undecided"), ([0.8, 0.7], {"at_least": 0.0}, "holds"),
 ])
 def test_the_gate_agrees_with_the_cards_of_lib(monkeypatch: Any, value: Any, bound: Any, expected: str) -> None:
     shown: list[dict[str, Any]] = []
@@ -87,23 +87,25 @@ def test_the_gate_agrees_with_the_cards_of_lib(monkeypatch: Any, value: Any, bou
     band = BANDS["01-a"]["accuracy"]
     record.Run("01-a", "quick", 0, "cpu", {"accuracy": band}).record("accuracy", value, unit="1", **bound)
     found = shown[0][RESULT]
-    assert set(found) == gate.FIELDS
-    assert gate.status(found, band) == found["status"] == expected
+    assert set(found) == cards.FACTS
+    assert cards.status(found, band) == expected
+    assert cards.WORDS["en"][expected] in shown[0]["text/plain"]
+    assert (gate.fault(found, band, "01-a") == []) == (expected in cards.GOOD)
 
 
 ENTRIES = {"C1": {"chapter": "01-a", "verdict": "supported"}, "C2": {"chapter": None, "verdict": None}}
 
 
-def claim(word: str = "supported", name: str = "C1", difference: float = 3.0) -> dict[str, Any]:
-    """A claim as a card holds it: one effect of `difference` +- 0.5, over five seeds, against a bound of 1."""
+def claim(difference: float = 3.0, *, name: str = "C1") -> dict[str, Any]:
+    """A claim as the notebook holds it: one effect of `difference` +- 0.5, over five seeds, against a bound of 1."""
     row = {"difference": difference, "error": 0.5, "dof": 4, "seeds": 5, "level": 0.95}
-    return {"id": name, "unit": "points", "bound": 1.0, "direction": 1, "effects": {"a - b": row}, "word": word}
+    return {"id": name, "unit": "points", "bound": 1.0, "direction": 1, "effects": {"a - b": row}}
 
 
 def judged(*found: dict[str, Any], entries: Any = ENTRIES, source: str | None = None) -> list[str]:
     """What the gate says of a chapter that shows these claims and has a call for each."""
     notebook = executed(source=source or "\n".join(f"run.claim({each['id']!r}, {{}})" for each in found))
-    notebook.cells[-1].outputs = [new_output("display_data", data={gate.CLAIM: each}) for each in found]
+    notebook.cells[-1].outputs = [new_output("display_data", data={CLAIM: each}) for each in found]
     return gate.claims({"01-a": notebook}, entries)
 
 
@@ -114,9 +116,8 @@ def test_a_claim_with_its_word_in_the_register_passes() -> None:
 @pytest.mark.parametrize(("found", "words"), [
     ([], "claim C1 is never judged"),
     ([claim(), claim()], "claim C1 is judged in 01-a as well"),
-    ([claim("refuted")], "has a card that says refuted, the rule says supported"),
-    ([claim("refuted", difference=-3.0)], "is refuted, its entry in chapters/claims says supported"),
-    ([claim("inconclusive", difference=0.7)], "is inconclusive, its entry in chapters/claims says supported"),
+    ([claim(-3.0)], "is refuted, its entry in chapters/claims says supported"),
+    ([claim(0.7)], "is inconclusive, its entry in chapters/claims says supported"),
     ([claim(), claim(name="C7")], "claim C7 is judged here, its entry in chapters/claims names None"),
     ([claim(), claim(name="C2")], "claim C2 is judged here, its entry in chapters/claims names None"),
 ])
@@ -134,9 +135,10 @@ def test_the_rule_of_the_gate_is_that_of_the_card(monkeypatch: Any) -> None:
     run = record.Run("01-a", "quick", 0, "cpu", {})
     for number, effects in enumerate(([3.0, 3.5, 2.5], [-3.0, -2.5, -3.2], [0.1, -0.1, 0.0]), start=1):
         run.claim(f"C{number}", {"a - b": paired_effect(effects, [0, 0, 0])}, unit="points", bound=1.0, direction=1)
-    found = [data[gate.CLAIM] for data in shown]
+    found = [data[CLAIM] for data in shown]
     assert [gate.word(each) for each in found] == ["supported", "refuted", "refuted"]
-    assert [each["word"] for each in found] == ["supported", "refuted", "refuted"]
+    assert [data["text/plain"].split("\n")[0] for data in shown] == [
+        "Claim C1 is supported", "Claim C2 is refuted", "Claim C3 is refuted"]
 
 
 GAIN = {"difference": 9.0, "error": 0.1, "dof": 4, "seeds": 5, "level": 0.95}

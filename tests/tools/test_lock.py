@@ -57,7 +57,7 @@ def test_the_second_of_two_builds_waits_says_so_and_finds_the_runs_of_the_first(
     begun, go = book.root / "begun", book.root / "go"
     book.chapter("01-a", f"import pathlib, time; open({str(begun)!r}, 'a').write('.')\n"
                  f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.1)",
-                 "run.record('a', 0.8, at_least=0.5, status='holds')")
+                 "run.record('a', 0.8, at_least=0.5)")
     first = start(BUILD.format(str(book.root)))
     until(begun, first)
     second = start(BUILD.format(str(book.root)))
@@ -73,7 +73,7 @@ def test_a_stopped_build_leaves_nothing_half_done_and_the_next_one_is_right(book
     begun = book.root / "begun"
     book.chapter("01-a", f"import pathlib, time; begun = pathlib.Path({str(begun)!r}); again = begun.exists(); "
                  "begun.touch(); time.sleep(0 if again else 600)",
-                 "run.record('a', 0.8, at_least=0.5, status='holds')")
+                 "run.record('a', 0.8, at_least=0.5)")
     first = start(BUILD.format(str(book.root)))
     until(begun, first)
     family = psutil.Process(first.pid).children(recursive=True)

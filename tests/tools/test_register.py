@@ -9,8 +9,9 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pybtex.database import parse_string
 
-from tools import register
-from tools.notebooks import CLAIM, RESULT, ROOT, chapters, read
+from lib.book.cards import CLAIM, RESULT
+from tools import register, terms
+from tools.notebooks import ROOT, chapters, read
 
 Item = dict[str, Any]
 GAP = "\N{NO-BREAK SPACE}"
@@ -100,8 +101,8 @@ def test_an_erratum_names_the_cell_and_a_cell_that_is_gone_is_an_error() -> None
 
 
 def test_a_term_is_shown_once_in_order_with_the_chapters_that_use_it() -> None:
-    terms = [{"term": name, "chinese": "词", "sentence": f"It is {name}."} for name in ("rank", "logit", "Logit")]
-    page = register.glossary(terms, {"02-tiny": notebook("`rank` and $rank$")})
+    entries = [{"term": name, "chinese": "词", "sentence": f"It is {name}."} for name in ("rank", "logit", "Logit")]
+    page = register.glossary(entries, {"02-tiny": notebook("`rank` and $rank$")})
     assert page.lower().count("[logit]{#term-logit} (词)") == 1 and page.index("ogit]{") < page.index("[rank]{")
     assert page.count(f"[chapter{GAP}2](02-tiny.ipynb)") == 1, "code and formulas use no term"
 
@@ -113,15 +114,25 @@ def test_a_chapter_in_which_a_word_means_something_else_is_not_named() -> None:
     assert f"chapter{GAP}2" in register.glossary([head | {"elsewhere": []}], {"02-tiny": arrow})
 
 
-def idle(terms: list[Item]) -> list[str]:
+@pytest.mark.parametrize(("text", "found"), [
+    ("The Rank", "Rank"), ("two ranks", "ranks"), ("low-rank", None), ("ranking", None), ("`rank`", "rank")])
+def test_a_term_is_found_as_a_word_in_one_way(text: str, found: str | None) -> None:
+    match = terms.used("rank", text)
+    assert (match and match[0]) == found
+    assert terms.used("weight decay", "with weight\n  decay")
+    for user in ("tools/register.py", "tools/ext/book_site.py"):
+        assert "terms" in (ROOT / user).read_text() and "(?:s|es)" not in (ROOT / user).read_text(), user
+
+
+def idle(entries: list[Item]) -> list[str]:
     """The terms that no chapter uses."""
-    return [term["term"] for term in terms if not any(register.used(term["term"], book) for book in BOOKS.values())]
+    return [term["term"] for term in entries if not any(register.used(term["term"], book) for book in BOOKS.values())]
 
 
 def test_the_glossary_has_what_the_chapters_use_and_nothing_else() -> None:
-    terms = [term for some in register.entries(ROOT / "chapters" / "glossary").values() for term in some]
-    assert len(terms) > 60 and all(term["chinese"] and term["sentence"].endswith(".") for term in terms)
-    assert idle(terms) == []
+    entries = [term for some in register.entries(ROOT / "chapters" / "glossary").values() for term in some]
+    assert len(entries) > 60 and all(term["chinese"] and term["sentence"].endswith(".") for term in entries)
+    assert idle(entries) == []
     assert idle([{"term": "phlogiston"}]) == ["phlogiston"]
 
 

@@ -18,8 +18,8 @@ ENTRIES: dict[str, Any] = {
     "chapters": {"01-tiny": {
         "seconds": 61.4, "peak_mb": 1812, "cached": False, "when": "2026-01-02T03:00:00+00:00",
         "results": {"gain": result("gain", 12.34, at_least=2.0) | {
-            "interval": [11.0, 13.7], "values": [12.0, 12.68], "unit": "points"},
-                    "share": result("share", 0.5) | {"band": [0.4, 0.6]}},
+            "band": None, "status": "holds", "interval": [11.0, 13.7], "values": [12.0, 12.68], "unit": "points"},
+                    "share": result("share", 0.5) | {"status": "inside", "band": {"low": 0.4, "high": 0.6}}},
         "claims": {"C8": {"word": "mixed"}}}}}
 
 
@@ -43,9 +43,9 @@ def test_the_page_says_what_the_ledger_holds() -> None:
     assert (f'| [Tiny](01-tiny.ipynb) | 2<span class="phone"> results</span> | 61{GAP}s | 1,812{GAP}MB | {read} | '
             "2026-01-02 03:00 UTC |") in text
     assert f"| [Tiny](02-later.ipynb) |  | |  | {read} | not run |" in text
-    assert (f'| gain | 12.3 points <span class="part beside">11.0{GAP}to{GAP}13.7</span> | mean ≥{GAP}2 | '
-            f"✓{GAP}holds |") in text
-    assert f"| share | 0.5 | ≥{GAP}0.4, ≤{GAP}0.6 (published) | ✓{GAP}inside |" in text
+    assert (f'| <span id="gain">gain</span> | 12.3 points <span class="part beside">11.0{GAP}to{GAP}13.7</span> | '
+            f"mean ≥{GAP}2 | ✓{GAP}holds |") in text
+    assert f"| <span id=\"share\">share</span> | 0.5 | ≥{GAP}0.4, ≤{GAP}0.6 (published) | ✓{GAP}inside |" in text
     assert "C8 mixed" in text
 
 
@@ -64,7 +64,7 @@ def test_the_rule_of_the_bands_is_printed_as_a_formula() -> None:
 
 def test_a_result_that_fails_is_not_counted_and_changed_sources_are_said() -> None:
     entries = ENTRIES | {"commit": "a" * 40 + "-changed", "chapters": {"01-tiny": ENTRIES["chapters"]["01-tiny"] | {
-        "results": {"gain": result("gain", 1.0, at_least=2.0) | {"status": "broken"}}}}}
+        "results": {"gain": result("gain", 1.0, at_least=2.0) | {"status": "broken", "band": None}}}}}
     text = page(entries)
     assert "**0 of 1 results**" in text and f"✕{GAP}broken" in text and ", with changes since" in text
 

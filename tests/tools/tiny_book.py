@@ -10,16 +10,19 @@ import nbformat
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from lib.book.cards import RESULT
 from tools.execute import Job, Settings
-from tools.notebooks import RESULT, ROOT, chapters
+from tools.fold import marks
+from tools.notebooks import ROOT, chapters
 
+COMMON = {"interval": None, "unit": "1", "digits": 3, "note": "", "at_least": None, "at_most": None, "card": True,
+          "stored": False, "profile": "quick", "device": "cpu"}
 RECORD = f'''
 from IPython.display import display
 class Run:
-    def record(self, name, value, unit="1", at_least=None, at_most=None, status="inside"):
-        display({{"text/plain": name, {RESULT!r}: {{
-            "name": name, "value": value, "values": [value], "interval": None, "unit": unit, "at_least": at_least,
-            "at_most": at_most, "band": None, "status": status}}}}, raw=True)
+    def record(self, name, value, **other):
+        facts = {COMMON!r} | {{"name": name, "value": value, "values": [value]}} | other
+        display({{"text/plain": name, {RESULT!r}: facts}}, raw=True)
 run = Run()
 '''
 PARAMETERS = 'PROFILE = "quick"\nSEED = 0\nLIVE = False\nEVIDENCE = False'
@@ -30,10 +33,10 @@ class Book:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        (root / "lib").mkdir()
+        (root / "lib" / "book").mkdir(parents=True)
         (root / "chapters").mkdir()
         (root / "lib" / "__init__.py").touch()
-        (root / "lib" / "record.py").write_text(RECORD)
+        (root / "lib" / "book" / "record.py").write_text(RECORD)
 
     def chapter(self, name: str, *code: str, prose: str = "A page.", **settings: Any) -> Job:
         """Write a chapter; give the job that runs it."""
@@ -45,7 +48,7 @@ class Book:
     @staticmethod
     def notebook(*code: str, prose: str = "A page.") -> nbformat.NotebookNode:
         """A sound source: title, set-up, parameters, then `code`."""
-        first = new_code_cell("from lib.record import run", metadata={"tags": ["setup"]})
+        first = new_code_cell("# @title Set-up\nfrom lib.book.record import run", metadata=marks({"tags": ["setup"]}))
         second = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         return new_notebook(cells=[new_markdown_cell(prose), first, second, *map(new_code_cell, code)],
@@ -71,9 +74,7 @@ class Book:
 
 def result(name: str, value: float, **other: Any) -> dict[str, Any]:
     """What `record` writes into a cell's output where all is well."""
-    status = "holds" if {"at_least", "at_most"} & set(other) else "inside"
-    return {"name": name, "value": value, "values": [value], "interval": None, "unit": "1", "at_least": None,
-            "at_most": None, "band": None, "status": status} | other
+    return COMMON | {"name": name, "value": value, "values": [value]} | other
 
 
 def executed(*found: dict[str, Any], source: str | None = None, extra: tuple[Any, ...] = ()) -> nbformat.NotebookNode:

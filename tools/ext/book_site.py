@@ -27,6 +27,7 @@ from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
 from tools.ext import typeset
+from tools.terms import used
 
 HERE = Path(__file__).parent
 LOG = logging.getLogger(__name__)
@@ -164,7 +165,7 @@ def link_terms(app: Sphinx, doctree: nodes.document, page: str) -> None:
             term = next(node for node in item.findall(nodes.inline) if node["ids"])
             waiting[term.astext()] = f"{app.builder.get_relative_uri(page, GLOSSARY)}#{term['ids'][0]}"
     for text in list(doctree.findall(nodes.Text)):
-        if waiting and not within(text, NO_PROSE):
+        if waiting and not within(text, NO_PROSE) and not in_number(text):
             text.parent.replace(text, linked(text.astext(), waiting))
 
 
@@ -174,6 +175,12 @@ def within(node: nodes.Node, kinds: tuple[type, ...]) -> bool:
         if isinstance(node, kinds) and not isinstance(node, nodes.strong):
             return True
     return False
+
+
+def in_number(text: nodes.Text) -> bool:
+    """Whether a text stands in a number's link, which staging wrote as HTML (`tools/quoted.py`)."""
+    at = text.parent.index(text)
+    return at > 0 and isinstance(text.parent[at - 1], nodes.raw) and 'class="number"' in text.parent[at - 1].astext()
 
 
 def linked(text: str, waiting: dict[str, str]) -> list[nodes.Node]:
@@ -187,12 +194,6 @@ def linked(text: str, waiting: dict[str, str]) -> list[nodes.Node]:
         parts += [nodes.Text(text[:start]),
                   nodes.reference("", text[start:end], internal=True, refuri=waiting.pop(term), classes=["term"])]
         text = text[end:]
-
-
-def used(term: str, text: str) -> re.Match[str] | None:
-    """The term as a word or as words, in any case, in the singular or the plural; in cross-entropy is no entropy."""
-    words = r"\s+".join(map(re.escape, term.split()))
-    return re.search(rf"(?<![\w-]){words}(?:s|es)?\b", text, re.I)
 
 
 def drop_thebe(app: Sphinx, doctree: nodes.document, page: str) -> None:

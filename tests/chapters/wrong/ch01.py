@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from lib.experiments import minimum_detectable
+from lib.evidence.verdicts import minimum_detectable
 
 
 def normal_interval(x, y):

@@ -1,8 +1,8 @@
-"""Examples of `lib.checkpoint`; see `tests/lib/test_examples.py`."""
+"""Examples of `lib.run.checkpoint`; see `tests/lib/test_examples.py`."""
 
 # %% describe
-from lib.checkpoint import describe
 from lib.regularizers import l2
+from lib.run.checkpoint import describe
 
 assert describe(l2(0.1)) == describe(l2(0.1))
 assert describe(l2(0.1)) != describe(l2(0.2))
@@ -10,8 +10,8 @@ assert describe(l2(0.1)) != describe(l2(0.2))
 # %% describe_model
 from torch import nn
 
-from lib.checkpoint import describe_model
 from lib.regularizers import set_dropout
+from lib.run.checkpoint import describe_model
 
 model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1))
 before = describe_model(model)
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from lib.checkpoint import save_checkpoint
+from lib.run.checkpoint import save_checkpoint
 
 save_checkpoint(Path("run/last.pt"), {"run": {"seed": 0}, "theta": torch.ones(2)})
 assert torch.load("run/last.pt")["theta"].tolist() == [1, 1]
@@ -31,7 +31,7 @@ assert torch.load("run/last.pt")["theta"].tolist() == [1, 1]
 # %% load_checkpoint
 from pathlib import Path
 
-from lib.checkpoint import load_checkpoint, save_checkpoint
+from lib.run.checkpoint import load_checkpoint, save_checkpoint
 
 save_checkpoint(Path("last.pt"), {"run": {"seed": 0}, "step": 7})
 assert load_checkpoint(Path("last.pt"), {"seed": 0})["step"] == 7  # {"seed": 1} would be refused

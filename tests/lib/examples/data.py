@@ -1,26 +1,30 @@
 """Examples of `lib.data`; see `tests/lib/test_examples.py`."""
 
 # %% Split
-from lib.data import load_domain, split
+from lib.corpora.sentiment import load_domain
+from lib.data import split
 
 parts = split(load_domain("amazon"))
 reviews = {s.group for s in parts.train} & {s.group for s in parts.test}
 assert not reviews  # no review lies on both sides
 
 # %% label
-from lib.data import Sentence, label
+from lib.corpora.sentiment import Sentence
+from lib.data import label
 
 sentence = Sentence("A fine film.", rating=2.5, ratings=(2, 3), domain="movies")
 assert label(sentence) == 1
 
 # %% soft_label
-from lib.data import Sentence, soft_label
+from lib.corpora.sentiment import Sentence
+from lib.data import soft_label
 
 sentence = Sentence("A film.", rating=0.25, ratings=(2, 0, -2, 1), domain="movies")
 assert soft_label(sentence) == 0.625  # two raters above 0, one at 0, one below
 
 # %% without_neutral
-from lib.data import load_domain, without_neutral
+from lib.corpora.sentiment import load_domain
+from lib.data import without_neutral
 
 tweets = load_domain("tweets")
 clear = without_neutral(tweets, band=1.0)
@@ -28,7 +32,8 @@ assert 0 < len(clear) < len(tweets)
 assert min(abs(s.rating) for s in clear) >= 1.0
 
 # %% split
-from lib.data import load_domain, split
+from lib.corpora.sentiment import load_domain
+from lib.data import split
 
 tweets = load_domain("tweets")
 parts = split(tweets, dev=0.1, test=0.3)
@@ -40,6 +45,26 @@ from lib.data import index_labels
 
 classes, y = index_labels(["sport", "food", "sport"])
 assert classes == ["food", "sport"] and y == [1, 0, 1]
+
+# %% bucketed
+from lib.data import bucketed
+
+lengths = [3, 9, 2, 8, 4, 7]
+batches = bucketed(lengths, 2, key=(0, 1))  # seed 0, epoch 1
+assert sorted(row for batch in batches for row in batch) == [0, 1, 2, 3, 4, 5]
+assert all(abs(lengths[a] - lengths[b]) <= 3 for a, b in batches)
+
+# %% by_length
+from lib.data import by_length
+
+batches = by_length([3, 9, 2], 2)
+assert batches == [[2, 0], [1]]
+
+# %% padded
+from lib.data import padded
+
+ids, mask = padded([[5, 6], [7]], pad=0)
+assert ids.tolist() == [[5, 6], [7, 0]] and mask.tolist() == [[True, True], [True, False]]
 
 # %% Dataset
 from lib.data import Dataset

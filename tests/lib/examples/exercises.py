@@ -1,7 +1,7 @@
-"""Examples of `lib.exercises`; see `tests/lib/test_examples.py`."""
+"""Examples of `lib.book.exercises`; see `tests/lib/test_examples.py`."""
 
 # %% checker
-from lib.exercises import checker
+from lib.book.exercises import checker
 
 mistakes = {"You forgot to square.": lambda x: x}
 check = checker([((3,), 9), ((4,), 16)], mistakes, praise="Squares grow fast.")

@@ -1,16 +1,9 @@
-"""Examples of `lib.host`; see `tests/lib/test_examples.py`."""
-
-# %% has_bf16
-import torch
-
-from lib.host import Local, has_bf16
-
-assert Local("cpu").bf16 == has_bf16(torch.device("cpu"))
+"""Examples of `lib.run.host`; see `tests/lib/test_examples.py`."""
 
 # %% Local
 from torch import nn
 
-from lib.host import Local
+from lib.run.host import Local
 
 host = Local("cpu", bf16=False)
 model, _ = host.prepare(nn.Linear(8, 2), None)
@@ -19,7 +12,7 @@ assert model.weight.device == host.device and host.num_processes == 1
 # %% seed_step
 import torch
 
-from lib.host import seed_step
+from lib.run.host import seed_step
 
 seed_step(0, 12)
 a = torch.rand(3)
@@ -29,19 +22,14 @@ assert torch.equal(torch.rand(3), a)
 # %% deterministic
 import torch
 
-from lib.host import deterministic
+from lib.run.host import deterministic
 
 before = torch.are_deterministic_algorithms_enabled()
 with deterministic():
     assert torch.are_deterministic_algorithms_enabled()
 assert torch.are_deterministic_algorithms_enabled() == before
 
-# %% FastDropout
-import torch
-from torch.nn import functional as F
+# %% precision
+from lib.run.host import Local, precision
 
-from lib.host import FastDropout
-
-with FastDropout():
-    y = F.dropout(torch.ones(10_000), 0.5)
-assert set(y.tolist()) == {0.0, 2.0}
+assert precision(Local("cpu", bf16=True)) == "bfloat16"

@@ -16,6 +16,29 @@ encoder.model.save_pretrained("mine")
 encoder.tokenizer.save_pretrained("mine")
 assert load_encoder("mine").sha256  # a folder of your own
 
+# %% LanguageModel
+import torch
+
+from lib.models import load_decoder
+
+model = load_decoder()
+batch = model.tokenizer(["The film was", "The capital of France is"], return_tensors="pt", padding=True)
+last = batch.attention_mask.cumsum(1) == batch.attention_mask.sum(1, keepdim=True)  # true from the last word on
+words = model(**batch, at=last & (batch.attention_mask == 1)).argmax(-1)
+assert model.tokenizer.decode(words[1]) == " Paris"
+
+# %% load_decoder
+from lib.models import load_decoder
+
+model = load_decoder()  # SmolLM2-135M-Instruct; a folder or the name on a hub for another
+assert model.source == "smollm2" and model.decoder.config.vocab_size == 49152
+assert model.tokenizer.pad_token == model.tokenizer.eos_token  # so never mask by the token
+
+# %% model_folder
+from lib.models import model_folder
+
+assert (model_folder("minilm") / "config.json").exists()
+
 # %% sha256
 from pathlib import Path
 
@@ -44,8 +67,8 @@ assert model.pooling is first_token
 
 # %% Pooled
 from lib.data import encode
+from lib.evaluation import predict_logits
 from lib.models import Pooled, load_encoder, mean_pool
-from lib.training import predict_logits
 
 encoder = load_encoder("minilm")
 data = encode(encoder.tokenizer, ["A fine film.", "Dull."], [1, 0])
@@ -58,6 +81,15 @@ model = Classifier(load_encoder("minilm"), ["sport", "food", "weather"], project
 p = model.probabilities(["Stir the soup.", "Rain is expected."])
 assert p.shape == (2, 3) and abs(p.sum(1) - 1).max() < 1e-9
 assert set(model.predict(["Stir the soup."])) <= {"sport", "food", "weather"}
+
+# %% LanguageModel
+import torch
+
+from lib.models import LanguageModel
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
+
+model, ids = LanguageModel(tiny_llama(), tiny_tokenizer()), torch.tensor([[8, 9, 12]])
+assert torch.allclose(model(ids, at=torch.tensor([[False, False, True]])), model(ids)[:, 2])  # what comes next, alone
 
 # %% embed
 from sklearn.linear_model import LogisticRegression

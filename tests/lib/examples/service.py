@@ -1,8 +1,8 @@
-"""Examples of `lib.service`; see `tests/lib/test_examples.py`."""
+"""Examples of `lib.serve.service`; see `tests/lib/test_examples.py`."""
 
 # %% Limits
 from lib.models import Classifier, load_encoder
-from lib.service import Limits, service
+from lib.serve.service import Limits, service
 
 model = Classifier(load_encoder("minilm"), ["bad", "good"])
 app = service(model, Limits(texts=8, characters=500))
@@ -12,14 +12,14 @@ assert {"/predict", "/health"} <= {route.path for route in app.routes}
 import asyncio
 
 from lib.models import Classifier, load_encoder
-from lib.service import service
+from lib.serve.service import service
 
 app = service(Classifier(load_encoder("minilm"), ["bad", "good"]))  # serve it with `uvicorn.run(app)`
 (health,) = (route.endpoint for route in app.routes if route.path == "/health")
 assert asyncio.run(health())["classes"] == ["bad", "good"]
 
 # %% main
-from lib.service import main
+from lib.serve.service import main
 
 try:
     main(["no-such-folder", "--port", "0"])

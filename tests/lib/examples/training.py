@@ -1,16 +1,5 @@
 """Examples of `lib.training`; see `tests/lib/test_examples.py`."""
 
-# %% Data
-from lib.data import Dataset
-from lib.training import Data
-
-
-def rows(data: Data) -> int:  # whatever has these methods can be trained on
-    return sum(len(batch) for batch in data.in_length_order(2))
-
-
-assert rows(Dataset([[1], [2, 3], [4]], labels=[0, 1, 0])) == 3
-
 # %% Plan
 from dataclasses import replace
 
@@ -26,44 +15,14 @@ from lib.training import warmup_linear
 assert warmup_linear(0.05, warmup=0.1) == 0.5
 assert warmup_linear(0.1, warmup=0.1) == 1.0
 
-# %% never
-from lib.training import never
-
-assert never([{"accuracy": 0.5}]) is False
-
-# %% patience
-from lib.training import patience
-
-stop = patience("accuracy", evaluations=2)
-assert not stop([{"accuracy": 0.7}, {"accuracy": 0.8}, {"accuracy": 0.8}])
-assert stop([{"accuracy": 0.8}, {"accuracy": 0.8}, {"accuracy": 0.7}])
-
-# %% predict_logits
-from lib.data import encode
-from lib.models import Classifier, load_encoder
-from lib.training import predict_logits
-
-model = Classifier(load_encoder("minilm"), ["sport", "food", "weather"])
-data = encode(model.tokenizer, ["Rain is expected.", "Stir the soup."], [2, 1])
-assert predict_logits(model, data).shape == (2, 3)
-
-# %% evaluator
-from lib.data import encode
-from lib.models import Classifier, load_encoder
-from lib.training import evaluator
-
-model = Classifier(load_encoder("minilm"), ["bad", "good"])
-data = encode(model.tokenizer, ["A fine film.", "Dull.", "Awful."], [1, 0, 0])
-found = evaluator(data)(model)
-assert found["accuracy"] in (0, 1 / 3, 2 / 3, 1) and found["nll"] > 0
-
 # %% fit
 import torch
 
 from lib.data import encode
+from lib.evaluation import evaluator
 from lib.models import Classifier, load_encoder
-from lib.regularizers import cross_entropy
-from lib.training import Plan, evaluator, fit
+from lib.objectives import cross_entropy
+from lib.training import Plan, fit
 
 model = Classifier(load_encoder("minilm"), ["bad", "good"])
 data = encode(model.tokenizer, ["A fine film.", "Dull.", "Great!", "Awful."] * 2, [1, 0, 1, 0] * 2)
@@ -75,8 +34,8 @@ assert history[-1]["accuracy"] == 1.0 and history[-1]["loss"] < history[0]["loss
 import torch
 from torch import nn
 
-from lib.host import Local
-from lib.regularizers import cross_entropy
+from lib.objectives import cross_entropy
+from lib.run.host import Local
 from lib.training import Plan, update
 
 model, batch = nn.Linear(8, 3), {"input": torch.randn(4, 8), "labels": torch.tensor([0, 2, 1, 1])}

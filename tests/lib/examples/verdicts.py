@@ -1,7 +1,7 @@
-"""Examples of `lib.verdicts`; see `tests/lib/test_examples.py`."""
+"""Examples of `lib.evidence.verdicts`; see `tests/lib/test_examples.py`."""
 
 # %% Effect
-from lib.verdicts import paired_effect
+from lib.evidence.verdicts import paired_effect
 
 effect = paired_effect([0.81, 0.83, 0.82], [0.80, 0.80, 0.81])
 assert effect.low < effect.difference < effect.high
@@ -9,7 +9,7 @@ low, high = effect.interval(0.9)
 assert effect.low < low and high < effect.high  # less sure, so narrower
 
 # %% paired_effect
-from lib.verdicts import paired_effect
+from lib.evidence.verdicts import paired_effect
 
 effect = paired_effect([0.84, 0.86, 0.85], [0.80, 0.81, 0.82])
 assert round(effect.difference, 3) == 0.04 and effect.seeds == 3
@@ -18,7 +18,7 @@ assert effect.low > 0  # better, whatever the seed
 # %% bootstrap_effect
 import numpy as np
 
-from lib.verdicts import bootstrap_effect
+from lib.evidence.verdicts import bootstrap_effect
 
 rng = np.random.default_rng(0)
 a, b = rng.random((5, 400)) < 0.9, rng.random((5, 400)) < 0.7  # 5 seeds, 400 test sentences
@@ -26,32 +26,32 @@ effect = bootstrap_effect(a, b, key=1)
 assert effect.low < 0.2 < effect.high
 
 # %% prediction_interval
-from lib.verdicts import prediction_interval
+from lib.evidence.verdicts import prediction_interval
 
 low, high = prediction_interval([0.80, 0.82, 0.81, 0.83])
 assert low < 0.80 and high > 0.83  # a fifth run may be worse than the worst of four
 
 # %% minimum_detectable
-from lib.verdicts import minimum_detectable
+from lib.evidence.verdicts import minimum_detectable
 
 few, many = (minimum_detectable(sd=0.02, seeds=n) for n in (5, 20))
 assert few > many > 0
 
 # %% reachable_bound
-from lib.verdicts import reachable_bound
+from lib.evidence.verdicts import reachable_bound
 
 five, twenty = (reachable_bound(sd=0.01, seeds=n) for n in (5, 20))
 assert 0.01 < five < 0.02 and twenty < 0.01  # "within one point" needs more than 5 seeds
 
 # %% equivalent
-from lib.verdicts import equivalent, paired_effect
+from lib.evidence.verdicts import equivalent, paired_effect
 
 effect = paired_effect([0.81, 0.80, 0.82, 0.81], [0.80, 0.81, 0.81, 0.82])
 assert equivalent(effect, bound=0.02)
 assert not equivalent(effect, bound=0.005)
 
 # %% Verdict
-from lib.verdicts import paired_effect, verdict
+from lib.evidence.verdicts import paired_effect, verdict
 
 effects = [paired_effect([9, 9, 8], [1, 2, 1]), paired_effect([1, 2, 1], [9, 9, 8])]
 found = verdict(effects, bound=0.5, direction=1)
@@ -60,21 +60,21 @@ print(*found.reasons, sep="\n")
 assert "over 3 seeds" in found.reasons[0]
 
 # %% verdict
-from lib.verdicts import paired_effect, verdict
+from lib.evidence.verdicts import paired_effect, verdict
 
 effect = paired_effect([0.84, 0.86, 0.85], [0.80, 0.81, 0.82])
 assert verdict(effect, bound=0.01, direction=1).word == "supported"
 assert verdict(effect, bound=0.01, direction=-1).word == "refuted"
 
 # %% PowerLaw
-from lib.verdicts import fit_exponent
+from lib.evidence.verdicts import fit_exponent
 
 law = fit_exponent([1, 2, 4, 8], [3.1, 11.8, 49.0, 191.0])
 assert law.low < law.exponent < law.high
 assert 150 < law.scale * 8**law.exponent < 250
 
 # %% fit_exponent
-from lib.verdicts import fit_exponent
+from lib.evidence.verdicts import fit_exponent
 
 law = fit_exponent([64, 128, 256], [1.0, 4.0, 16.0])  # seconds at three widths
 assert abs(law.exponent - 2) < 1e-9

@@ -1,0 +1,229 @@
+"""A card is a pure function of facts, band and language: drawn in the kernel, and again when the site is staged.
+
+`lib.book.record` writes the facts; the band may come later and from elsewhere. So neither a band that moves nor a card
+that looks different runs a chapter again. Every word of a card stands in `WORDS`, by language.
+"""
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lib.book._numerals import decimals, typeset
+
+if TYPE_CHECKING:
+    from lib.evidence.verdicts import Verdict
+
+RESULT = "application/vnd.project-and-regularize.result+json"
+CLAIM = "application/vnd.project-and-regularize.claim+json"
+PROFILES = ("quick", "full")
+FACTS = {"name", "value", "values", "interval", "unit", "digits", "note", "at_least", "at_most", "card", "stored",
+         "profile", "device"}
+GOOD = ("holds", "inside", "undecided")  # where the mean lies where it must
+SIGNS = {"inside": "\N{CHECK MARK}", "holds": "\N{CHECK MARK}", "undecided": "\N{WHITE CIRCLE}",
+         "outside": "\N{MULTIPLICATION X}", "broken": "\N{MULTIPLICATION X}", "unpublished": "\N{EN DASH}"}
+WORDS = {"en": {
+    "inside": "inside the published band", "outside": "outside the published band", "holds": "holds:",
+    "broken": "broken:", "undecided": "undecided:", "unpublished": "no band published yet",
+    "exactly": "exactly {low}", "between": "{low} to {high}", "least": "at least {low}", "most": "at most {high}",
+    "mean": "mean {asked}", "crossed": "{asked}, but the interval crosses it",
+    "spread": "95% interval {low} to {high}, {seeds} seeds",
+    "stored": "from stored runs", "live": "from this run",
+    "claim": "Claim {id}", "judged": "Claim {id} is {word}",
+    "nothing": "unit: {unit}; what counts as nothing: {bound}, fixed before the runs ({where})",
+    "supported": "supported", "refuted": "refuted", "mixed": "mixed", "inconclusive": "inconclusive",
+}}
+
+Facts = Mapping[str, Any]
+Card = dict[str, str]
+
+
+def status(facts: Facts, band: Facts | None) -> str:
+    """What a result is, by its own bounds or else by its published band.
+
+        holds        the mean lies within the bounds, and no bound lies inside its interval
+        undecided    the mean lies within the bounds, and its interval crosses one
+        broken       the mean lies beyond a bound, or is no number
+        inside       within the published band
+        outside      beyond it, or no number
+        unpublished  neither bounds nor a band
+
+    Args:
+        facts: what `record` wrote.
+        band: its published "low" and "high"; None where there is none.
+    """
+    value, ends = facts["value"], facts["interval"]
+    number = isinstance(value, int | float) and math.isfinite(value)
+    low, high = bounds(facts, band)
+    fits = number and (low is None or low <= value) and (high is None or value <= high)
+    if hard(facts):
+        crossed = ends and any(bound is not None and ends[0] < bound < ends[1] for bound in (low, high))
+        return "broken" if not fits else "undecided" if crossed else "holds"
+    return "unpublished" if band is None else "inside" if fits else "outside"
+
+
+def hard(facts: Facts) -> bool:
+    """Whether a result has bounds of its own, which then judge it in place of the published band.
+
+    Args:
+        facts: what `record` wrote.
+    """
+    return facts["at_least"] is not None or facts["at_most"] is not None
+
+
+def bounds(facts: Facts, band: Facts | None) -> tuple[float | None, float | None]:
+    """The lowest and the highest value that pass; None where nothing bounds that side.
+
+    Args:
+        facts: what `record` wrote.
+        band: its published "low" and "high"; None where there is none.
+    """
+    return (facts["at_least"], facts["at_most"]) if hard(facts) or not band else (band["low"], band["high"])
+
+
+def number(facts: Facts) -> Card:
+    """A result in print: "value" with the decimals that its interval tells apart, "unit", "low" and "high".
+
+    Args:
+        facts: what `record` wrote.
+    """
+    ends, value = facts["interval"], facts["value"]
+    shown = [_format(value, facts["digits"])]
+    if ends and (places := decimals(*ends)) is not None:
+        shown = [typeset(f"{x:z,.{places}f}") for x in (value, *ends)]
+    unit = "" if facts["unit"] == "1" else f" {facts['unit']}"
+    return dict(zip(("value", "low", "high"), shown, strict=False)) | {"unit": unit}
+
+
+def summary(facts: Facts, language: str = "en") -> str:
+    """A result in one line, for whoever points at its number in the text: name, value, interval, seeds, origin.
+
+    Args:
+        facts: what `record` wrote.
+        language: one of `WORDS`.
+    """
+    words, shown = WORDS[language], number(facts)
+    spread = ", " + words["spread"].format(**shown, seeds=len(facts["values"])) if "low" in shown else ""
+    origin = words["stored" if facts["stored"] else "live"]
+    return (f"{facts['name'].replace('_', ' ')}: {shown['value']}{shown['unit']}{spread}; {origin} "
+            f"({facts['profile']}, {facts['device']})")
+
+
+def card(facts: Facts, band: Facts | None, language: str = "en") -> Card:
+    """The card of a result, as "text/plain" and "text/html".
+
+    Args:
+        facts: what `record` wrote.
+        band: its published "low" and "high"; None where there is none.
+        language: one of `WORDS`.
+    """
+    found, (low, high) = status(facts, band), bounds(facts, band)
+    words = _words(facts, found, (low, high), WORDS[language])
+    escaped = {key: html.escape(word) for key, word in words.items()}
+    drawn = _CARD.format(status=found, id=facts["name"], gauge=_gauge(facts, low, high), **escaped)
+    return {"text/plain": _PLAIN.format(**words | {"name": facts["name"]}), "text/html": drawn}
+
+
+def judge(claim: Facts) -> Verdict:
+    """The verdict that the rule gives on a claim's effects.
+
+    Args:
+        claim: what `Run.claim` wrote.
+
+    Raises:
+        ValueError: no effect, or a bound or a direction that the rule does not know.
+    """
+    from lib.evidence.verdicts import Effect, verdict
+
+    keys = ("difference", "error", "dof", "seeds", "level")
+    effects = [Effect(**{key: row[key] for key in keys}) for row in claim["effects"].values()]
+    return verdict(effects, bound=claim["bound"], direction=claim["direction"])
+
+
+def claim_card(claim: Facts, language: str = "en") -> Card:
+    """The card of a claim, as "text/plain" and "text/html": its verdict, and each effect with its reason.
+
+    Args:
+        claim: what `Run.claim` wrote.
+        language: one of `WORDS`.
+
+    Raises:
+        ValueError: as `judge`.
+    """
+    words, found = WORDS[language], judge(claim)
+    lines = [f"{label}: {reason}" for label, reason in zip(claim["effects"], found.reasons, strict=True)]
+    told = {"id": claim["id"], "word": words[found.word]}
+    note = words["nothing"].format(unit=claim["unit"], bound=f"{claim['bound']:g}",
+                                   where=f"{claim['profile']}, {claim['device']}")
+    drawn = _CLAIM.format(status=found.word, name=words["claim"].format(**told), word=told["word"],
+                          note=html.escape(note),
+                          body="".join(f'<div class="par-note">{html.escape(line)}</div>' for line in lines))
+    plain = "\n".join([words["judged"].format(**told), *(f"  {line}" for line in lines), f"  {note}"])
+    return {"text/plain": plain, "text/html": drawn}
+
+
+_FRAME = ('style="border:1px solid color-mix(in srgb,currentColor 25%,transparent);border-left-width:4px;'
+          'border-radius:6px;padding:.6em 1em;margin:.4em 0;max-width:46em"')
+_PLAIN = "{name} = {number}{unit}{between}{spread} | {sign} {gate} ({where}){note}"
+_CARD = (
+    f'<div class="par-card par-{{status}}" id="{{id}}" {_FRAME}>'
+    '<div class="par-name">{name}</div>'
+    '<div class="par-value"><strong style="font-size:1.5em">{number}</strong>{unit}{between}'
+    ' <span class="par-spread">{spread}</span></div>'
+    '<div class="par-note">{note}</div>{gauge}'
+    '<div class="par-gate">{sign} {gate} <span class="par-where">({where})</span></div></div>'
+)
+_CLAIM = (
+    f'<div class="par-card par-claim par-{{status}}" {_FRAME}>'
+    '<div class="par-name">{name}</div>'
+    '<div class="par-value"><strong style="font-size:1.5em">{word}</strong></div>{body}'
+    '<div class="par-gate">{note}</div></div>'
+)
+
+
+def _format(value: float, digits: int) -> str:
+    """`value` with so many significant digits."""
+    return typeset(f"{value:,}" if isinstance(value, int) else f"{value:#.{digits}g}".rstrip(".") if value else "0")
+
+
+def _words(facts: Facts, found: str, ends: tuple[float | None, float | None], words: Card) -> Card:
+    """The card's words: number, unit, spread, and what its gate says."""
+    shown, seeds, bounded = number(facts), len(facts["values"]), hard(facts)
+    low, high = (None if end is None else typeset(f"{end:g}") if bounded else _format(end, facts["digits"])
+                 for end in ends)
+    kind = ("exactly" if low and low == high else "between" if low and high else "least" if low else
+            "most" if high else "")
+    asked = words[kind].format(low=low, high=high) if kind else ""
+    asked = words["mean"].format(asked=asked) if bounded and seeds > 1 else asked
+    asked = words["crossed"].format(asked=asked) if found == "undecided" else asked
+    spread = words["spread"].format(low=shown["low"], high=shown["high"], seeds=seeds) if "low" in shown else ""
+    return {
+        "name": facts["name"].replace("_", " "), "number": shown["value"], "unit": shown["unit"], "spread": spread,
+        "between": ", " * bool(spread), "sign": SIGNS[found], "gate": f"{words[found]} {asked}".strip(),
+        "note": facts["note"], "where": f"{facts['profile']}, {facts['device']}",
+    }
+
+
+def _gauge(facts: Facts, low: float | None, high: float | None) -> str:
+    """Draw the gate as a bar, the interval as a line, seeds as dots and the value as a disc, on one axis."""
+    if (low is None and high is None) or low == high:
+        return ""
+    marks = [mark for mark in (low, high, *facts["values"], *(facts["interval"] or [])) if mark is not None]
+    margin = 0.25 * (max(marks) - min(marks)) or 1.0
+    left, right = min(marks) - margin, max(marks) + margin
+
+    def x(value: float | None, missing: float) -> float:
+        return round(missing if value is None else 200 * (value - left) / (right - left), 1)
+
+    def bar(start: float, end: float, height: int, opacity: float) -> str:
+        shape = f'x="{start}" y="{10 - height / 2}" width="{max(end - start, 1):.1f}" height="{height}"'
+        return f'<rect {shape} rx="2" fill="currentColor" opacity="{opacity}"/>'
+
+    spread = bar(x(facts["interval"][0], 0), x(facts["interval"][1], 0), 2, 0.6) if facts["interval"] else ""
+    seeds = [f'<circle cx="{x(v, 0)}" cy="10" r="2" fill="currentColor" opacity=".6"/>' for v in facts["values"]]
+    return (
+        '<svg class="par-gauge" viewBox="0 0 200 20" width="200" height="20" aria-hidden="true" focusable="false">'
+        f'{bar(x(low, 0), x(high, 200), 12, 0.18)}{spread}{"".join(seeds)}'
+        f'<circle cx="{x(facts["value"], 0)}" cy="10" r="4" fill="currentColor"/></svg>'
+    )

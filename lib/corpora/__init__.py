@@ -1,0 +1,1 @@
+"""Real texts, by name and hash: fetched once, then read from this machine."""

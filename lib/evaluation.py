@@ -1,0 +1,109 @@
+"""What a model says of data, and how good that is; nothing here disturbs training."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from lib import _check
+from lib.loss import Batch
+from lib.run.host import Local
+from lib.stopping import Record
+
+
+class Data(Protocol):
+    """What `fit` needs of a data set; `lib.data.Dataset` is one."""
+
+    def __len__(self) -> int: ...
+    def batches(self, size: int, key: tuple[int, ...]) -> list[list[int]]: ...
+    def in_length_order(self, size: int) -> list[list[int]]: ...
+    def collate(self, rows: list[int]) -> Batch: ...
+    def fingerprint(self) -> str: ...
+
+
+def predict_logits(model: nn.Module, data: Data, *, batch_size: int | None = None, host: Any = None) -> Tensor:
+    """What the model says of every row of `data`, in order, in evaluation mode: (rows, classes), float32 on the CPU.
+
+    Args:
+        data: batches and their content.
+        batch_size: rows at a time, at least 1; if not given, 64, on a GPU 512.
+        host: `Local()` of the model's device, if not given, or an `accelerate.Accelerator`.
+
+    Raises:
+        ValueError: no row, a batch of none, or a model that does not give one row of numbers a text.
+    """
+    device = next(model.parameters()).device
+    batch_size = _rows_at_once(device, batch_size)
+    if not len(data):
+        raise ValueError("data must hold at least one row, got none")
+    host = host or Local(device.type)
+    order, parts = data.in_length_order(batch_size), list[Tensor]()
+    with judging(model), host.autocast():
+        for rows in order:
+            part = model(**_to(device, _inputs(data.collate(rows))))
+            if part.shape != (len(rows), *(parts[0] if parts else part).shape[1:2]):
+                raise ValueError(f"model must give (rows, classes), as wide for each text, got {tuple(part.shape)} for "
+                                 f"{len(rows)} texts; of a language model, Answers makes a classifier")
+            parts.append(part.float().cpu())
+    logits = torch.cat(parts)
+    return torch.empty_like(logits).index_copy_(0, torch.tensor([i for rows in order for i in rows]), logits)
+
+
+@contextmanager
+def judging(model: nn.Module) -> Iterator[None]:
+    """A block in which `model` is judged: without dropout or gradients; each module then goes on in the mode it had."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, training in modes:  # a frozen encoder in a model that trains may be in evaluation mode
+            module.training = training
+
+
+def evaluator(data: Data, *, batch_size: int | None = None, host: Any = None) -> Callable[[nn.Module], Record]:
+    """Function from a model to its "accuracy" and mean negative log-likelihood "nll", nats, on hard-labelled `data`.
+
+    Args:
+        batch_size: rows at a time, at least 1; if not given, 64, on a GPU 512.
+        host: `Local()` of the model's device, if not given, or an `accelerate.Accelerator`.
+
+    Raises:
+        ValueError: a batch of no rows, labels that are no classes; when called: a class that the model does not have.
+    """
+    _rows_at_once(torch.device("cpu"), batch_size)
+    labels = data.collate(list(range(len(data))))["labels"]
+    if labels.is_floating_point() or labels.ndim != 1:
+        raise ValueError(f"data must hold one class a row, whole numbers, got labels such as {labels[0].tolist()}")
+
+    def evaluate(model: nn.Module) -> Record:
+        logits = predict_logits(model, data, batch_size=batch_size, host=host)
+        if logits.shape[1] == 1:  # one Bernoulli logit z is the pair (0, z)
+            logits = torch.cat([torch.zeros_like(logits), logits], 1)
+        if labels.max() >= logits.shape[1]:
+            raise ValueError(f"labels must be between 0 and {logits.shape[1] - 1}, got {labels.max()}")
+        nll = nn.functional.cross_entropy(logits, labels)
+        return {"accuracy": (logits.argmax(1) == labels).double().mean().item(), "nll": nll.item()}
+
+    return evaluate
+
+
+def _rows_at_once(device: torch.device, batch_size: int | None = None) -> int:
+    """Rows a batch where nothing trains: `batch_size`, or what keeps the device busy."""
+    rows = (64 if device.type == "cpu" else 512) if batch_size is None else batch_size
+    _check.whole(1, batch_size=rows)
+    return rows
+
+
+def _inputs(batch: Batch) -> Batch:
+    """The batch without its labels: the model's keyword arguments."""
+    return {name: value for name, value in batch.items() if name != "labels"}
+
+
+def _to(device: torch.device, batch: Batch) -> Batch:
+    """The batch on `device`."""
+    return {name: value.to(device) for name, value in batch.items()}

@@ -1,0 +1,1 @@
+"""Sweeps over seeds, what they prove, and where they are kept."""

@@ -1,0 +1,1 @@
+"""Where and how a run takes place: device, precision, checkpoints, layers that are read once."""

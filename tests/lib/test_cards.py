@@ -1,0 +1,74 @@
+"""A card is a function of facts, band and language alone; what is undecided does not look like what holds."""
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from lib.book import cards
+
+FACTS: dict[str, Any] = {
+    "name": "gain", "value": 2.0, "values": [1.0, 3.0], "interval": [0.5, 3.5], "unit": "points", "digits": 3,
+    "note": "", "at_least": None, "at_most": None, "card": True, "stored": False, "profile": "quick", "device": "cpu"}
+BAND = {"low": 1.0, "high": 3.0}
+
+
+def facts(**other: Any) -> dict[str, Any]:
+    return FACTS | other
+
+
+@pytest.mark.parametrize(("given", "band", "expected"), [
+    ({}, None, "unpublished"), ({}, BAND, "inside"), ({"value": 3.1}, BAND, "outside"),
+    ({"value": float("nan")}, BAND, "outside"), ({"value": float("nan"), "at_most": 1}, None, "broken"),
+    ({"at_least": 0.0}, None, "holds"), ({"at_least": 2.5}, BAND, "broken"),
+    ({"at_most": 4.0}, {"low": 8, "high": 9}, "holds"),
+    ({"at_least": 1.0}, None, "undecided"), ({"at_most": 3.0}, None, "undecided"),
+    ({"at_least": 0.0, "at_most": 3.0}, None, "undecided"), ({"at_least": 0.5, "at_most": 3.5}, None, "holds"),
+    ({"at_least": 1.0, "interval": None}, None, "holds"),
+])
+def test_a_status_follows_from_facts_and_band(given: Any, band: Any, expected: str) -> None:
+    assert cards.status(facts(**given), band) == expected
+
+
+def test_what_is_undecided_has_no_tick_and_a_look_of_its_own() -> None:
+    open_, held = (cards.card(facts(at_least=bound), None) for bound in (1.0, 0.0))
+    assert "✓" in held["text/plain"] and "✓" in held["text/html"] and "par-holds" in held["text/html"]
+    assert "✓" not in open_["text/plain"] + open_["text/html"] and "par-undecided" in open_["text/html"]
+    assert "undecided: mean at least 1, but the interval crosses it" in open_["text/plain"]
+    style = (cards.__file__.rpartition("/lib/")[0]) + "/tools/ext/static/book.css"
+    good = re.search(r"^(.*)\{ --tone: var\(--good\); \}$", re.search(r"\n.*par-holds.*", open(style).read())[0], re.M)
+    assert good and "undecided" not in good[1] and ".par-undecided" in open(style).read()
+
+
+def test_a_band_that_moves_moves_the_card_and_no_fact() -> None:
+    before = dict(FACTS)
+    first, second = (cards.card(FACTS, band) for band in (BAND, {"low": 5.0, "high": 6.0}))
+    assert "inside the published band 1.00 to 3.00" in first["text/plain"]
+    assert "outside the published band 5.00 to 6.00" in second["text/plain"] and FACTS == before
+
+
+def test_every_word_comes_from_the_dictionary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every word of the language struck out, no English is left on any card but what the facts bring."""
+    empty = {key: "".join(re.findall(r"\{\w+\}", word)) for key, word in cards.WORDS["en"].items()}
+    monkeypatch.setitem(cards.WORDS, "xx", empty)
+    row = {"difference": 3.0, "error": 0.5, "dof": 4, "seeds": 5, "level": 0.95}
+    claim = {"id": "C1", "unit": "u", "bound": 1.0, "direction": 1, "effects": {"a": row}}
+    claim |= {"profile": "p", "device": "d"}
+    for shown in (*(cards.card(facts(**given), band, "xx") for given in ({}, {"at_least": 1.0}, {"at_most": 0.0})
+                    for band in (None, BAND)), cards.claim_card(claim, "xx"),
+                  {"text/plain": cards.summary(FACTS, "xx")}):
+        text = re.sub(r'<[^>]*>|: \+3\.0.*?(?=\n|<|$)', " ", shown["text/plain"])
+        assert set(re.findall(r"[A-Za-z]{2,}", text)) <= {"gain", "points", "quick", "cpu"}, text
+    assert cards.card(FACTS, None, "xx") != cards.card(FACTS, None)
+
+
+def test_a_card_can_be_linked_to() -> None:
+    assert 'id="gain"' in cards.card(FACTS, None)["text/html"]
+
+
+def test_cards_need_neither_a_notebook_nor_torch() -> None:
+    code = "import sys, lib.book.cards as c; assert not {'IPython', 'torch', 'scipy', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
