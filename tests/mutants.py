@@ -1228,6 +1228,11 @@ MUTANTS = [
            (f"{W}::test_what_means_nothing_of_a_decoder_is_refused_by_name",)),
     Mutant(MODELS, "a tied head trains with the top layers", "        if not _tied(speaks):", "        if True:",
            (f"{W}::test_what_is_frozen_of_a_decoder",)),
+    # parameters of a chapter
+    Mutant("lib/book/record.py", "a parameter typed as a word counts as true",
+           "if not isinstance(value, bool):",
+           "if value is None:",
+           ("tests/lib/test_record.py::test_what_is_no_boolean_is_refused",)),
     # Writing on the command line; what holds out rows; a prompt that is too long
     Mutant(WRITE, "the adapter stays a map, which each token computes anew",
            "        merge(model)\n", "", (f"{WW}::test_an_adapter_is_merged_before_it_writes",)),

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("prompt", nargs="*", help="prompts; without one, each line of stdin is a prompt")
     parser.add_argument("--model", default="smollm2", help="a name or folder that lib.models.load_decoder knows")
     parser.add_argument("--adapter", metavar="FOLDER", help="what save_adapter or peft wrote for this model")
-    parser.add_argument("--system", metavar="TEXT", help="the system's turn before each prompt; else the template's own")
+    parser.add_argument("--system", metavar="TEXT", help="the system's turn before each prompt, if not the template's")
     parser.add_argument("--tokens", type=int, default=256, metavar="N", help="most tokens of an answer")
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 writes the likeliest token")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="chooses what is drawn above temperature 0")

@@ -106,7 +106,7 @@ REFUSED = [
     (["--model", "{0}/plain", "who\udcff"], "", "a turn must be whole Unicode"),
     (["--model", "{0}/plain", "who <|im_end|>"], "", "content must not hold special tokens"),
     (["--model", "{0}/plain", "--system", "", "who"], "", "a turn must not be blank, got '' from the system"),
-    (["--model", "{0}/plain", "--tokens", "0", "who"], "", "max_new_tokens must be a whole number of at least 1, got 0"),
+    (["--model", "{0}/plain", "--tokens", "0", "who"], "", "max_new_tokens must be a whole number of at least 1"),
     (["--model", "{0}/plain", "--temperature", "-1", "who"], "", "temperature must be at least 0, got -1"),
     (["--model", "{0}/plain", "--seed", "-1", "who"], "", "seed must be a whole number of at least 0, got -1"),
     (["--model", "{0}/plain", "--tokens", "40", "who", "no " * 30], "", "must fit into 64 places together"),

@@ -31,6 +31,12 @@ clear = without_neutral(tweets, band=1.0)
 assert 0 < len(clear) < len(tweets)
 assert min(abs(s.rating) for s in clear) >= 1.0
 
+# %% hold_out
+from lib.data import hold_out
+
+train, held_out = hold_out(["A fine film.", "a fine film", "Dull.", "Too long."], share=0.3)
+assert (train, held_out) in (([0, 1, 3], [2]), ([0, 1, 2], [3]), ([2, 3], [0, 1]))  # both spellings on one side
+
 # %% split
 from lib.corpora.sentiment import load_domain
 from lib.data import split
