@@ -42,6 +42,8 @@ def chat_prompt(tokenizer: PreTrainedTokenizerBase, text: str, system: str | Non
 
 def _chat_prompts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], system: str | None) -> list[str]:
     """What `chat_prompt` makes of each text; an error says the number of the text, from 0."""
+    if not texts:
+        raise ValueError("prompts must be one or more, got none")
     before = [] if system is None else [{"role": "system", "content": system}]
     asked, special = [[*before, {"role": "user", "content": text}] for text in texts], special_tokens(tokenizer)
     for row, messages in enumerate(asked):

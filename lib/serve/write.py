@@ -40,8 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.redirect_stdout(sys.stderr):  # the first use of a model says what it fetches
             model = _loaded(asked.model, asked.adapter)
         prompts = _chat_prompts(model.tokenizer, texts, asked.system)
-        if not prompts:
-            raise ValueError("prompt must be given, as an argument or a line of stdin, got none")
         _check_asked(model, [_ids(model.tokenizer, prompt) for prompt in prompts], **numbers)
     except (ValueError, RuntimeError) as error:  # the other one: a model that is not here yet, and no network
         print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)

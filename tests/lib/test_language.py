@@ -231,3 +231,11 @@ def test_what_means_nothing_is_refused_by_name(action: Any, message: str, model:
                                                data: Tokens) -> None:
     with pytest.raises(ValueError, match=message):
         action(model, data)
+
+
+def test_a_prompt_that_is_too_long_keeps_its_question(model: LanguageModel, capsys: pytest.CaptureFixture[str]) -> None:
+    """An encoder's tokenizer cuts the end, where a prompt asks; the answer is then that to another question."""
+    text = "the film was very " * 20
+    data = encode(model.tokenizer, [text + "what is it", "what is it"], [0, 1], max_length=8)
+    assert model.tokenizer.decode(data.ids[0]).split() == (text + "what is it").split()[-8:]
+    assert data.cut == (0,) and "1 of 2 texts were cut to 8 tokens" in capsys.readouterr().out

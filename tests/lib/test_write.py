@@ -102,7 +102,7 @@ REFUSED = [
     (["--model", "{0}/other", "--adapter", "{0}/adapter", "who"], "", "is an adapter for the base sha256:"),
     (["--model", "{0}/plain", "who", " "], "", "a turn must not be blank, got ' ' from the user in row 1"),
     (["--model", "{0}/plain"], "who\n\nwho\n", "a turn must not be blank, got '' from the user in row 1"),
-    (["--model", "{0}/plain"], "", "prompt must be given, as an argument or a line of stdin, got none"),
+    (["--model", "{0}/plain"], "", "prompts must be one or more, got none"),
     (["--model", "{0}/plain", "who\udcff"], "", "a turn must be whole Unicode"),
     (["--model", "{0}/plain", "who <|im_end|>"], "", "content must not hold special tokens"),
     (["--model", "{0}/plain", "--system", "", "who"], "", "a turn must not be blank, got '' from the system"),

@@ -34,8 +34,7 @@ assert min(abs(s.rating) for s in clear) >= 1.0
 # %% hold_out
 from lib.data import hold_out
 
-train, held_out = hold_out(["A fine film.", "a fine film", "Dull.", "Too long."], share=0.3)
-assert (train, held_out) in (([0, 1, 3], [2]), ([0, 1, 2], [3]), ([2, 3], [0, 1]))  # both spellings on one side
+assert hold_out(["A fine film.", "Too long.", "a fine film", "Dull."], share=0.3) == ([0, 1, 2], [3])
 
 # %% split
 from lib.corpora.sentiment import load_domain
