@@ -1227,6 +1227,24 @@ MUTANTS = [
            (f"{W}::test_what_means_nothing_of_a_decoder_is_refused_by_name",)),
     Mutant(MODELS, "a tied head trains with the top layers", "        if not _tied(speaks):", "        if True:",
            (f"{W}::test_what_is_frozen_of_a_decoder",)),
+
+    # The road of the data: what the chapters draw, label and judge.
+    Mutant(DATA, "a sample is drawn with replacement",
+           "np.random.default_rng(seed).permutation(len(items)).tolist()",
+           "np.random.default_rng(seed).integers(len(items), size=len(items)).tolist()",
+           (f"{B}::test_shuffled_is_numpys_permutation_and_a_smaller_sample_begins_a_larger_one",)),
+    Mutant(DATA, "soft labels are asked for and hard ones given",
+           "[labels(s) for s in sentences], max_length",
+           "[label(s) for s in sentences], max_length",
+           (f"{B}::test_labelled_sentences_keep_their_order_and_their_label",)),
+    Mutant(EVALUATION, "a row counts as right where the model is for the other class",
+           "return (logits.argmax(1) == labels).numpy()",
+           "return (logits.argmin(1) == labels).numpy()",
+           (f"{T}::test_the_evaluator_is_sklearns",)),
+    Mutant(EXPERIMENTS, "accuracy is taken over seeds and given by item",
+           "return 100 * right.mean(1)",
+           "return 100 * right.mean(0)",
+           (f"{E}::test_accuracy_is_the_share_of_items_that_are_right_by_seed",)),
 ]
 
 

@@ -141,6 +141,22 @@ def per_seed(rows: Iterable[Row], name: str, **where: Any) -> NDArray[np.float64
     return np.array([row.result[name] for row in ordered], dtype=np.float64)
 
 
+def accuracy(rows: Iterable[Row], name: str = "correct", **where: Any) -> NDArray[np.float64]:
+    """Accuracy by seed, (n,), in percent, of runs that kept for every item whether it was right.
+
+    Args:
+        rows, where: as in `per_seed`.
+        name: the result that holds the zeros and ones.
+
+    Raises:
+        ValueError: what `per_seed` refuses, or a result that is not a list.
+    """
+    right = per_seed(rows, name, **where)
+    if right.ndim != 2:
+        raise ValueError(f"name must be a result with one number an item, got {name!r}, which has one a run")
+    return 100 * right.mean(1)
+
+
 def _parallel() -> joblib.Parallel:
     try:
         return joblib.Parallel(return_as="generator_unordered")
