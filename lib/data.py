@@ -64,6 +64,9 @@ def without_neutral(sentences: Iterable[Sentence], band: float = 0.5) -> list[Se
 def split(sentences: Iterable[Sentence], *, dev: float = 0.1, test: float = 0.3, salt: str = "v1") -> Split:
     """Train, dev and test parts that share no unit; the part is a hash of the unit, the same on every machine.
 
+    Train on the first, choose rates, strengths and checkpoints on the second, and look at the third once: a number from
+    data that took part in a choice is too good. Copies of a text on both sides are the usual leak.
+
     A unit is a group (a review, an article), or a text where there is no group; units that share a text, whatever its
     case and punctuation, are one. The order of the sentences does not matter. Split first and filter afterwards: a
     filter can remove the text that joins two groups.
@@ -301,6 +304,10 @@ def encode(
     max_length: int = 128,
 ) -> Dataset:
     """Texts and labels as a `Dataset`; texts longer than `max_length` lose their end, which is reported.
+
+    The tokenizer cuts each text into the pieces that the model was pretrained on and numbers them; another model's
+    tokenizer would give numbers that mean other words. A shorter `max_length` saves time and memory, as attention grows
+    with the square of the length.
 
     Args:
         tokenizer: of the encoder that will read the ids, `load_encoder(...).tokenizer`.

@@ -1,4 +1,4 @@
-"""What a model says of data, and how good that is; nothing here disturbs training."""
+"""Predictions of a model, and how good they are; nothing here disturbs training."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ class Data(Protocol):
 
 
 def predict_logits(model: nn.Module, data: Data, *, batch_size: int | None = None, host: Any = None) -> Tensor:
-    """What the model says of every row of `data`, in order, in evaluation mode: (rows, classes), float32 on the CPU.
+    """The model's logits for every row of `data`, in order, in evaluation mode: (rows, classes), float32 on the CPU.
 
     Args:
         data: batches and their content.

@@ -63,9 +63,10 @@ class Answers(nn.Module):
 
         z_c = log P(word c | prompt);   softmax(z) = P(word c | prompt, one of the words)
 
-    Every objective, penalty and evaluation of classifiers then works on prompts. Such a loss asks only which of the
-    words is likelier, not that one of them is said: -log P(word) = cross-entropy among the words - log mass, and
-    `answer_mass` gives the mass.
+    Without any training this is a zero-shot classifier; trained, it starts from what the model knows of the words, so
+    it needs fewer labels than a new head. Every objective, penalty and evaluation of classifiers then works on prompts.
+    Such a loss asks only which of the words is likelier, not that one of them is said: $-log P(word)$ is the
+    cross-entropy among the words less $log mass$, and `answer_mass` gives the mass.
 
     Where each word is one token, z leaves out the log-sum over V, the same for all, and costs C rows of the head; words
     of several tokens cost a pass over the prompts for each different beginning.

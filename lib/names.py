@@ -34,7 +34,7 @@ def _plain(name: str) -> str:
 
 def _chosen(model: nn.Module, where: Where | None, *, trains: bool = False,
             name: str = "where") -> list[tuple[str, nn.Parameter]]:
-    """Parameters by plain name that `where` matches, only those that train if asked; none is an error."""
+    """Parameters by plain name that `where` matches, with `trains` only those that train; none is an error."""
     if where is not None and not callable(where):
         raise ValueError(f'{name} must be a function of a name, such as ends_in("query"), got {where!r}')
     named = [(_plain(name), p) for name, p in model.named_parameters()]

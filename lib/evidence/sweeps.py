@@ -65,9 +65,12 @@ def sweep(
 ) -> list[Row]:
     """Call `run(**spec)` for every spec of `grid`; a run that `store` holds is read, not repeated.
 
-    A run is known by its question and its spec, not by its code: rename the question when its meaning changes. Each is
-    saved as it ends, so a killed sweep goes on where it was. Runs go through joblib: `joblib.parallel_config` says how
-    many at once, or hands them to a Dask or Ray cluster (Ray's pool hands back, and so saves, all of them at the end).
+    One training run says little: another seed draws other examples, another order and another head. A sweep runs every
+    arm under the same seeds, so that `paired_effect` can compare them seed by seed, and keeps each run, so that no one
+    has to wait for it twice. A run is known by its question and its spec, not by its code: rename the question when its
+    meaning changes. Each is saved as it ends, so a killed sweep goes on where it was. Runs go through joblib:
+    `joblib.parallel_config` says how many at once, or hands them to a Dask or Ray cluster (Ray's pool hands back, and
+    so saves, all of them at the end).
 
     Args:
         run: a pure function of its spec; returns by name a number, or a list of numbers (one per item).
