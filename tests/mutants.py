@@ -1245,6 +1245,12 @@ MUTANTS = [
            "return 100 * right.mean(1)",
            "return 100 * right.mean(0)",
            (f"{E}::test_accuracy_is_the_share_of_items_that_are_right_by_seed",)),
+
+    # parameters of a chapter
+    Mutant("lib/book/record.py", "a parameter typed as a word counts as true",
+           "if not isinstance(value, bool):",
+           "if value is None:",
+           ("tests/lib/test_record.py::test_what_is_no_boolean_is_refused",)),
 ]
 
 

@@ -18,11 +18,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         write: puts the whole content into the open file that it is given.
 
     Raises:
-        ValueError: `path` is a folder.
-        OSError: the disk is full, or the folder cannot be written to.
+        OSError: the disk is full, its folder cannot be written to, or `path` is a folder.
     """
-    if path.is_dir():
-        raise ValueError(f"path must be a file, got the folder {path}")
     partial = _beside(path)
     with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -65,6 +65,7 @@ def test_it_is_what_the_file_says(model: LanguageModel) -> None:
     config, tokenizer = model.decoder.config, model.tokenizer
     assert (config.num_hidden_layers, config.hidden_size, config.vocab_size) == (30, 576, 49152)
     assert tokenizer.pad_token == tokenizer.eos_token == "<|im_end|>" and tokenizer.bos_token == "<|im_start|>"
+    assert set(tokenizer("a")) == {"input_ids", "attention_mask"}  # old versions of transformers add a third
     assert (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.model_max_length) == (2, 1, 8192)
     assert model.decoder.lm_head.weight is model.get_input_embeddings().weight
     assert {weight.dtype for weight in model.parameters()} == {torch.float32} and not model.training
