@@ -40,8 +40,8 @@ def _chosen(model: nn.Module, where: Where | None, *, trains: bool = False,
     named = [(_plain(name), p) for name, p in model.named_parameters()]
     found = [(name, p) for name, p in named if (where is None or where(name)) and (p.requires_grad or not trains)]
     if not found:
-        raise ValueError(f"{name} must match a parameter{' that trains' * trains} and matches none of "
-                         f"{[name for name, _ in named][:4]}...")
+        wanted = "a parameter that trains" if trains else "a parameter"
+        raise ValueError(f"{name} must match {wanted} and matches none of {[name for name, _ in named][:4]}...")
     return found
 
 

@@ -57,8 +57,8 @@ def targets(labels: Tensor, classes: int) -> Tensor:
         return F.one_hot(labels.long(), classes).to(torch.get_default_dtype())
     q = torch.stack((1 - labels, labels), 1) if labels.ndim == 1 and classes == 2 else labels
     if q.ndim != 2 or q.shape[1] != classes:
-        raise ValueError(f"soft labels must be (batch, {classes})" + " or (batch,)" * (classes == 2)
-                         + f", got shape {tuple(labels.shape)}")
+        allowed = f"(batch, {classes}) or (batch,)" if classes == 2 else f"(batch, {classes})"
+        raise ValueError(f"soft labels must be {allowed}, got shape {tuple(labels.shape)}")
     wrong = ~((q >= 0).all(1) & ((q.sum(1) - 1).abs() < 1e-4))  # float32 rounding of a mean over raters; NaN is wrong
     if wrong.any():
         raise ValueError(f"soft labels must be at least 0 and sum to 1, got {labels[wrong][:3].tolist()}")
