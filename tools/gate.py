@@ -80,6 +80,8 @@ def word(claim: Result) -> str:
 def claims(executed: Mapping[str, NotebookNode], register: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What is wrong with the claims: each entry of the register is judged once, in its chapter, as its advice expects.
 
+    Nobody types a verdict: an entry's `lock` is the one that its advice was written for.
+
     Args:
         executed: chapter -> executed notebook.
         register: id -> entry of `chapters/claims/`; one without a chapter waits for a chapter to come.
@@ -98,7 +100,7 @@ def claims(executed: Mapping[str, NotebookNode], register: Mapping[str, Mapping[
             if entry.get("chapter") != chapter:
                 problems.append(f"{chapter}: claim {name} is judged here, its entry in chapters/claims names "
                                 f"{entry.get('chapter')}")
-            if entry.get("lock") != judged:  # nobody types a verdict: the lock is the one that the advice was written for
+            if entry.get("lock") != judged:
                 problems.append(f"{chapter}: claim {name} is {judged}, its advice in chapters/claims is locked to "
                                 f"{entry.get('lock')}: read it again, then move the lock")
     return problems + [f"{entry['chapter']}: claim {name} is never judged, and chapters/claims says that it is"
