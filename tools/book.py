@@ -37,7 +37,8 @@ def commit(root: Path) -> str:
     if not (root / ".git").exists():  # an archive of the book, perhaps unpacked inside another repository
         return "unknown"
     found = store.commit(root)
-    return found["commit"] + "-changed" * (found["dirty"] and found["commit"] != "unknown")
+    changed = found["dirty"] and found["commit"] != "unknown"
+    return f"{found['commit']}-changed" if changed else str(found["commit"])
 
 
 def provenance(root: Path, settings: Settings) -> dict[str, Any]:
@@ -162,7 +163,7 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
         print("\n".join(["the gate stays shut:", *(f"  {problem}" for problem in problems)]), file=sys.stderr)
         return 1
     states = [result["status"] for entry in entries["chapters"].values() for result in entry["results"].values()]
-    undecided = f", {states.count('undecided')} of them undecided" * ("undecided" in states)
+    undecided = f", {states.count('undecided')} of them undecided" if "undecided" in states else ""
     print(f"  {len(states)} results, all within their bounds{undecided}", flush=True)
     if site:
         path = bands_file(root, settings)

@@ -101,10 +101,11 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
              "Bands": "none is published for this profile and device" if not bands else
              f"from seeds {', '.join(map(str, bands['seeds']))}, published {when(bands['when'])}: "
              f"{printed(bands['rule'])}"}
+    crossing = f", and {undecided} of them cross the bound: *undecided*" if undecided else ""
     lines = ["# The run behind these pages", "",
              f"The run that made this copy of the book also checked it: **{good} of {len(found)} results**"
              f"{partly(list(chapters), ran)}. Of several seeds only the mean is held to the bound; the interval is the "
-             f"95% one{f', and {undecided} of them cross the bound: *undecided*' * bool(undecided)}. All that follows "
+             f"95% one{crossing}. All that follows "
              "comes from the run's own records.", "",
              "| What | Value |", "|---|---|", *(f"| **{name}** | {value} |" for name, value in facts.items()), "",
              "## How long it took", ""]
@@ -146,7 +147,8 @@ def row(result: Item) -> str:
     """One result beside the bounds that hold for it."""
     ends, several = result["interval"], len(result["values"]) > 1
     bound = bounds(*cards.bounds(result, result["band"]))
-    bound = f"{'mean ' * (several and bool(bound))}{bound}{' (published)' * bool(result['band'])}"
+    bound = f"mean {bound}" if several and bound else bound
+    bound = f"{bound} (published)" if result["band"] else bound
     between = f' <span class="part beside">{spread(ends)}</span>' if ends else ""
     unit = "" if result["unit"] == "1" else f" {html.escape(result['unit'])}"
     sign = f"{cards.SIGNS[result['status']]}{GAP}{result['status']}"
