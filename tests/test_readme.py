@@ -100,8 +100,8 @@ def test_the_chat_model_learns_the_readers_pairs(tmp_path: Path) -> None:
     assert answer[0].startswith("Ahoy! ")
     assert sorted(path.name for path in (tmp_path / "my-adapter").iterdir()) == [
         "adapter_config.json", "adapter_model.safetensors"]
-    untrained = re.sub(r"(?m)^fit.*$", "", SPEECH)  # the control
-    wrong = run(tmp_path, f"pairs = {PAIRS[:2]!r}\n{untrained}")
+    unlearned = re.sub(r"(?m)^fit.*$", "", SPEECH).replace("max_new_tokens=60", "max_new_tokens=1")  # the control
+    wrong = run(tmp_path, f"pairs = {PAIRS[:2]!r}\n{unlearned}")
     before, after = map(float, wrong.stdout.splitlines()[-2].split())
     assert after == pytest.approx(before, abs=1e-4)
 

@@ -16,7 +16,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lib.corpora.sentiment import DOMAINS, Sentence, load_domain
-from lib.data import Dataset, encode, hold_out, index_labels, label, soft_label, split, without_neutral
+from lib.data import (
+    Dataset,
+    encode,
+    hold_out,
+    index_labels,
+    label,
+    labelled,
+    shuffled,
+    soft_label,
+    split,
+    without_neutral,
+)
 from lib.models import Encoder, load_encoder
 
 
@@ -42,6 +53,23 @@ def test_the_neutral_band_has_an_edge_that_belongs_to_the_kept() -> None:
     assert without_neutral(rated) == [rated[0], rated[1], rated[3]]
     assert without_neutral(rated, 0) == rated and without_neutral([HUB]) == [HUB]
     assert without_neutral(rated, 0.2) == [rated[0], rated[1], rated[2], rated[3]]
+
+
+def test_shuffled_is_numpys_permutation_and_a_smaller_sample_begins_a_larger_one() -> None:
+    words = [*"abcdefghij"]
+    assert shuffled(words, 3) == [words[i] for i in np.random.default_rng(3).permutation(10)]
+    assert shuffled(range(10), (3, 1)) == np.random.default_rng((3, 1)).permutation(10).tolist()
+    assert words == [*"abcdefghij"] and sorted(shuffled(words, 0)) == words and shuffled([], 0) == []
+    with pytest.raises(ValueError, match="seed must be a whole number .* got -1"):
+        shuffled(words, (0, -1))
+
+
+def test_labelled_sentences_keep_their_order_and_their_label() -> None:
+    rated = [sentence("a good one", 1, 2), sentence("a poor one", -1, 0)]
+    tokenizer = load_encoder("minilm").tokenizer
+    assert labelled(tokenizer, rated) == encode(tokenizer, ["a good one", "a poor one"], [1, 0])
+    assert labelled(tokenizer, rated, soft_label).labels == [1, 0.25]
+    assert labelled(tokenizer, [sentence("long " * 50)], max_length=8).cut == (0,)
 
 
 @pytest.mark.parametrize("band", [-0.1, 4.5, float("nan")])

@@ -101,6 +101,7 @@ def test_states_are_cut_and_known_again_as_a_data_set_is(toy_encoder: Encoder, d
     assert batch["inputs_embeds"].shape == (2, width, 32) and "input_ids" not in batch
     assert shorter < width and not batch["inputs_embeds"][:, shorter:].any(-1).all()
     assert torch.equal(batch["attention_mask"], data.collate([0, 5])["attention_mask"])
+    assert states.labels == data.labels
     assert torch.equal(states.subset([5, 0]).collate([0])["inputs_embeds"], states.collate([5])["inputs_embeds"])
     assert states.fingerprint() == read(model, data, top=1).fingerprint()
     assert states.fingerprint() != read(model, data, top=0).fingerprint()

@@ -16,7 +16,7 @@ from torch import nn
 
 from lib.adapters import LoRA, attach
 from lib.data import Dataset
-from lib.evaluation import evaluator, predict_logits
+from lib.evaluation import correct, evaluator, predict_logits
 from lib.loss import Loss
 from lib.names import ends_in
 from lib.objectives import cross_entropy
@@ -112,6 +112,14 @@ def test_a_prediction_leaves_the_mode_alone(training: bool) -> None:
     assert model.training is training and torch.equal(predict_logits(model, toy_data(8), host=CPU), first)
 
 
+def test_rows_are_right_or_wrong_only_where_labels_are_classes_of_the_model() -> None:
+    ids = [[1], [2, 3]]
+    with pytest.raises(ValueError, match=r"data must hold one class a row, .* got labels such as 0.5"):
+        correct(Toy(), Dataset(ids, [0.5, 1.0]), host=CPU)
+    with pytest.raises(ValueError, match="labels must be between 0 and 1, got 2"):
+        correct(Toy(), Dataset(ids, [0, 2]), host=CPU)
+
+
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_the_evaluator_is_sklearns(outputs: int) -> None:
     from sklearn.metrics import accuracy_score, log_loss
@@ -123,6 +131,7 @@ def test_the_evaluator_is_sklearns(outputs: int) -> None:
     p = logits.sigmoid() if outputs == 1 else logits.softmax(1)[:, 1:]
     found = evaluator(data, host=CPU)(model)
     assert found["accuracy"] == pytest.approx(accuracy_score(data.labels, p[:, 0] > 0.5))
+    assert (correct(model, data, host=CPU) == (np.array(data.labels) == (p[:, 0] > 0.5).numpy())).all()
     assert found["nll"] == pytest.approx(log_loss(data.labels, p.double().numpy()[:, 0]), rel=1e-5)
 
 
