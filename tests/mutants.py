@@ -1267,6 +1267,19 @@ MUTANTS = [
            "        _check_asked(model, [_ids(model.tokenizer, prompt) for prompt in prompts], **numbers)\n",
            "        _check_asked(model, [_ids(model.tokenizer, prompts[0])], **numbers)\n",
            (f"{WW}::test_what_cannot_be_used_is_one_line_and_nothing_is_written",)),
+    Mutant(DATA, "rows are held out, not texts: repeated ones leak",
+           "order = sorted(set(units), key=lambda unit: hashlib.sha256(f\"{salt}\\n{unit}\".encode()).digest())",
+           "units = [f'{i} {unit}' for i, unit in enumerate(units)]\n    order = sorted(set(units))",
+           (f"{B}::test_what_is_held_out_is_a_share_of_the_different_texts",)),
+    Mutant(DATA, "the salt is forgotten",
+           'f"{salt}\\n{unit}".encode()).digest())\n    if len', 'unit.encode()).digest())\n    if len',
+           (f"{B}::test_another_salt_holds_out_other_texts",)),
+    Mutant(MODELS, "a long prompt loses its question",
+           '        tokenizer.truncation_side = "left"', '        tokenizer.truncation_side = "right"',
+           (f"{L}::test_a_prompt_that_is_too_long_keeps_its_question",)),
+    Mutant("lib/book/setup.py", "a chapter's own packages are forgotten",
+           "        declared += groups[extra]\n", "        pass\n",
+           ("tests/lib/test_setup.py::test_a_chapter_gets_what_it_names_beside_the_rest",)),
 ]
 
 
