@@ -109,6 +109,31 @@ def shuffled(items: Sequence[Item], seed: int | tuple[int, ...]) -> list[Item]:
     return [items[i] for i in np.random.default_rng(seed).permutation(len(items)).tolist()]
 
 
+def hold_out(texts: Sequence[str], share: float = 0.2, *, salt: str = "v1") -> tuple[list[int], list[int]]:
+    """Rows to train on and rows to judge by, numbers from 0: the same text lies on one side, however it is written.
+
+    Case and punctuation do not count, as in `split`, which is for texts of which groups belong together. Which rows are
+    held out is a hash of their texts, so neither their order nor a draw changes it.
+
+    Args:
+        texts: one a row; of (prompt, answer) pairs the prompts.
+        share: of the different texts, above 0 and below 1; at least one is held out.
+        salt: another text holds out others.
+
+    Raises:
+        ValueError: a share out of range, or fewer than two different texts.
+    """
+    if not (isinstance(share, Real) and 0 < share < 1):
+        raise ValueError(f"share must be above 0 and below 1, got {share!r}")
+    units = _units([Sentence(text, 0.0, (), "") for text in texts])
+    order = sorted(set(units), key=lambda unit: hashlib.sha256(f"{salt}\n{unit}".encode()).digest())
+    if len(order) < 2:
+        raise ValueError(f"texts must hold at least two different ones, got {len(order)}")
+    held = set(order[:min(max(1, round(share * len(order))), len(order) - 1)])
+    return ([i for i, unit in enumerate(units) if unit not in held],
+            [i for i, unit in enumerate(units) if unit in held])
+
+
 def _units(sentences: Sequence[Sentence]) -> list[str]:
     """Name of each sentence's unit, by union-find over groups and texts; the smallest name stands for all."""
     parent: dict[str, str] = {}
@@ -303,7 +328,9 @@ def encode(
     *,
     max_length: int = 128,
 ) -> Dataset:
-    """Texts and labels as a `Dataset`; texts longer than `max_length` lose their end, which is reported.
+    """Texts and labels as a `Dataset`; texts longer than `max_length` are cut, which is reported.
+
+    For an encoder they lose their end, for a decoder from `load_decoder` their beginning: what it is asked stands last.
 
     The tokenizer cuts each text into the pieces that the model was pretrained on and numbers them; another model's
     tokenizer would give numbers that mean other words. A shorter `max_length` saves time and memory, as attention grows

@@ -136,6 +136,7 @@ class LanguageModel(nn.Module):
             raise ValueError(f"decoder must be a language model with a head, got {type(decoder).__name__}")
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.truncation_side = "left"  # a prompt that is too long keeps its question, which stands last
         self.decoder, self.tokenizer, self.source, self.sha256 = decoder, tokenizer, source, sha256
 
     def get_input_embeddings(self) -> nn.Module:

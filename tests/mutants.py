@@ -57,6 +57,7 @@ GENERATION, N = "lib/generation.py", "tests/lib/test_generation.py"
 E, V, B = "tests/lib/test_experiments.py", "tests/lib/test_verdicts.py", "tests/lib/test_data.py"
 CONVERSATIONS, TEMPLATES, DOCTOR = "lib/conversations.py", "lib/templates.py", "lib/doctor.py"
 C, DR = "tests/lib/test_conversations.py", "tests/lib/test_doctor.py"
+WRITE, WW = "lib/serve/write.py", "tests/lib/test_write.py"
 
 WITH_TOOLS = (*PARTS, "tools")
 
@@ -931,8 +932,8 @@ MUTANTS = [
            "padded([self.learned[i] for i in rows], True)",
            (f"{C}::test_a_batch_is_that_of_transformers_collator",)),
     Mutant(CONVERSATIONS, "what is learned is asked of the ids",
-           "ids.where(learned.bool(), IGNORED)",
-           "ids.where(learned.bool() & (ids != self.pad), IGNORED)",
+           "ids.where(learned.bool(), UNLEARNED)",
+           "ids.where(learned.bool() & (ids != self.pad), UNLEARNED)",
            (f"{C}::test_a_batch_is_that_of_transformers_collator",)),
     Mutant(CONVERSATIONS, "prompt and answer are tokenized apart",
            "if whole[:len(before)] != before or",
@@ -1251,6 +1252,21 @@ MUTANTS = [
            "if not isinstance(value, bool):",
            "if value is None:",
            ("tests/lib/test_record.py::test_what_is_no_boolean_is_refused",)),
+    # Writing on the command line; what holds out rows; a prompt that is too long
+    Mutant(WRITE, "the adapter stays a map, which each token computes anew",
+           "        merge(model)\n", "", (f"{WW}::test_an_adapter_is_merged_before_it_writes",)),
+    Mutant(WRITE, "the adapter is forgotten",
+           "_loaded(asked.model, asked.adapter)", "_loaded(asked.model, None)",
+           (f"{WW}::test_options_change_what_is_written",)),
+    Mutant(WRITE, "the system's turn is forgotten",
+           "texts, asked.system)", "texts, None)", (f"{WW}::test_options_change_what_is_written",)),
+    Mutant(WRITE, "pieces stay in the buffer",
+           'print(piece, end="", flush=True)', 'print(piece, end="")',
+           (f"{WW}::test_a_piece_is_told_as_soon_as_it_is_there",)),
+    Mutant(WRITE, "the second prompt is looked at after the first answer",
+           "        _check_asked(model, [_ids(model.tokenizer, prompt) for prompt in prompts], **numbers)\n",
+           "        _check_asked(model, [_ids(model.tokenizer, prompts[0])], **numbers)\n",
+           (f"{WW}::test_what_cannot_be_used_is_one_line_and_nothing_is_written",)),
 ]
 
 

@@ -22,6 +22,7 @@ from nbformat import NotebookNode
 
 from lib.book.cards import CLAIM, FACTS, PROFILES, bounds, hard, status
 from lib.evidence import store
+from lib.run.machine import processor, speed_ups
 from tools import gate, lock, quoted
 from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, bands_file, cached, execute, installed, published
 from tools.notebooks import ROOT, chapters, command, read, syntax, tags, write
@@ -63,7 +64,8 @@ def ledger(root: Path, settings: Settings, executed: Mapping[str, NotebookNode],
         entries[chapter] = facts | {"results": found, "claims": {
             claim["id"]: claim | {"word": gate.word(claim)} for claim in gate.results(notebook, CLAIM)}}
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    return {"profile": settings.profile, "seed": settings.seed, "machine": machine,
+    measured = {key: ratio for key, ratio in speed_ups().items() if key.startswith(f"{processor()}, torch")}
+    return {"profile": settings.profile, "seed": settings.seed, "machine": machine, "speed_ups": measured,
             **provenance(root, settings), "chapters": entries}
 
 

@@ -65,6 +65,17 @@ def times(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping
                    "seconds": entries["chapters"].get(stem, {}).get("seconds")} for stem, source in chapters.items()}
 
 
+def precision(speed_ups: Mapping[str, float]) -> str:
+    """What was measured of bfloat16 on this machine, in words.
+
+    Args:
+        speed_ups: processor and torch -> how many times as fast bfloat16 trained there as float32.
+    """
+    said = [f"{key}: a step in bfloat16 was measured to be {ratio:.1f} times as fast as in float32"
+            for key, ratio in speed_ups.items()]
+    return "; ".join(said) or "float32: no processor here multiplies bfloat16, or nothing was trained"
+
+
 def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[str, NotebookNode], *,
          repository: str, bands: Item | None = None, lighthouse: Item | None = None) -> str:
     """The page of the run.
@@ -85,6 +96,7 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
     commit += ", with changes since" if entries["commit"].endswith("-changed") else ""
     versions = ", ".join(f"{name} {version}" for name, version in entries["versions"].items())
     facts = {"Built": when(entries["when"]), "Source": commit, "Machine": f"{entries['machine']}, {entries['device']}",
+             "Precision": precision(entries["speed_ups"]),
              "Settings": f"`PROFILE={entries['profile']}`, `SEED={entries['seed']}`", "Versions": versions,
              "Bands": "none is published for this profile and device" if not bands else
              f"from seeds {', '.join(map(str, bands['seeds']))}, published {when(bands['when'])}: "

@@ -51,6 +51,11 @@ class States:
     def __len__(self) -> int:
         return len(self.data)
 
+    @property
+    def labels(self) -> Any:
+        """Those of the data set."""
+        return self.data.labels
+
     def batches(self, size: int, key: tuple[int, ...]) -> list[list[int]]:
         """Those of the data set, whose `size` and `key` these are: rows a batch, at least 1, and what decides them."""
         return self.data.batches(size, key)  # type: ignore[no-any-return]

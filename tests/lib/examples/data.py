@@ -31,6 +31,11 @@ clear = without_neutral(tweets, band=1.0)
 assert 0 < len(clear) < len(tweets)
 assert min(abs(s.rating) for s in clear) >= 1.0
 
+# %% hold_out
+from lib.data import hold_out
+
+assert hold_out(["A fine film.", "Too long.", "a fine film", "Dull."], share=0.3) == ([0, 1, 2], [3])
+
 # %% split
 from lib.corpora.sentiment import load_domain
 from lib.data import split
