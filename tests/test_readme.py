@@ -92,15 +92,15 @@ def test_the_recipe_is_about_ten_lines(recipe: str) -> None:
 
 def test_the_chat_model_learns_the_readers_pairs(tmp_path: Path) -> None:
     """What is held out gets likelier by the adapter as it is loaded again, which then answers in the readers' words."""
-    done = run(tmp_path, f"pairs = {PAIRS * 3!r}\n{SPEECH}")
+    done = run(tmp_path, f"pairs = {PAIRS * 2!r}\n{SPEECH}")
     assert done.returncode == 0, done.stderr
     losses, *answer = done.stdout.splitlines()[-2:]
     before, after = map(float, losses.split())
-    assert after < 0.7 * before
-    assert answer[0].startswith("Ahoy!")
+    assert after < 0.5 * before
+    assert answer[0].startswith("Ahoy! ")
     assert sorted(path.name for path in (tmp_path / "my-adapter").iterdir()) == [
         "adapter_config.json", "adapter_model.safetensors"]
-    unlearned = re.sub(r"(?m)^fit.*$", "", SPEECH)  # the control
+    unlearned = re.sub(r"(?m)^fit.*$", "", SPEECH).replace("max_new_tokens=60", "max_new_tokens=1")  # the control
     wrong = run(tmp_path, f"pairs = {PAIRS[:2]!r}\n{unlearned}")
     before, after = map(float, wrong.stdout.splitlines()[-2].split())
     assert after == pytest.approx(before, abs=1e-4)

@@ -34,22 +34,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 writes the likeliest token")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="chooses what is drawn above temperature 0")
     asked = parser.parse_args(arguments)
-    numbers = {"max_new_tokens": asked.tokens, "temperature": asked.temperature, "seed": asked.seed}
     try:
-        texts = asked.prompt or [line.rstrip("\r\n") for line in sys.stdin]
-        with contextlib.redirect_stdout(sys.stderr):  # the first use of a model says what it fetches
-            model = _loaded(asked.model, asked.adapter)
-        prompts = _chat_prompts(model.tokenizer, texts, asked.system)
-        _check_asked(model, [_ids(model.tokenizer, prompt) for prompt in prompts], **numbers)
+        _write(asked)
     except (ValueError, RuntimeError) as error:  # the other one: a model that is not here yet, and no network
         print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    return 0
+
+
+def _write(asked: argparse.Namespace) -> None:
+    """Look at everything that is asked, then answer."""
+    texts = asked.prompt or [line.rstrip("\r\n") for line in sys.stdin]
+    with contextlib.redirect_stdout(sys.stderr):  # the first use of a model says what it fetches
+        model = _loaded(asked.model, asked.adapter)
+    prompts = _chat_prompts(model.tokenizer, texts, asked.system)
+    numbers = {"max_new_tokens": asked.tokens, "temperature": asked.temperature, "seed": asked.seed}
+    _check_asked(model, [_ids(model.tokenizer, prompt) for prompt in prompts], **numbers)
     for i, prompt in enumerate(prompts):
         print(end="\n" if i else "")
         for piece in stream(model, prompt, **numbers):
             print(piece, end="", flush=True)
         print()
-    return 0
 
 
 def _loaded(name: str, adapter: str | None) -> LanguageModel:
