@@ -37,11 +37,10 @@ def low_rank(m: int, n: int, rank: int) -> Figure:
         ax.add_patch(Rectangle((x, y), width, height, facecolor=colour, linewidth=0,
                                alpha=0.9 if colour == thin else 0.25))
     ax.add_patch(Rectangle((places["A"], 0), n, m, fill=False, edgecolor=thin, linestyle=":", linewidth=1))
-    middle = {"ha": "center", "va": "center", "color": INK}
     for x, words in ((n / 2, "W\nfrozen"), (places["W'"] + n / 2, "W + BA\nafter merging")):
-        ax.text(x, m / 2, words, **middle)
+        ax.text(x, m / 2, words, ha="center", va="center", color=INK)
     for x, sign in ((n + gap / 2, "+"), (places["W'"] - gap / 2, "=")):
-        ax.text(x, m / 2, sign, fontsize=14, **middle)
+        ax.text(x, m / 2, sign, fontsize=14, ha="center", va="center", color=INK)
     for x, words in ((n / 2, f"{m} × {n}"), (places["B"], f"B\n{m} × {rank}"),
                      (places["A"] + n / 2 + gap / 4, f"A\n{rank} × {n}"), (places["W'"] + n / 2, f"{m} × {n}")):
         ax.text(x, -0.08 * m, words, ha="center", va="top", color=INK, fontsize=9.5)
