@@ -19,9 +19,11 @@ from torch.nn.utils import parametrize
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from lib import _check
+from lib.conversations import _check_turns
 from lib.evaluation import judging
 from lib.language import _ids, _speaking
 from lib.models import LanguageModel
+from lib.templates import render, special_tokens
 
 
 def chat_prompt(tokenizer: PreTrainedTokenizerBase, text: str, system: str | None = None) -> str:
@@ -33,16 +35,20 @@ def chat_prompt(tokenizer: PreTrainedTokenizerBase, text: str, system: str | Non
         system: what stands before it as the system's turn; None leaves that to the template.
 
     Raises:
-        ValueError: a blank text, or a tokenizer without a template.
+        ValueError: a blank text or one with a special token, or a tokenizer without a template.
     """
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"text must not be blank, got {text!r}")
-    if not tokenizer.chat_template:
-        raise ValueError("tokenizer must have a chat template, got one without; write the prompt as plain text")
-    messages = [{"role": "user", "content": text}]
-    if system is not None:
-        messages.insert(0, {"role": "system", "content": system})
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    return _chat_prompts(tokenizer, [text], system)[0]
+
+
+def _chat_prompts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], system: str | None) -> list[str]:
+    """What `chat_prompt` makes of each text; an error says the number of the text, from 0."""
+    if not texts:
+        raise ValueError("prompts must be one or more, got none")
+    before = [] if system is None else [{"role": "system", "content": system}]
+    asked, special = [[*before, {"role": "user", "content": text}] for text in texts], special_tokens(tokenizer)
+    for row, messages in enumerate(asked):
+        _check_turns(messages, row, special)
+    return [render(tokenizer, messages, prompt=True) for messages in asked]
 
 
 def generate(model: LanguageModel, prompts: Sequence[str], *, max_new_tokens: int, temperature: float = 0.0,
@@ -152,16 +158,8 @@ def own_samples(model: LanguageModel, n: int, *, length: int, seed: int = 0, bat
 def _steps(model: LanguageModel, rows: Sequence[Sequence[int]], places: Sequence[int], max_new_tokens: int,
            temperature: float, seed: int) -> Iterator[list[int]]:
     """The next token of every row, step by step, until each has ended; `places` say which draws are a row's own."""
-    _check.whole(1, max_new_tokens=max_new_tokens)
-    _check.whole(0, seed=seed)
-    _check.at_least(0, temperature=temperature)
+    _check_asked(model, rows, max_new_tokens, temperature, seed)
     width = max(map(len, rows))
-    if not all(rows):
-        raise ValueError("rows must each hold a token, got an empty one")
-    room = model.decoder.config.max_position_embeddings
-    if width + max_new_tokens > room:
-        raise ValueError(f"a prompt and max_new_tokens must fit into {room} places together, got {width} and "
-                         f"{max_new_tokens}")
     device = next(model.parameters()).device
     filled = [[0] * (width - len(row)) + [*row] for row in rows]  # on the left, so that all go on at one place
     ids = torch.tensor(filled, device=device)
@@ -182,6 +180,21 @@ def _steps(model: LanguageModel, rows: Sequence[Sequence[int]], places: Sequence
             return
         ids, at = token[:, None].to(device), at[:, -1:] + 1
         mask = torch.cat((mask, mask.new_ones(len(rows), 1)), 1)
+
+
+def _check_asked(model: LanguageModel, rows: Sequence[Sequence[int]], max_new_tokens: int, temperature: float,
+                 seed: int) -> None:
+    """Raise ValueError for an empty row, a number out of range, or more tokens than there are places."""
+    _check.whole(1, max_new_tokens=max_new_tokens)
+    _check.whole(0, seed=seed)
+    _check.at_least(0, temperature=temperature)
+    width = max(map(len, rows))
+    if not all(rows):
+        raise ValueError("rows must each hold a token, got an empty one")
+    room = model.decoder.config.max_position_embeddings
+    if width + max_new_tokens > room:
+        raise ValueError(f"a prompt and max_new_tokens must fit into {room} places together, got {width} and "
+                         f"{max_new_tokens}")
 
 
 def _choose(logits: Tensor, temperature: float, u: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What a language model learns: to write the next token, or to give one of several answers.
 
 A prompt and what follows are tokenized apart, without special tokens, so the words of an answer keep the space that
-they are given with. What is likely is always log P(tokens | what stands before), in nats, over all V words.
+they are given with. What is likely is always $log P(tokens | what stands before)$, in nats, over all V words.
 
 Shapes: B prompts a batch, T tokens, V words of the vocabulary, C answers, K places where a token is learned, D width.
 """
@@ -63,9 +63,10 @@ class Answers(nn.Module):
 
         z_c = log P(word c | prompt);   softmax(z) = P(word c | prompt, one of the words)
 
-    Every objective, penalty and evaluation of classifiers then works on prompts. Such a loss asks only which of the
-    words is likelier, not that one of them is said: -log P(word) = cross-entropy among the words - log mass, and
-    `answer_mass` gives the mass.
+    Without any training this is a zero-shot classifier; trained, it starts from what the model knows of the words, so
+    it needs fewer labels than a new head. Every objective, penalty and evaluation of classifiers then works on prompts.
+    Such a loss asks only which of the words is likelier, not that one of them is said: $-log P(word)$ is the
+    cross-entropy among the words less $log mass$, and `answer_mass` gives the mass.
 
     Where each word is one token, z leaves out the log-sum over V, the same for all, and costs C rows of the head; words
     of several tokens cost a pass over the prompts for each different beginning.
@@ -154,7 +155,7 @@ def answer_mass(model: Answers, data: Data, *, batch_size: int | None = None) ->
 
     A low mass says that the model has not understood the format yet; among the words it may still know the answer.
 
-    Source: the chain rule, P(word) = P(word | one of the words) P(one of the words); Holtzman et al. 2021, section 2.
+    Source: the chain rule, from one of the words to the word; Holtzman et al. 2021, section 2.
 
     Args:
         data: prompts, from `encode(model.tokenizer, ...)`.

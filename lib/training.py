@@ -36,6 +36,9 @@ from lib.stopping import History, Record, Stop, never
 class Plan:
     """The numbers that define a run.
 
+    The learning rate matters most: too high and the loss jumps or the pretrained knowledge is lost, too low and nothing
+    is learned in the steps there are. About 2e-5 to 1e-4 is usual for a whole encoder, ten times as much for LoRA.
+
     Args:
         epochs: passes over the data, at least 1.
         batch_size: examples a step, over all processes together, at least 1.
@@ -84,11 +87,14 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         checkpoint: str | Path | None = None, host: Any = None, show: bool = True) -> History:
     """Train `model` in place and return one record a step.
 
+    Each step sets the learning rate, computes loss and gradient on one batch, clips the gradient and lets the optimizer
+    step; where an evaluation is due, it evaluates, keeps the best weights, saves and asks whether to stop. It is the
+    same loop for full fine-tuning, LoRA and every regulariser, for encoders and language models.
+
     The model is left with the weights of the evaluation where `metric` was highest (the first of equals), or with the
-    last weights where `metric` is None or nothing is evaluated. To choose by the likelihood, of which more is better,
-    give `evaluate=lambda model: {"score": -judge(model)["nll"]}` with `judge = evaluator(dev)` and `metric="score"`.
-    How often one evaluates changes which weights can be kept, never the path of the weights: it draws no random number
-    that training sees.
+    last weights where `metric` is None or nothing is evaluated. `metric` must rise with quality; to select by
+    likelihood, return `{"score": -nll}` from `evaluate` and give `metric="score"`. How often one evaluates changes
+    which weights can be kept, never the path of the weights: it draws no random number that training sees.
 
     Args:
         model: returns logits from the batch without its "labels".

@@ -22,6 +22,7 @@ from nbformat import NotebookNode
 
 from lib.book.cards import CLAIM, FACTS, PROFILES, bounds, hard, status
 from lib.evidence import store
+from lib.run.machine import processor, speed_ups
 from tools import gate, lock, quoted
 from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, bands_file, cached, execute, installed, published
 from tools.notebooks import ROOT, chapters, command, read, syntax, tags, write
@@ -36,7 +37,8 @@ def commit(root: Path) -> str:
     if not (root / ".git").exists():  # an archive of the book, perhaps unpacked inside another repository
         return "unknown"
     found = store.commit(root)
-    return found["commit"] + "-changed" * (found["dirty"] and found["commit"] != "unknown")
+    changed = found["dirty"] and found["commit"] != "unknown"
+    return f"{found['commit']}-changed" if changed else str(found["commit"])
 
 
 def provenance(root: Path, settings: Settings) -> dict[str, Any]:
@@ -62,7 +64,8 @@ def ledger(root: Path, settings: Settings, executed: Mapping[str, NotebookNode],
         entries[chapter] = facts | {"results": found, "claims": {
             claim["id"]: claim | {"word": gate.word(claim)} for claim in gate.results(notebook, CLAIM)}}
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    return {"profile": settings.profile, "seed": settings.seed, "machine": machine,
+    measured = {key: ratio for key, ratio in speed_ups().items() if key.startswith(f"{processor()}, torch")}
+    return {"profile": settings.profile, "seed": settings.seed, "machine": machine, "speed_ups": measured,
             **provenance(root, settings), "chapters": entries}
 
 
@@ -160,7 +163,7 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
         print("\n".join(["the gate stays shut:", *(f"  {problem}" for problem in problems)]), file=sys.stderr)
         return 1
     states = [result["status"] for entry in entries["chapters"].values() for result in entry["results"].values()]
-    undecided = f", {states.count('undecided')} of them undecided" * ("undecided" in states)
+    undecided = f", {states.count('undecided')} of them undecided" if "undecided" in states else ""
     print(f"  {len(states)} results, all within their bounds{undecided}", flush=True)
     if site:
         path = bands_file(root, settings)

@@ -1,8 +1,8 @@
 """Compute frozen lower layers once; train the upper layers on their stored outputs.
 
-A layer that neither trains nor drops anything says the same of a text at every step. `read` lets the lower layers of a
-model say it once, and `above` is the rest of the model, which sees states in place of token ids. A step then costs what
-the layers above cost. Encoders must be built as BERT is, decoders as Llama is.
+A layer that neither trains nor drops anything gives the same states for a text at every step. `read` computes those of
+the lower layers once, and `above` is the rest of the model, which takes states in place of token ids. A step then costs
+what the layers above cost. Encoders must be built as BERT is, decoders as Llama is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Model = TypeVar("Model", Classifier, LanguageModel, Answers)
 
 @dataclass(frozen=True)
 class States:
-    """A data set with what the lower layers said of each row: its batches have states in place of token ids.
+    """A data set with the hidden states of each row: its batches have states in place of token ids.
 
     Args:
         data: what was read, with its labels: of sentences or of tokens.
@@ -50,6 +50,11 @@ class States:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    @property
+    def labels(self) -> Any:
+        """Those of the data set."""
+        return self.data.labels
 
     def batches(self, size: int, key: tuple[int, ...]) -> list[list[int]]:
         """Those of the data set, whose `size` and `key` these are: rows a batch, at least 1, and what decides them."""
@@ -81,7 +86,11 @@ class States:
 
 def read(model: Model, data: Data, *, top: int, batch_size: int | None = None, keep: Path | None = None,
          host: Any = None) -> States:
-    """What the layers of `model` below its `top` say of every row of `data`, without dropout.
+    """The hidden states below the `top` layers of `model`, for every row of `data`, without dropout.
+
+    Frozen layers give the same states in every epoch, so they are computed once here; `above(model, top=top)` then
+    trains on them, and a step costs the upper layers alone. One wants it where several passes or several runs train
+    only the top; it needs memory for a vector a token.
 
     Args:
         model: a `Classifier`, `LanguageModel` or `Answers`; it is not changed. On a GPU, its states come back from
@@ -91,7 +100,7 @@ def read(model: Model, data: Data, *, top: int, batch_size: int | None = None, k
         batch_size: rows at a time, at least 1; if not given, 64, on a GPU 512.
         keep: folder for what was read, some tens of kilobytes a sentence: every process that reads the same rows with
             the same layers finds it there. None keeps nothing.
-        host: its precision is that of the reading; `Local()` if not given.
+        host: its precision is that of the states; `Local()` if not given.
 
     Raises:
         ValueError: another model, no such number of layers, an encoder that is not built as BERT is or a decoder that

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.adapters import LoRA, attach, only_rows
+from lib.conversations import Tokens
 from lib.data import Dataset
 from lib.evaluation import evaluator
 from lib.language import next_token
@@ -31,7 +32,7 @@ from lib.regularizers import Mixout, l2_sp
 from lib.run.checkpoint import save_checkpoint
 from lib.stopping import History, never, patience
 from lib.training import Local, Plan, fit, seed_step
-from tests.lib.tiny_decoder import TinyTokens, tiny_llama, tiny_tokenizer
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer, tiny_tokens
 
 LEFT = os.WEXITED | os.WNOHANG | os.WNOWAIT  # is it over? It stays to be waited for
 METHODS = ("plain", "early", "r_drop+l2_sp", "smart", "sam", "mixout+sam+r_drop+l2_sp", "lora", "rows", "speech+r_drop")
@@ -64,11 +65,11 @@ def toy_data(rows: int) -> Dataset:
     return Dataset(ids, [int(sum(row) % 7 < 3) for row in ids])
 
 
-def toy_tokens(rows: int) -> TinyTokens:
+def toy_tokens(rows: int) -> Tokens:
     """Rows of a decoder's words, of which different numbers are learned."""
     rng = np.random.default_rng(rows)
     ids = [rng.integers(4, 27, rng.integers(4, 16)).tolist() for _ in range(rows)]
-    return TinyTokens(ids, rng.integers(0, 4, rows).tolist(), pad=2)
+    return tiny_tokens(ids, rng.integers(0, 4, rows).tolist(), pad=2)
 
 
 def train(method: str, checkpoint: Path, pause: float = 0.0, host: Any = None) -> tuple[nn.Module, History]:

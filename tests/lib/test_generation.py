@@ -187,7 +187,10 @@ def without_first(model: LanguageModel) -> LanguageModel:
     (lambda m: own_samples(m, 0, length=5), "n must be a whole number of at least 1, got 0"),
     (lambda m: own_samples(m, 1, length=1), "length must be a whole number of at least 2, got 1"),
     (lambda m: own_samples(without_first(m), 1, length=3), "tokenizer must have a bos_token"),
-    (lambda m: chat_prompt(m.tokenizer, " "), "text must not be blank, got ' '"),
+    (lambda m: chat_prompt(m.tokenizer, " "), "a turn must not be blank, got ' ' from the user"),
+    (lambda m: chat_prompt(m.tokenizer, 3), "content must be text, got 3"),
+    (lambda m: chat_prompt(m.tokenizer, "no\udcff"), "a turn must be whole Unicode"),
+    (lambda m: chat_prompt(m.tokenizer, "<|im_end|>"), "content must not hold special tokens"),
     (lambda m: chat_prompt(without_template(), "who"), "tokenizer must have a chat template"),
 ])
 def test_what_means_nothing_is_refused_by_name(action: Any, message: str, model: LanguageModel) -> None:

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from transformers.trainer_pt_utils import LabelSmoother
 
 from lib.adapters import LoRA, attach
+from lib.conversations import Tokens
 from lib.data import Dataset, encode
 from lib.evaluation import evaluator, predict_logits
 from lib.language import Answers, answer_mass, next_token
@@ -21,7 +22,7 @@ from lib.models import LanguageModel
 from lib.names import ends_in
 from lib.objectives import cross_entropy
 from tests.lib.tiny import Tiny
-from tests.lib.tiny_decoder import TinyTokens, tiny_llama, tiny_tokenizer
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer, tiny_tokens
 
 END = 2
 IDS = [[4, 10, 9, END, 7], [11, 12, END], [5, 6, 7, 8, 9, 4, END], [8, 9]]  # the end is the padding, and inside a row
@@ -36,8 +37,8 @@ def model() -> LanguageModel:
 
 
 @pytest.fixture
-def data() -> TinyTokens:
-    return TinyTokens(IDS, STARTS, pad=END)
+def data() -> Tokens:
+    return tiny_tokens(IDS, STARTS, pad=END)
 
 
 def prompts(model: LanguageModel) -> Dataset:
@@ -62,7 +63,7 @@ def spaced() -> PreTrainedTokenizerFast:
 # next_token
 
 
-def test_it_is_the_loss_of_transformers(model: LanguageModel, data: TinyTokens) -> None:
+def test_it_is_the_loss_of_transformers(model: LanguageModel, data: Tokens) -> None:
     batch = data.collate(range(4))
     loss = next_token()(model, batch)
     loss.total.backward()
@@ -77,7 +78,7 @@ def test_it_is_the_loss_of_transformers(model: LanguageModel, data: TinyTokens) 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.6])
 def test_smoothing_is_over_all_words_and_after_the_shift(smoothing: float, model: LanguageModel,
-                                                         data: TinyTokens) -> None:
+                                                         data: Tokens) -> None:
     batch = data.collate(range(4))
     labels = batch["labels"]
     with torch.no_grad():
@@ -88,7 +89,7 @@ def test_smoothing_is_over_all_words_and_after_the_shift(smoothing: float, model
     assert (unshifted - theirs).abs() > 0.01
 
 
-def test_neither_the_width_of_the_padding_nor_the_first_label_counts(model: LanguageModel, data: TinyTokens) -> None:
+def test_neither_the_width_of_the_padding_nor_the_first_label_counts(model: LanguageModel, data: Tokens) -> None:
     batch = data.collate(range(4))
     loss = next_token()(model, batch).total
     wide = {name: F.pad(value, (0, 5), value={"labels": -100, "input_ids": 9}.get(name, 0))
@@ -100,7 +101,7 @@ def test_neither_the_width_of_the_padding_nor_the_first_label_counts(model: Lang
     assert next_token()(model, batch).total != loss
 
 
-def test_logits_are_computed_where_a_token_is_learned_alone(model: LanguageModel, data: TinyTokens) -> None:
+def test_logits_are_computed_where_a_token_is_learned_alone(model: LanguageModel, data: Tokens) -> None:
     seen = []
     model.decoder.lm_head.register_forward_hook(lambda _, given, out: seen.append(tuple(out.shape)))
     batch = data.collate(range(4))
@@ -108,7 +109,7 @@ def test_logits_are_computed_where_a_token_is_learned_alone(model: LanguageModel
     assert seen == [(terms(batch), len(model.tokenizer))] == [(11, 27)]
 
 
-def test_a_model_that_knows_nothing_pays_log_v(data: TinyTokens) -> None:
+def test_a_model_that_knows_nothing_pays_log_v(data: Tokens) -> None:
     model = LanguageModel(tiny_llama(tie_word_embeddings=False), tiny_tokenizer())
     nn.init.zeros_(model.decoder.lm_head.weight)
     for smoothing in (0.0, 0.3):
@@ -174,7 +175,7 @@ def test_the_whole_cross_entropy_is_that_among_the_words_minus_the_log_of_their_
     whole = 0.0
     for i, label in enumerate(labels):
         ids = [data.ids[i] + answers.tokens[label]]
-        one = TinyTokens(ids, [len(data.ids[i])], pad=END).collate([0])
+        one = tiny_tokens(ids, [len(data.ids[i])], pad=END).collate([0])
         whole += next_token()(model, one).total.item() * len(answers.tokens[label]) / len(labels)
     assert whole == pytest.approx((among - mass.log().mean()).item(), abs=1e-5)
 
@@ -211,8 +212,8 @@ def test_answers_are_judged_and_trained_as_a_classifier_is(model: LanguageModel)
     (lambda m, d: next_token(1.0), "smoothing must be at least 0 and below 1, got 1.0"),
     (lambda m, d: next_token()(Answers(m, SINGLE), d.collate([0])), "model must be a LanguageModel, .* got Answers"),
     (lambda m, d: next_token()(m, prompts(m).collate([0])), r"labels must be tokens .* got shape \(1,\)"),
-    (lambda m, d: next_token()(m, TinyTokens([[4, 5]], [2]).collate([0])), "labels must hold a token to learn"),
-    (lambda m, d: next_token()(m, TinyTokens([[4]], [0]).collate([0])), "labels must hold a token to learn"),
+    (lambda m, d: next_token()(m, tiny_tokens([[4, 5]], [2]).collate([0])), "labels must hold a token to learn"),
+    (lambda m, d: next_token()(m, tiny_tokens([[4]], [0]).collate([0])), "labels must hold a token to learn"),
     (lambda m, d: Answers(Tiny(), SINGLE), "model must be a LanguageModel, .* got Tiny"),
     (lambda m, d: Answers(m, "good"), "words must hold at least two answers"),
     (lambda m, d: Answers(m, ["good"]), "words must hold at least two answers"),
@@ -227,6 +228,14 @@ def test_answers_are_judged_and_trained_as_a_classifier_is(model: LanguageModel)
     (lambda m, d: cross_entropy()(m, prompts(m).collate([0])), r"logits must be \(batch, classes\)"),
 ])
 def test_what_means_nothing_is_refused_by_name(action: Any, message: str, model: LanguageModel,
-                                               data: TinyTokens) -> None:
+                                               data: Tokens) -> None:
     with pytest.raises(ValueError, match=message):
         action(model, data)
+
+
+def test_a_prompt_that_is_too_long_keeps_its_question(model: LanguageModel, capsys: pytest.CaptureFixture[str]) -> None:
+    """An encoder's tokenizer cuts the end, where a prompt asks; the answer is then that to another question."""
+    text = "the film was very " * 20
+    data = encode(model.tokenizer, [text + "what is it", "what is it"], [0, 1], max_length=8)
+    assert model.tokenizer.decode(data.ids[0]).split() == (text + "what is it").split()[-8:]
+    assert data.cut == (0,) and "1 of 2 texts were cut to 8 tokens" in capsys.readouterr().out

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from lib import likelihood
+from lib.conversations import Tokens
 from lib.data import Dataset, encode
 from lib.language import next_token
 from lib.likelihood import by_character, by_sum, by_token, rank_options, row_nll, token_nll
 from lib.models import LanguageModel
 from lib.regularizers import set_dropout
 from tests.lib.tiny import Tiny
-from tests.lib.tiny_decoder import TinyTokens, tiny_llama, tiny_tokenizer
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer, tiny_tokens
 
 END = 2
 IDS = [[4, 10, 9, END, 7], [11, 12, END], [5, 6, 7, 8, 9, 4, END], [8, 9]]  # the end is the padding, and inside a row
@@ -29,8 +30,8 @@ def model() -> LanguageModel:
 
 
 @pytest.fixture
-def data() -> TinyTokens:
-    return TinyTokens(IDS, STARTS, pad=END)
+def data() -> Tokens:
+    return tiny_tokens(IDS, STARTS, pad=END)
 
 
 def prompts(model: LanguageModel) -> Dataset:
@@ -45,7 +46,7 @@ def by_hand(model: LanguageModel, text: str, then: list[int] | None = None) -> T
 
 
 @pytest.mark.parametrize(("batch_size", "places"), [(None, 512), (1, 512), (3, 2)])
-def test_rows_cost_what_transformers_says(batch_size: int | None, places: int, model: LanguageModel, data: TinyTokens,
+def test_rows_cost_what_transformers_says(batch_size: int | None, places: int, model: LanguageModel, data: Tokens,
                                           monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(likelihood, "PLACES", places)
     sums, counts = row_nll(model, data, batch_size=batch_size)
@@ -60,7 +61,7 @@ def test_rows_cost_what_transformers_says(batch_size: int | None, places: int, m
     assert judged["nll"] != pytest.approx((sums / counts).mean().item(), rel=1e-3)  # a mean of means is another number
 
 
-def test_judging_disturbs_nothing(model: LanguageModel, data: TinyTokens) -> None:
+def test_judging_disturbs_nothing(model: LanguageModel, data: Tokens) -> None:
     set_dropout(model, 0.5)
     model.train()
     model.decoder.lm_head.eval()
@@ -87,9 +88,9 @@ def test_options_rank_by_the_likelihood_that_is_asked_for(model: LanguageModel) 
 
 REFUSED = [
     (lambda m, d: row_nll(Tiny(), d), "model must be a LanguageModel, .* got Tiny"),
-    (lambda m, d: row_nll(m, TinyTokens([[4, 5], [4, 5]], [1, 2])), "each row must have a token to learn .* in row 1"),
+    (lambda m, d: row_nll(m, tiny_tokens([[4, 5], [4, 5]], [1, 2])), "each row must have a token to learn .* in row 1"),
     (lambda m, d: row_nll(m, prompts(m)), "labels must be tokens"),
-    (lambda m, d: row_nll(m, TinyTokens([], [])), "data must hold at least one row, got none"),
+    (lambda m, d: row_nll(m, tiny_tokens([], [])), "data must hold at least one row, got none"),
     (lambda m, d: token_nll(d, batch_size=0), "batch_size must be a whole number of at least 1, got 0"),
     (lambda m, d: rank_options(m, ["a"], ["good"], normalize=by_sum), "options must hold a list of texts for each"),
     (lambda m, d: rank_options(m, ["a", "the"], [["good"]], normalize=by_sum), "options must hold a list of texts"),
@@ -100,6 +101,6 @@ REFUSED = [
 
 @pytest.mark.parametrize(("action", "message"), REFUSED)
 def test_what_means_nothing_is_refused_by_name(action: Any, message: str, model: LanguageModel,
-                                               data: TinyTokens) -> None:
+                                               data: Tokens) -> None:
     with pytest.raises(ValueError, match=message):
         action(model, data)

@@ -22,7 +22,7 @@ from lib.regularizers import set_dropout
 from lib.run.frozen import States, above, read
 from lib.run.host import Local
 from lib.training import Plan, fit
-from tests.lib.tiny_decoder import TinyTokens, tiny_llama, tiny_tokenizer
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer, tiny_tokens
 
 Texts = tuple[list[str], list[int]]
 
@@ -101,6 +101,7 @@ def test_states_are_cut_and_known_again_as_a_data_set_is(toy_encoder: Encoder, d
     assert batch["inputs_embeds"].shape == (2, width, 32) and "input_ids" not in batch
     assert shorter < width and not batch["inputs_embeds"][:, shorter:].any(-1).all()
     assert torch.equal(batch["attention_mask"], data.collate([0, 5])["attention_mask"])
+    assert states.labels == data.labels
     assert torch.equal(states.subset([5, 0]).collate([0])["inputs_embeds"], states.collate([5])["inputs_embeds"])
     assert states.fingerprint() == read(model, data, top=1).fingerprint()
     assert states.fingerprint() != read(model, data, top=0).fingerprint()
@@ -154,7 +155,7 @@ def test_what_means_nothing_is_refused_by_name(toy_encoder: Encoder, data: Datas
 HERE = Local("cpu", bf16=False)
 SPOKEN = [[4 + (3 * i + j) % 20 for j in range(3 + i % 6)] for i in range(24)]
 PROMPTS = Dataset(SPOKEN, [i % 2 for i in range(24)], pad=2)
-TOKENS = TinyTokens(SPOKEN, [i % 2 for i in range(24)], pad=2)
+TOKENS = tiny_tokens(SPOKEN, [i % 2 for i in range(24)], pad=2)
 
 
 def language(**changes: Any) -> LanguageModel:

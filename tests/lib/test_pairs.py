@@ -26,7 +26,7 @@ from lib.run.host import Local
 from lib.stopping import generalization_loss, never, patience
 from lib.training import Plan, fit
 from tests.lib.tiny import Tiny
-from tests.lib.tiny_decoder import TinyTokens, tiny_llama, tiny_tokenizer
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer, tiny_tokens
 
 torch.set_num_threads(1)
 HERE, HIDDEN, ROWS = Local("cpu", bf16=False), ends_in("hidden"), 12
@@ -185,7 +185,7 @@ def decoder_layers(model: nn.Module) -> list[nn.Module]:
 
 
 BASES = {"next_token": next_token(0.1), "answers": cross_entropy(0.1)}
-DATA = {"next_token": TinyTokens(SPOKEN, [1] * ROWS, pad=2), "answers": Dataset(SPOKEN, LABELS, pad=2)}
+DATA = {"next_token": tiny_tokens(SPOKEN, [1] * ROWS, pad=2), "answers": Dataset(SPOKEN, LABELS, pad=2)}
 JUDGES = {"next_token": token_nll(DATA["next_token"]), "answers": evaluator(DATA["answers"], host=HERE)}
 SPEECH: dict[str, dict[str, Any]] = {
     "kind": dict.fromkeys(BASES),

@@ -1,13 +1,14 @@
 """A decoder small enough for exact checks, with what makes real ones treacherous: tied words, a padding that ends."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lib.data import Dataset
+from lib.conversations import Tokens
 
 WORDS = ("good bad fine poor film book the a was it is not very what says who yes no one two "
          "system user assistant").split()
@@ -44,11 +45,6 @@ def tiny_llama(layers: int = 3, **changes: Any) -> LlamaForCausalLM:
     return model.eval()
 
 
-class TinyTokens(Dataset):
-    """Rows of a language model: `labels` say at which place of a row the learned part begins."""
-
-    def collate(self, rows: Any) -> dict[str, torch.Tensor]:
-        batch = super().collate(rows)
-        places = torch.arange(batch["input_ids"].shape[1])
-        learned = (places >= batch["labels"][:, None]) & batch["attention_mask"].bool()
-        return {**batch, "labels": batch["input_ids"].where(learned, -100)}
+def tiny_tokens(ids: list[list[int]], starts: Sequence[int], pad: int = 0) -> Tokens:
+    """Rows of a language model, each learned from its place in `starts` on."""
+    return Tokens(ids, [[t >= start for t in range(len(row))] for row, start in zip(ids, starts, strict=True)], pad)

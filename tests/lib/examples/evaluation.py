@@ -20,6 +20,16 @@ model = Classifier(load_encoder("minilm"), ["sport", "food", "weather"])
 data = encode(model.tokenizer, ["Rain is expected.", "Stir the soup."], [2, 1])
 assert predict_logits(model, data).shape == (2, 3)
 
+# %% correct
+from lib.data import encode
+from lib.evaluation import correct, evaluator
+from lib.models import Classifier, load_encoder
+
+model = Classifier(load_encoder("minilm"), ["bad", "good"])
+data = encode(model.tokenizer, ["A fine film.", "Dull.", "Awful."], [1, 0, 0])
+right = correct(model, data)
+assert right.shape == (3,) and right.mean() == evaluator(data)(model)["accuracy"]
+
 # %% evaluator
 from lib.data import encode
 from lib.evaluation import evaluator
