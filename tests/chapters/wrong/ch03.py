@@ -69,4 +69,12 @@ WRONG = [
     ("check_trained", lambda layers, width, rank, matrices: 2 * layers * width * rank, "each layer has"),
     ("check_trained", lambda layers, width, rank, matrices: 2 * matrices * width * rank, "for every layer"),
     ("check_trained", lambda layers, width, rank, matrices: layers * matrices * width**2, "rank r"),
+    ("check_merge", lambda W, A, B, alpha: W + B @ A, "the scale"),
+    ("check_merge", lambda W, A, B, alpha: W + (B * alpha) @ A, "divide alpha by the rank"),
+    ("check_merge", lambda W, A, B, alpha: W + alpha / np.sqrt(A.shape[0]) * (B @ A), "not by its root"),
+    ("check_merge", lambda W, A, B, alpha: W + alpha / A.shape[1] * B @ A, "columns of A"),
+    ("check_merge", lambda W, A, B, alpha: W + alpha / B.shape[0] * B @ A, "not of B"),
+    ("check_merge", lambda W, A, B, alpha: (alpha / A.shape[0]) * B @ A, "add it to W"),
+    ("check_merge", lambda W, A, B, alpha: W - alpha / A.shape[0] * B @ A, "do not take it away"),
+    ("check_merge", lambda W, A, B, alpha: W + alpha / len(A) * A @ B, "raised"),
 ]
