@@ -163,7 +163,7 @@ class LanguageModel(nn.Module):
         given = input_ids if inputs_embeds is None else inputs_embeds
         config = self.decoder.config
         before = config._attn_implementation
-        if given is not None and _plain_attention_pays(given):
+        if before == "sdpa" and given is not None and _plain_attention_pays(given):
             config._attn_implementation = "eager"
         try:
             return self.decoder.base_model(input_ids=input_ids, attention_mask=attention_mask,  # type: ignore[no-any-return]
