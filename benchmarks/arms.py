@@ -43,18 +43,29 @@ class Task:
     labels: list[int]
     test_texts: list[str]
     test_labels: list[int]
+    judged = "accuracy"
 
     @property
     def weights(self) -> int:
         """Numbers in the weight matrices of the six layers, which do nearly all of the arithmetic: 12 width^2 each."""
         return 6 * 12 * (self.job.width or 384) ** 2
 
+    def tokens(self) -> int:
+        """Real tokens of one pass."""
+        ids = tokenizer()(self.texts, truncation=True, max_length=self.job.max_length)["input_ids"]
+        return sum(map(len, ids))
+
+    def flop(self, each: int) -> int:
+        """Useful operations, `each` a weight and token."""
+        passes = self.job.epochs if each > 2 else 1  # a frozen encoder reads each sentence once
+        return each * self.weights * self.tokens() * passes
+
     def accuracy(self, model: nn.Module) -> float:
         """Share of the test sentences whose logits are highest at their label."""
         return evaluator(encode(tokenizer(), self.test_texts, self.test_labels))(model)["accuracy"]
 
 
-Built = tuple[Callable[[], Any], Callable[[], float]]  # what the clock runs; the accuracy after it
+Built = tuple[Callable[[], Any], Callable[[], float]]  # what the clock runs; how good the model is after it
 
 
 @dataclass(frozen=True)
@@ -62,14 +73,15 @@ class Arm:
     """One way to train.
 
     Args:
-        build: from a task to what the clock runs and how to test it.
+        build: from a task, of the encoder or the decoder, to what the clock runs and how to test it.
         lr: peak learning rate, chosen so that the arm reaches its usual accuracy; 0 where nothing descends.
         flop: operations for each weight of the encoder and token that is no padding: 2 forward, 2 for the gradient of
-            activations, 2 for that of weights. Attention's own products, 1% at 25 tokens, are left out.
+            activations, 2 for that of weights. Attention's own products, 1% at 25 tokens, are left out. Of an arm of
+            the decoder, the layers that are adapted, from the top.
         what: a line for the table.
     """
 
-    build: Callable[[Task], Built]
+    build: Callable[[Any], Built]
     lr: float
     flop: int
     what: str

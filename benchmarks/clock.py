@@ -9,12 +9,14 @@ import json
 import resource
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import psutil
 import torch
 
-from benchmarks.arms import ARMS, Task, tokenizer
+from benchmarks.arms import ARMS, Task
+from benchmarks.decoders import DECODERS, MIN_WORDS, DecoderTask, finish
 from benchmarks.harness import Job, Run
 from benchmarks.methods import METHODS
 from lib.corpora.sentiment import Sentence, load_domain
@@ -27,23 +29,30 @@ MAXRSS = 1 if sys.platform == "darwin" else 1024  # bytes in a unit of ru_maxrss
 def clock(job: Job, seed: int) -> Run:
     """Set up, train under the clock, test."""
     torch.set_num_threads(job.threads)
-    parts = split(load_domain("movies"))
-    train, test = draw(parts.train, job.sentences), draw(parts.test, job.tests)
-    texts = [s.text for s in train]
-    if job.fill:
-        texts = [" ".join(texts[(i + j) % len(texts)] for j in range(job.max_length // 2)) for i in range(len(texts))]
-    task = Task(job, seed, texts, [label(s) for s in train], [s.text for s in test], [label(s) for s in test])
-    arm = (ARMS | METHODS)[job.arm]
-    run, accuracy = arm.build(task)
+    arm, task = (ARMS | METHODS | DECODERS)[job.arm], given(job, seed)
+    run, score = arm.build(task)
     before = psutil.Process().memory_info().rss
     start, cpu = time.perf_counter(), time.process_time()
     run()
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS
-    ids = tokenizer()(texts, truncation=True, max_length=job.max_length)["input_ids"]
-    tokens = sum(map(len, ids)) * (job.epochs if arm.flop > 2 else 1)  # a frozen encoder reads each sentence once
     return {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": peak / MB, "growth_mb": (peak - before) / MB,
-            "accuracy": accuracy() if test else None, "tokens": tokens, "flop": arm.flop * task.weights * tokens}
+            task.judged: score() if job.tests else None, "tokens": task.tokens(), "flop": task.flop(arm.flop)}
+
+
+def given(job: Job, seed: int) -> Any:
+    """What the arm is given: labelled sentences for the encoder, sentences to finish for the decoder."""
+    parts = split(load_domain("movies"))
+    if job.arm in DECODERS:
+        train, test = ([s for s in part if len(s.text.split()) >= MIN_WORDS] for part in (parts.train, parts.test))
+        texts, tests = ([s.text for s in draw(part, number)]
+                        for part, number in ((train, job.sentences), (test, job.tests)))
+        return DecoderTask(job, seed, finish(texts), finish(tests))
+    train, test = draw(parts.train, job.sentences), draw(parts.test, job.tests)
+    texts = [s.text for s in train]
+    if job.fill:
+        texts = [" ".join(texts[(i + j) % len(texts)] for j in range(job.max_length // 2)) for i in range(len(texts))]
+    return Task(job, seed, texts, [label(s) for s in train], [s.text for s in test], [label(s) for s in test])
 
 
 def draw(sentences: list[Sentence], number: int) -> list[Sentence]:

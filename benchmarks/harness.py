@@ -25,10 +25,10 @@ class Job:
     """What one process trains, clocks and tests.
 
     Args:
-        arm: a name in `benchmarks.arms.ARMS` or `benchmarks.methods.METHODS`.
-        sentences: to train on, drawn from the training part of the movie sentences.
+        arm: a name in `benchmarks.arms.ARMS`, `benchmarks.methods.METHODS` or `benchmarks.decoders.DECODERS`.
+        sentences: to train on, drawn from the training part of the movie sentences; for the decoder, to finish.
         epochs: passes over them.
-        tests: sentences of the test part for the accuracy; with 0 there is none.
+        tests: sentences of the test part for the accuracy, or the loss of the decoder; with 0 there is none.
         max_length: tokens a sentence; the rest is cut.
         rank: of LoRA; alpha is twice the rank.
         width: of an encoder with random weights and six layers; None takes the pretrained one, which is 384 wide.

@@ -94,6 +94,32 @@ def only_rows(model: nn.Module, tokens: Iterable[int]) -> int:
     return len(rows.rows)
 
 
+class _Frozen(torch.autograd.Function):
+    """A linear layer of which the weight gets no gradient, (..., n) -> (..., m).
+
+    Under autocast torch would keep a copy of each weight in bfloat16 for the backward pass, 200 MB of SmolLM2. This
+    makes it again there, with the same bits.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(W)
+        ctx.dtype = x.dtype
+        return F.linear(x, W, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (W,), (g,) = ctx.saved_tensors, gradients
+        return (g @ W.to(g.dtype)).to(ctx.dtype), None, None
+
+
+def _frozen_linear(x: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
+    """W x + b; by `_Frozen` where W is the model's own and nothing trains. One made for this pass would be kept whole."""
+    if not isinstance(W, nn.Parameter) or any(p is not None and p.requires_grad for p in (W, bias)):
+        return F.linear(x, W, bias)
+    return _Frozen.apply(x, W, bias)  # type: ignore[no-any-return]
+
+
 class LoRA(nn.Module):
     """A low-rank correction B A beside a frozen weight W: only A and B train.
 
@@ -135,7 +161,7 @@ class LoRA(nn.Module):
 
     def _linear(self, x: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
         """The layer in training, (..., n) -> (..., m): W x + b + s B (A x), so that no gradient is (m, n)."""
-        return F.linear(x, W, bias) + self.scale * F.linear(F.linear(x, self.A), self.B)
+        return _frozen_linear(x, W, bias) + F.linear(self.scale * F.linear(x, self.A), self.B)
 
 
 class DoRA(LoRA):

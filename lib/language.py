@@ -106,7 +106,7 @@ class Answers(nn.Module):
             return self.log_probabilities(input_ids, attention_mask, inputs_embeds)
         x, mask = _given(input_ids, attention_mask, inputs_embeds)
         at = F.one_hot(_last(mask), mask.shape[1]).bool()
-        hidden = self.language.decoder.base_model(**x, attention_mask=mask, use_cache=False).last_hidden_state[at]
+        hidden = self.language.hidden(**x, attention_mask=mask)[at]
         return F.linear(hidden, self.language.decoder.get_output_embeddings().weight[[ids[0] for ids in self.tokens]])
 
     def log_probabilities(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
