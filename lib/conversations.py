@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -116,7 +115,7 @@ def encode_pairs(
         ValueError: what `encode_conversations` refuses; pairs that are none; without `chat`, a tokenizer that has no
             token for the end.
     """
-    rows = list(pairs)
+    rows = _check.listed("(prompt, answer) pairs", pairs=pairs)
     for i, pair in enumerate(rows):
         if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
             raise ValueError(f"pairs must hold a prompt and an answer each, got {pair!r} in row {i}")
@@ -166,7 +165,7 @@ def encode_conversations(
     _check_arguments(tokenizer, max_length)
     texts = []
     special = special_tokens(tokenizer)
-    for i, messages in enumerate(conversations):
+    for i, messages in enumerate(_check.listed("lists of turns", conversations=conversations)):
         _check_messages(messages, i)
         _check_visible(messages, i)
         for turn in messages:
@@ -227,10 +226,9 @@ def _check_messages(messages: Sequence[Message], row: int) -> None:
 
 
 def _check_visible(messages: Sequence[Message], row: int) -> None:
-    """Raise ValueError for a turn of spaces, controls, marks without a letter and what else has no width."""
+    """Raise ValueError for a turn with nothing to read."""
     for turn in messages:
-        if all(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Mn", "Zs", "Zl", "Zp") for c in turn["content"]):
-            raise ValueError(f"a turn must not be blank, got {turn['content']!r} from the {turn['role']} in row {row}")
+        _check.readable("a turn", turn["content"], f"from the {turn['role']} in row {row}")
 
 
 def _tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[tuple[str, list[tuple[int, int]]]], max_length: int,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from transformers import (
 from transformers.utils import logging
 
 from lib import _check
+from lib._explain import explained, positions, shared, unwrapping
 from lib.data import Dataset, encode
 from lib.evaluation import predict_logits
 from lib.files.atomic import whole_folder
@@ -121,7 +122,8 @@ class LanguageModel(nn.Module):
         sha256: hash of the weights it came with, in hexadecimal digits, as `content_hash` makes it.
 
     Raises:
-        ValueError: the decoder has no head; when called: `at` is no truth value for each position.
+        ValueError: the decoder has no head; when called: `at` is no truth value for each position, or a token has no
+            embedding.
     """
 
     decoder: Any  # torch's own annotation of attributes knows less
@@ -130,7 +132,8 @@ class LanguageModel(nn.Module):
                  sha256: str = "") -> None:
         super().__init__()
         if not isinstance(decoder, PreTrainedModel) or decoder.get_output_embeddings() is None:
-            raise ValueError(f"decoder must be a language model with a head, got {type(decoder).__name__}")
+            raise ValueError(f"decoder must be a language model with a head, got {type(decoder).__name__}"
+                             f"{unwrapping(decoder)}")
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         self.decoder, self.tokenizer, self.source, self.sha256 = decoder, tokenizer, source, sha256
@@ -141,8 +144,9 @@ class LanguageModel(nn.Module):
     def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
                 inputs_embeds: Tensor | None = None, at: Tensor | None = None) -> Tensor:
         """Logits, (B, T, V); where `at` (B, T) is given, (K, V) of the K positions that are true in it, row by row."""
-        hidden = self.decoder.base_model(input_ids=input_ids, attention_mask=attention_mask,
-                                         inputs_embeds=inputs_embeds, use_cache=False).last_hidden_state
+        with explained(self, input_ids):
+            hidden = self.decoder.base_model(input_ids=input_ids, attention_mask=attention_mask,
+                                             inputs_embeds=inputs_embeds, use_cache=False).last_hidden_state
         if at is not None:
             if at.dtype != torch.bool or at.shape != hidden.shape[:2]:
                 raise ValueError(f"at must be of dtype bool and shape {tuple(hidden.shape[:2])}, "
@@ -229,7 +233,8 @@ class Pooled(nn.Module):
     """Sentence vectors (B, D): an encoder, then a pooling of its hidden states (B, T, D).
 
     Raises:
-        ValueError: another pooling than `mean_pool` and `first_token`.
+        ValueError: another pooling than `mean_pool` and `first_token`; when called: a token without an embedding, more
+            tokens than positions, weights in float16 that a CPU cannot use.
     """
 
     encoder: Any  # a transformers module; torch's own annotation of attributes knows less
@@ -240,9 +245,13 @@ class Pooled(nn.Module):
             raise ValueError(f"pooling must be one of {', '.join(POOLING)}, got {pooling}")
         self.encoder, self.pooling = encoder, pooling
 
+    def get_input_embeddings(self) -> nn.Module:
+        return self.encoder.get_input_embeddings()
+
     def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
                 inputs_embeds: Tensor | None = None) -> Tensor:
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds)
+        with explained(self, input_ids):
+            hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds)
         hidden = hidden.last_hidden_state
         return self.pooling(hidden, hidden.new_ones(hidden.shape[:2]) if attention_mask is None else attention_mask)
 
@@ -301,34 +310,36 @@ class Classifier(Pooled):
             self.dropout = nn.Dropout(dropout)
             self.classifier = nn.Linear(projection or width, 1 if one_logit else len(labels))
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.encoder.get_input_embeddings()
-
     def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
                 inputs_embeds: Tensor | None = None) -> Tensor:
         """Logits, (B, C), or (B, 1) with one logit."""
         pooled = super().forward(input_ids, attention_mask, inputs_embeds)
-        return self.classifier(self.dropout(self.norm(self.projection(pooled))))
+        with explained(self, input_ids):
+            return self.classifier(self.dropout(self.norm(self.projection(pooled))))
 
-    def probabilities(self, texts: Sequence[str], *, batch_size: int | None = None,
-                      max_length: int = 128) -> np.ndarray:
-        """Probability of each class for each text, `(len(texts), C)`, float64; rows sum to 1.
+    def probabilities(self, texts: Iterable[str], *, batch_size: int | None = None,
+                      max_length: int = 128, show: bool = True) -> np.ndarray:
+        """Probability of each class for each text, (texts, C), float64; rows sum to 1.
 
         Args:
-            texts: a list, none of them blank.
+            texts: each with something to read, as in `encode`.
             batch_size: texts at a time, at least 1; if not given, 64, on a GPU 512.
-            max_length: tokens that are read of a text, as in `encode`; give what the model was trained with.
+            max_length: tokens that are read of a text, as in `encode`, and at most the encoder's positions; give what
+                the model was trained with.
+            show: whether to print how many texts were cut.
 
         Raises:
-            ValueError: no texts or a blank one, or a number out of range.
+            ValueError: no texts or one with nothing to read, or a number out of range.
         """
-        data = encode(self.tokenizer, texts, [0] * len(texts), max_length=max_length)
+        _check.whole(8, 512, max_length=max_length)
+        texts, limit = _check.listed("at least one text", texts=texts), positions(self.encoder)
+        data = encode(self.tokenizer, texts, [0] * len(texts), max_length=int(min(max_length, limit)), show=show)
         logits = predict_logits(self, data, batch_size=batch_size).double()
         if logits.shape[1] == 1:  # one Bernoulli logit z is the pair (0, z)
             logits = torch.cat([torch.zeros_like(logits), logits], 1)
         return logits.softmax(1).numpy()
 
-    def predict(self, texts: Sequence[str], *, batch_size: int | None = None,
+    def predict(self, texts: Iterable[str], *, batch_size: int | None = None,
                 max_length: int = 128) -> list[str | int]:
         """The most probable label of each text; `texts`, `batch_size`, `max_length` (tokens) as in `probabilities`."""
         rows = self.probabilities(texts, batch_size=batch_size, max_length=max_length)
@@ -379,8 +390,7 @@ def freeze(model: Classifier, *, top: int | None) -> list[str]:
     Raises:
         ValueError: no `Classifier`, more layers than there are, or an encoder without a stack of them.
     """
-    if not isinstance(model, Classifier):
-        raise ValueError(f"model must be a Classifier, got {type(model).__name__}")
+    _check_plain(model)
     stack = layers(model.encoder)
     if top is not None:
         _check.whole(0, len(stack), top=top)
@@ -388,6 +398,13 @@ def freeze(model: Classifier, *, top: int | None) -> list[str]:
     for layer in list(stack)[len(stack) - (top or 0):]:
         layer.requires_grad_(True)
     return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
+def _check_plain(model: nn.Module) -> None:
+    """Raise ValueError unless it is a `Classifier` with no wrapper around it or in it."""
+    wrapper = unwrapping(model)
+    if wrapper or not isinstance(model, Classifier):
+        raise ValueError(f"model must be a plain Classifier, got {type(model).__name__}{wrapper}")
 
 
 def save(model: Classifier, folder: str | Path) -> None:
@@ -404,9 +421,13 @@ def save(model: Classifier, folder: str | Path) -> None:
     folder = Path(folder)
     if folder.exists() and not (folder / "head.json").exists() and (folder.is_file() or any(folder.iterdir())):
         raise ValueError(f"folder must be new, empty or one that save wrote before, got {folder} with other content")
+    _check_plain(model)
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     _check_layout(state, _skeleton(model.encoder.config, model.tokenizer, model.settings),
                   "call merge(model) first, which makes plain weights of maps: the model to save")
+    if twice := shared(state):
+        raise ValueError(f"each weight must have one name to be saved, but {' and '.join(twice)} share a weight: give "
+                         "one of the two layers a copy, copy.deepcopy(layer)")
     with whole_folder(folder) as scratch:
         save_file(state, scratch / "model.safetensors")
         model.encoder.config.save_pretrained(scratch)
