@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -419,7 +420,8 @@ def save(model: Classifier, folder: str | Path) -> None:
         OSError: the disk is full, or the folder cannot be written to.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / "head.json").exists() and (folder.is_file() or any(folder.iterdir())):
+    if os.path.exists(folder) and not os.path.exists(folder / "head.json") and (
+            not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"folder must be new, empty or one that save wrote before, got {folder} with other content")
     _check_plain(model)
     state = {name: value.contiguous() for name, value in model.state_dict().items()}

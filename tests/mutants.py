@@ -52,6 +52,7 @@ K = "tests/lib/test_resume.py"
 Q = "tests/lib/test_pairs.py::test_a_pair_trains_or_is_refused_by_name"
 E, V, B = "tests/lib/test_experiments.py", "tests/lib/test_verdicts.py", "tests/lib/test_data.py"
 CONVERSATIONS, TEMPLATES, DOCTOR = "lib/conversations.py", "lib/templates.py", "lib/doctor.py"
+F, G = "tests/lib/test_messages.py", "tests/lib/test_disk.py"
 C, DR = "tests/lib/test_conversations.py", "tests/lib/test_doctor.py"
 
 WITH_TOOLS = (*PARTS, "tools")
@@ -967,28 +968,28 @@ MUTANTS = [
            (f"{DR}::test_two_beginnings_without_a_template",)),
     # Files, and the decoder that is fetched
     Mutant("lib/files/atomic.py", "nanoGPT: a checkpoint is written in place",
-           '            with partial.open("xb") as file:',
-           '            partial = path\n            with partial.open("wb") as file:',
+           'with os.fdopen(descriptor, "wb", closefd=False) as file:',
+           'with path.open("wb") as file:',
            ("tests/lib/test_files.py::test_a_write_that_fails_leaves_the_old_file_and_nothing_else",
             f"{K}::test_a_write_that_dies_leaves_the_old_checkpoint")),
     Mutant("lib/files/atomic.py", "two writers share a partial file",
-           'f"{path.name}-{uuid.uuid4().hex[:8]}.partial"',
-           'f"{path.name}.partial"',
+           'new = path.with_name(f"{path.name}-{uuid.uuid4().hex[:8]}.partial")',
+           'new = path.with_name(f"{path.name}-.partial")',
            ("tests/lib/test_files.py::test_writers_at_once_do_not_meet_in_one_partial_file",)),
     Mutant("lib/files/atomic.py", "tempfile: nobody else may read the folder",
-           "scratch.mkdir()",
-           "scratch.mkdir(0o700)",
+           "    path.mkdir()",
+           "    path.mkdir(0o700)",
            ("tests/lib/test_files.py::test_modes_are_what_the_umask_leaves",)),
     Mutant("lib/files/folders.py", "two processes fill one folder",
            "lock.acquire()",
            "lock.lock_file",
            ("tests/lib/test_files.py::test_of_two_that_ask_at_once_one_fills_and_the_other_waits",)),
-    Mutant("lib/files/folders.py", "what a killed process left stays for ever",
-           'home.glob(f"{name}-*.partial")',
+    Mutant("lib/files/atomic.py", "what a killed process left stays for ever",
+           'path.parent.glob(f"{glob.escape(path.name)}-*.partial")',
            "[]",
            ("tests/lib/test_files.py::test_a_filling_that_fails_leaves_nothing_and_what_a_killed_one_left_is_cleared",)),
     Mutant("lib/files/folders.py", "a read-only cache throws the download away",
-           "            fill(Path(place))\n            return read(Path(place))",
+           "            fill(Path(place.name))",
            "            raise",
            ("tests/lib/test_files.py::test_a_cache_that_cannot_be_written_to_costs_the_keeping_and_not_the_content",)),
     Mutant("lib/files/fetch.py", "pip runs the distribution's setup.py",
@@ -1098,6 +1099,27 @@ MUTANTS = [
     Mutant("lib/run/content.py", "the hash is blind to names",
            'f"{name} {value.dtype}', 'f"{value.dtype}',
            (f"{F}::test_names_types_and_shapes_count_and_order_does_not",)),
+    # What goes wrong for people: texts, wrappers, disks
+    Mutant(CHECKS, "a zero-width space is a text", 'unicodedata.category(c)[0] in "CZ"', 'c.isspace()', (F,)),
+    Mutant(CHECKS, "a filler is a letter", " or c in _NO_INK", "", (F,)),
+    Mutant(CHECKS, "a byte that was no text passes", 'if any("\\ud800" <= c', 'if all("\\ud800" <= c', (F,)),
+    Mutant("lib/_explain.py", "sentence-transformers#1600: RoBERTa's first places count", "module.padding_idx + 1", "0",
+           (F,)),
+    Mutant("lib/_explain.py", "every error is ours", "if ids.max() >= words:", "if True:", (F,)),
+    Mutant("lib/_explain.py", "data-parallel models are not looked into", 'hasattr(module, "module")', "False", (F,)),
+    Mutant("lib/files/atomic.py", "torch hides a full disk", "error = error.__context__", "error = None", (G,)),
+    Mutant("lib/files/atomic.py", "huggingface_hub#1141: rights are those of the writer", "    _settle(scratch)\n", "",
+           (G,)),
+    Mutant("lib/files/atomic.py", "electra#78: a mount point is tried", "os.path.ismount(folder)", "False", (G,)),
+    Mutant("lib/files/atomic.py", "a link is replaced by a file", "        path = Path(os.path.realpath(path))",
+           "        path = Path(path)", (G,)),
+    Mutant("lib/files/atomic.py", "the partial file of a living process is removed",
+           "LOCK_EX | (0 if wait else fcntl.LOCK_NB)", "LOCK_SH", (G,)),
+    Mutant("lib/files/atomic.py", "who is killed between the renames loses the old folder",
+           "os.replace(rest, path)", "_remove(rest)", (G,)),
+    Mutant(CACHE, "a second user may not read", "if stored := _stored(path):  # who may read", "if stored := {}:  #", (G,)),
+    Mutant("lib/files/folders.py", "what is returned is gone", "            _MADE[folder] = place\n        return",
+           "            _MADE[folder] = place\n            place.cleanup()\n        return", (G,)),
 ]
 
 

@@ -45,6 +45,8 @@ def speed_up(device: torch.device) -> float:
 def _remembered(key: str, device: torch.device) -> float:
     """The ratio that is kept under `key`, or a new one."""
     file = cache_folder() / "precision.json"
+    if key in (kept := _noted(file)):  # who may read need not be allowed to write, not even a lock
+        return kept[key]
     try:
         with locked(file):
             kept = _noted(file)
