@@ -450,11 +450,13 @@ def load(folder: str | Path) -> Classifier:
     folder = Path(folder)
     try:
         settings = json.loads((folder / "head.json").read_text())
+        if not isinstance(settings, dict):
+            raise OSError("its head.json holds no settings")
         wanted, found = settings.pop("sha256", None), sha256(folder / "model.safetensors")
         if found != wanted:
             raise OSError(f"its weights have sha256 {found}, expected {wanted}")
         state = load_file(folder / "model.safetensors")
-    except (OSError, json.JSONDecodeError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ValueError(f"{folder} holds no whole classifier as save(model, folder) writes it: {error}") from error
     try:
         tokenizer, config = AutoTokenizer.from_pretrained(folder), AutoConfig.from_pretrained(folder)
@@ -463,7 +465,10 @@ def load(folder: str | Path) -> Classifier:
     words = sorted(tokenizer.vocab_files_names.values())
     if not any((folder / name).exists() for name in words):  # without them transformers knows no word, and says nothing
         raise ValueError(f"{folder} lacks its tokenizer's words: it holds none of {', '.join(words)}")
-    model = _skeleton(config, tokenizer, settings)
+    try:
+        model = _skeleton(config, tokenizer, settings)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder} holds settings in head.json that are those of no classifier: {error!r}") from error
     _check_layout(state, model, str(folder))
     for name, value in model.state_dict(keep_vars=True).items():
         value.data = value.data.to(state[name].dtype)  # in the precision that was saved

@@ -52,6 +52,7 @@ K = "tests/lib/test_resume.py"
 Q = "tests/lib/test_pairs.py::test_a_pair_trains_or_is_refused_by_name"
 E, V, B = "tests/lib/test_experiments.py", "tests/lib/test_verdicts.py", "tests/lib/test_data.py"
 CONVERSATIONS, TEMPLATES, DOCTOR = "lib/conversations.py", "lib/templates.py", "lib/doctor.py"
+SERVER, N = "lib/serve/_server.py", "tests/lib/test_service_faults.py"
 F, G = "tests/lib/test_messages.py", "tests/lib/test_disk.py"
 C, DR = "tests/lib/test_conversations.py", "tests/lib/test_doctor.py"
 
@@ -433,23 +434,24 @@ MUTANTS = [
            (f"{S}::test_it_answers_as_the_model_does",)),
     Mutant(SERVICE, "one text more than allowed", "max_length=limits.texts", "max_length=limits.texts + 1",
            (f"{S}::test_bad_texts_are_refused_by_name",)),
-    Mutant(SERVICE, "blank texts pass", 'raise ValueError("blank")', "pass",
+    Mutant(SERVICE, "blank texts pass", '_check.readable("a text", text, "")', "pass",
            (f"{S}::test_bad_texts_are_refused_by_name",)),
-    Mutant(SERVICE, "a body without a declared length has no limit", "if seen > self.most:", "if False:",
+    Mutant(SERVER, "a body without a declared length has no limit",
+           "if max(declared, len(body)) > self.most", "if declared > self.most",
            (f"{S}::test_a_large_body_is_refused_whatever_it_declares",)),
-    Mutant(SERVICE, "a text that just fits counts as cut", "length > MOST_TOKENS", "length >= MOST_TOKENS",
+    Mutant(SERVICE, "a text that just fits counts as cut", "length > most_tokens", "length >= most_tokens",
            (f"{S}::test_a_text_that_loses_its_end_is_marked",)),
     Mutant(SERVICE, "pages that load scripts from another host", "docs_url=None, redoc_url=None", "redoc_url=None",
            (f"{S}::test_other_paths_and_methods_are_refused_by_name",)),
     Mutant(SERVICE, "two requests share the tokenizer",
-           "            lengths = [len(ids)", "        lengths = [len(ids)",
+           "async with turn:", "if True:",
            (f"{S}::test_the_tokenizer_serves_one_request_at_a_time",)),
     Mutant(SERVICE, "a busy service seems ill", "async def health", "def health",
            (f"{S}::test_it_says_that_it_is_well_while_every_thread_waits",)),
-    Mutant(SERVICE, "one slow sender keeps the process alive", ", timeout_graceful_shutdown=5)", ")",
+    Mutant(SERVER, "one slow sender keeps the process alive", "shutdown=5", "shutdown=None",
            (f"{S}::test_it_stops_though_a_body_is_half_sent",)),
     Mutant(PREDICT, "one line is several texts",
-           '[line.rstrip("\\r\\n") for line in sys.stdin]', "sys.stdin.read().splitlines()",
+           '[line.rstrip("\\r\\n") for line in text]', "text.read().splitlines()",
            (f"{S}::test_one_line_a_text_whatever_white_space_it_holds",)),
     Mutant(PREDICT, "notes among the answers", "contextlib.redirect_stdout(sys.stderr)", "contextlib.nullcontext()",
            (f"{S}::test_the_command_line_says_on_stderr_that_a_text_lost_its_end",)),
@@ -1107,9 +1109,10 @@ MUTANTS = [
            (F,)),
     Mutant("lib/_explain.py", "every error is ours", "if ids.max() >= words:", "if True:", (F,)),
     Mutant("lib/_explain.py", "data-parallel models are not looked into", 'hasattr(module, "module")', "False", (F,)),
-    Mutant("lib/files/atomic.py", "torch hides a full disk", "error = error.__context__", "error = None", (G,)),
-    Mutant("lib/files/atomic.py", "huggingface_hub#1141: rights are those of the writer", "    _settle(scratch)\n", "",
+    Mutant("lib/files/atomic.py", "torch hides a full disk", "error = error.__context__", "error = None",
            (G,)),
+    Mutant("lib/files/atomic.py", "huggingface_hub#1141: rights of the writer alone", "            _settle(scratch)\n",
+           "", (G,)),
     Mutant("lib/files/atomic.py", "electra#78: a mount point is tried", "os.path.ismount(folder)", "False", (G,)),
     Mutant("lib/files/atomic.py", "a link is replaced by a file", "        path = Path(os.path.realpath(path))",
            "        path = Path(path)", (G,)),
@@ -1117,7 +1120,8 @@ MUTANTS = [
            "LOCK_EX | (0 if wait else fcntl.LOCK_NB)", "LOCK_SH", (G,)),
     Mutant("lib/files/atomic.py", "who is killed between the renames loses the old folder",
            "os.replace(rest, path)", "_remove(rest)", (G,)),
-    Mutant(CACHE, "a second user may not read", "if stored := _stored(path):  # who may read", "if stored := {}:  #", (G,)),
+    Mutant(CACHE, "a second user may not read", "if stored := _stored(path):  # who may",
+           "if stored := {}:  #", (G,)),
     Mutant("lib/files/folders.py", "what is returned is gone", "            _MADE[folder] = place\n        return",
            "            _MADE[folder] = place\n            place.cleanup()\n        return", (G,)),
 ]

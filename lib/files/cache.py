@@ -70,7 +70,7 @@ def cached(folder: Path, key: Json, compute: Callable[[], Mapping[str, NDArray[A
             return _arrays(compute)
         if stored := _stored(path):  # another process made it in the meantime
             return stored
-        made = _arrays(compute)
+        made: dict[str, Any] = _arrays(compute)
         try:
             write_atomically(path, lambda file: np.savez(file, **made))
         except OSError as error:
@@ -89,7 +89,7 @@ def _stored(path: Path) -> dict[str, NDArray[Any]]:
 
 def _arrays(compute: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
     """What `compute` gives, if a file can hold it."""
-    made = {name: np.asarray(array) for name, array in compute().items()}
+    made: dict[str, Any] = {name: np.asarray(array) for name, array in compute().items()}
     for name, array in made.items():
         if array.dtype.hasobject:
             raise ValueError(f"array {name} must hold numbers or text, got dtype {array.dtype}")
