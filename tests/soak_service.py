@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
 import socket
 import subprocess
@@ -25,6 +26,7 @@ import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from lib.models import Classifier, Encoder, load, save
+from lib.run.machine import processor
 from tests.lib.conftest import VOCABULARY, WORDS
 from tools.notebooks import ROOT
 
@@ -37,9 +39,12 @@ WAIT = 60.0  # seconds for an answer on a slow machine
 def service(seconds: float, chance: random.Random) -> list[str]:
     """Let clients of all kinds ask for so many seconds; gives what went wrong."""
     with tempfile.TemporaryDirectory() as place:
+        float32 = {f"{processor()}, torch {torch.__version__}": 0.0}  # bfloat16 rounds each batch otherwise
+        (Path(place) / "precision.json").write_text(json.dumps(float32))
+        os.environ["PROJECT_AND_REGULARIZE_CACHE"] = place
         model = _saved(Path(place) / "model")
-        process = subprocess.Popen([sys.executable, "-m", "lib.serve.service", f"{place}/model", "--port", "0"], cwd=ROOT,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # pipes that nobody reads
+        process = subprocess.Popen([sys.executable, "-m", "lib.serve.service", f"{place}/model", "--port", "0"],
+                                   cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # that nobody reads
         try:
             assert process.stdout is not None
             port = int(process.stdout.readline().rpartition(b":")[2])
@@ -54,8 +59,9 @@ def _saved(folder: Path) -> Classifier:
     folder.mkdir()
     (folder / "vocab.txt").write_text("\n".join(VOCABULARY))
     torch.manual_seed(0)
-    encoder = BertModel(BertConfig(vocab_size=len(VOCABULARY), hidden_size=64, num_hidden_layers=1, num_attention_heads=2,
-                                   intermediate_size=64, max_position_embeddings=128), add_pooling_layer=False)
+    config = BertConfig(vocab_size=len(VOCABULARY), hidden_size=64, num_hidden_layers=1, num_attention_heads=2,
+                        intermediate_size=64, max_position_embeddings=128)
+    encoder = BertModel(config, add_pooling_layer=False)
     tokenizer = BertTokenizerFast.from_pretrained(folder)
     (folder / "vocab.txt").unlink()
     save(Classifier(Encoder(encoder, tokenizer, "", ""), ["bad", "good"]), folder)
