@@ -6,12 +6,14 @@ PROFILE ?= quick
 SEED ?= 0
 SEEDS ?= 0 1 2 3 4
 PORT ?= 8000
+SECONDS ?= 600
 TORCH ?= 2.13.0
 NAME ?=
 URL ?=
 REF ?=
 
-PY := $(abspath $(VENV))/bin/python
+# Relative, since the folder's own path may hold spaces, which make cannot.
+PY := $(VENV)/bin/python
 READY := $(VENV)/.installed
 SETTINGS = --profile $(PROFILE) --seed $(SEED)
 
@@ -21,8 +23,12 @@ define timed
 { $(1); }; status=$$?; echo "== make $@: $$(($$(date +%s) - start)) s"; exit $$status
 endef
 
+ifneq ($(words $(VENV)),1)
+$(error VENV must be a path without spaces, got "$(VENV)")
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help book test serve chapter pdf lighthouse preview report lint bands evidence repo bench mutants lock oldest clean
+.PHONY: help book test serve chapter pdf lighthouse preview report lint bands evidence repo bench mutants soak lock oldest clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -70,9 +76,12 @@ bench: $(READY) ## measure speed and memory against other libraries
 mutants: $(READY) ## put classic mistakes into lib one by one; every one must turn a test red
 	$(call timed,$(PY) -m tests.mutants)
 
+soak: $(READY) ## stop and kill builds at random moments for ten minutes; what comes next must be right (SECONDS=600)
+	$(call timed,$(PY) -m tests.soak --seconds $(SECONDS))
+
 # The release of torch is chosen here. GPU packages that it brings by itself are not pinned: a CPU build fits as well.
 lock: ## resolve pyproject.toml afresh into requirements.txt
-	$(call timed,rm -rf _build/lock && $(call make_venv,_build/lock) && _build/lock/bin/pip install ".[book$(comma)hub$(comma)test]" torch==$(TORCH) && \
+	$(call timed,rm -rf _build/lock && $(call make_venv,_build/lock) && _build/lock/bin/pip install ".[book$(comma)hub$(comma)peers$(comma)serve$(comma)test]" torch==$(TORCH) && \
 	_build/lock/bin/pip freeze --all --exclude pip --exclude project-and-regularize | sed 's/+cpu$$//' | grep -viE '^(nvidia|cuda|triton)' > _build/requirements.txt && \
 	mv _build/requirements.txt requirements.txt && rm -rf _build/lock)
 
@@ -85,23 +94,39 @@ oldest: ## try the README's recipe and the training with the oldest versions tha
 	_build/oldest/bin/python -m pytest tests/test_readme.py tests/lib/test_training.py tests/lib/test_regularizers.py)
 
 clean: ## delete everything that was made, but not the installed packages
-	$(call timed,rm -rf _build .mypy_cache .pytest_cache .ruff_cache)
+	$(call timed,mkdir -p _build && find _build -mindepth 1 -maxdepth 1 ! -name "*.lock" -exec rm -rf {} + && \
+	rm -rf .mypy_cache .pytest_cache .ruff_cache)
 
 comma := ,
 
-# $(1): folder. The first Python of the list that works and is 3.11 to 3.13 (a half-built one lacks modules).
-define make_venv
-{ for python in $(PYTHON); do \
-	if $$python -c "import sys, bz2, ctypes, ensurepip, lzma, sqlite3, ssl, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" 2>/dev/null; \
-	then echo "using $$($$python --version)"; $$python -m venv --clear $(1); break; fi; done; \
-	test -x $(1)/bin/python || { echo "PYTHON must be a complete Python 3.11, 3.12 or 3.13, got: $(PYTHON)"; exit 1; }; }
+# Sets $$python to the first one of the list that works and is 3.11 to 3.13 (a half-built one lacks modules).
+define find_python
+for python in $(PYTHON) ""; do $$python -c "import sys, bz2, ctypes, ensurepip, lzma, sqlite3, ssl, venv; \
+	sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" 2>/dev/null && break; done; \
+	test "$$python" || { echo "PYTHON must be a complete Python 3.11, 3.12 or 3.13, got: $(PYTHON)"; exit 1; }
 endef
 
-$(VENV)/bin/python:
-	@$(call make_venv,$(VENV))
+# $(1): folder
+define make_venv
+{ $(find_python); echo "using $$($$python --version)"; $$python -m venv --clear $(1); }
+endef
 
-$(READY): requirements.txt pyproject.toml | $(VENV)/bin/python
+# Two first commands side by side: the second waits, looks again and finds everything there. One that was killed on its
+# way left no mark behind, and perhaps a Python without pip.
+.PHONY: again
+again:
+NEEDS := requirements.txt pyproject.toml $(if $(wildcard $(PY)),,again)
+
+ifdef ALONE
+$(READY): $(NEEDS)
+	@$(PY) -c "" 2>/dev/null || $(call make_venv,$(VENV))
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip --upgrade
 	@echo "installing into $(VENV); the first time takes some minutes"
 	@$(PY) -m pip install --requirement requirements.txt
 	@$(PY) -m pip install --quiet --no-deps --editable .
 	@touch $@
+else
+$(READY): $(NEEDS)
+	@$(find_python); $$python tools/lock.py _build/install.lock "another command installs into $(VENV); waiting for it" \
+	$(MAKE) --no-print-directory ALONE=1 VENV=$(VENV) $@
+endif

@@ -52,7 +52,7 @@ def rows(rows: Sequence[int], count: int, *, empty: bool = False) -> None:
 
 
 def kind(what: str, wanted: str, **values: Any) -> None:
-    """Raise TypeError for the first value without the attribute `wanted`: it is not `what` is asked for."""
+    """Raise TypeError for the first value without the attribute `wanted`: it is not `what` it should be."""
     for name, value in values.items():
         if not hasattr(value, wanted):
             raise TypeError(f"{name} must be {what}, got {shown(value)}")

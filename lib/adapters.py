@@ -26,8 +26,9 @@ class Rows(nn.Module):
 
         e(t) = R[place(t)] where t is one of the k rows, else W[t];   W: (words, n), frozen;   R: (k, n)
 
-    A row that no text reads gets no gradient, so without weight decay Adam leaves it where it is: training R alone ends
-    at the same weights, up to the rounding of the clipped norm, and spares the optimizer $(words - k) n$ numbers.
+    Rows that are never read get no gradient, so without weight decay Adam leaves them unchanged; training only the used
+    rows gives the same weights, up to rounding in clipping, and saves the gradients and moments of $(words - k) n$
+    numbers.
 
     Source: Kingma and Ba 2015, algorithm 1, where moments that are zero make a step of zero.
 
@@ -94,9 +95,15 @@ def only_rows(model: nn.Module, tokens: Iterable[int]) -> int:
 
 
 class LoRA(nn.Module):
-    """A thin correction of a frozen weight.
+    """A low-rank correction B A beside a frozen weight W: only A and B train.
 
         W -> W + s B A,   s = alpha / r,   or alpha / sqrt(r) if stabilized        Hu et al. 2022, eq. 3 and section 4.1
+
+    A layer trains $r (m + n)$ numbers instead of $m n$, and the optimizer keeps moments for these alone. B starts at
+    zero, so training starts at the pretrained model; afterwards `merge` adds $s B A$ into W, and inference costs what
+    it did before. One wants it where full fine-tuning does not fit into memory, or where many tasks share one base and
+    each keeps a small file of its own. A higher rank can represent more; alpha scales the correction and so acts like a
+    learning rate.
 
     Source of the second scale: Kalajdzievski 2023.
 
@@ -105,7 +112,7 @@ class LoRA(nn.Module):
         rank: 1 to $min(m, n)$.
         alpha: above 0.
         stabilized: divide by $sqrt(r)$ in place of $r$, so that steps keep their size when the rank grows.
-        generator: draws A; torch's global generator if not given. B starts at zero, so W is unchanged at first.
+        generator: draws A; torch's global generator if not given.
 
     Raises:
         ValueError: W is not a matrix, or a number is out of range.
@@ -132,9 +139,13 @@ class LoRA(nn.Module):
 
 
 class DoRA(LoRA):
-    """LoRA that learns length and direction apart.
+    """LoRA that learns the length and the direction of each row of a weight separately.
 
         W -> M * V / |V|,   V = W + s B A,   M_i is the length of row i        Liu et al. 2024, eq. 5
+
+    The low-rank correction turns the rows, and a vector M of m more numbers sets their lengths, as in weight
+    normalisation. One wants it where LoRA at a low rank falls short of full fine-tuning; each training step costs more,
+    since it computes the length of every row, and once merged it costs nothing either.
 
     A row holds the weights of one output; the paper says columns, its authors' code rows. $|V|$ is a constant for the
     gradient (section 4.3), so this is not the derivative of the formula. $M$ starts at $|W|$.
@@ -168,6 +179,10 @@ class PiSSA(LoRA):
     """LoRA that starts at the principal part of W and leaves the rest frozen.
 
         W -> (W - s B0 A0) + s B A,   s B0 A0 = W_r, split evenly        Meng et al. 2024, section 3
+
+    A and B are the r largest singular directions of W, and the residual stays as it is. Neither factor starts at zero,
+    so both get a gradient from the first step on, and the loss usually falls faster at first than with LoRA, at the
+    price of one SVD a weight. One wants it for short runs; it shifts the base, so its file is a LoRA of twice the rank.
 
     Written as $W + s (B A - B0 A0)$, which leaves W's bits alone at the start.
 
@@ -242,6 +257,9 @@ def attach(model: nn.Module, where: Where, make: Callable[[Tensor], nn.Module], 
 
         attach(model.encoder, ends_in("query", "value"), lambda W: LoRA(W, rank=8, alpha=16))
 
+    From then on the layer computes its weight as `map(W)`, as torch's parametrizations do: the model's code, `fit` and
+    the optimizer need not know of it. Attach before the optimizer is made, and `merge` at the end.
+
     A map with parameters of its own (LoRA, ...) freezes every other parameter of `model`, which is why it is given the
     encoder here: the head keeps training. A map without any (mixout) freezes nothing.
 
@@ -290,6 +308,10 @@ def attach(model: nn.Module, where: Where, make: Callable[[Tensor], nn.Module], 
 
 def merge(model: nn.Module) -> list[str]:
     """Make plain weights of every map, thin layer and `Rows`, e.g. before saving; returns their names.
+
+    The model then has the layout that it had before `attach`: it is as fast, and every tool that reads such a model
+    reads this one. What the map had learned apart from W is in W afterwards; to keep an adapter by itself, save it
+    first.
 
     Maps give the same predictions bit for bit; thin layers up to rounding. A map is merged as it acts in evaluation,
     without noise. What `attach` froze stays frozen.

@@ -15,6 +15,9 @@ def interpolate(start: State, tuned: State, alpha: float) -> dict[str, Tensor]:
 
         (1 - alpha) theta0 + alpha theta        WiSE-FT: Wortsman et al. 2022a
 
+    Halfway, a model often keeps most of what tuning gained and gets back part of what it forgot, without any training.
+    One wants it where the tuned model must also serve data unlike those it was tuned on; choose alpha on both.
+
     `model.state_dict()` is a view that training changes: keep the start with `snapshot(model)`, and the tuned weights
     with `snapshot` too. `model.load_state_dict(..., strict=False)` puts the result back.
 
@@ -36,6 +39,9 @@ def soup(states: Sequence[State]) -> dict[str, Tensor]:
     """The mean of the weights of several runs from one start.
 
         1/k sum_i theta_i        uniform soup: Wortsman et al. 2022b, section 2
+
+    The luck of single runs averages out, as in an ensemble, but one model is served and not k. It works for runs that
+    start from the same weights and end near each other; average no runs from different initialisations.
 
     Keep each run's weights with `snapshot(model)`: a `state_dict()` is a view that further training changes.
 

@@ -15,13 +15,12 @@ import torch
 from lib import _check
 from lib.corpora._hub import open_parts
 from lib.data import bucketed, by_length, padded
+from lib.loss import UNLEARNED
 from lib.templates import Message, answers, special_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-IGNORED = -100
-"""The label of a token that is read and not learned, in transformers and torch alike."""
 ROLES = ("system", "user", "assistant")
 """Who may speak in a conversation; what the assistant says is learned."""
 
@@ -77,7 +76,7 @@ class Tokens:
         _check.rows(rows, len(self))
         ids, mask = padded([self.ids[i] for i in rows], self.pad)
         learned, _ = padded([self.learned[i] for i in rows], False)
-        labels = ids.where(learned.bool(), IGNORED)
+        labels = ids.where(learned.bool(), UNLEARNED)
         return {"input_ids": ids, "attention_mask": mask.long(), "labels": labels}
 
     def subset(self, rows: Sequence[int]) -> Tokens:
@@ -166,13 +165,7 @@ def encode_conversations(
     texts = []
     special = special_tokens(tokenizer)
     for i, messages in enumerate(_check.listed("lists of turns", conversations=conversations)):
-        _check_messages(messages, i)
-        _check_visible(messages, i)
-        for turn in messages:
-            found = [token for token in special if token in turn["content"]]
-            if found:
-                raise ValueError(f"content must not hold special tokens, which the template writes, got {found[0]!r} "
-                                 f"in row {i}")
+        _check_turns(messages, i, special)
         if messages[-1]["role"] != "assistant" or messages[0]["role"] == "assistant":
             raise ValueError("a conversation must begin with another than the assistant and end with the assistant, "
                              f"got {messages[0]['role']!r} first and {messages[-1]['role']!r} last in row {i}")
@@ -223,6 +216,17 @@ def _check_messages(messages: Sequence[Message], row: int) -> None:
             raise ValueError(f"role must be one of {', '.join(ROLES)}, got {turn['role']!r} in row {row}")
         if not isinstance(turn["content"], str):
             raise ValueError(f"content must be text, got {turn['content']!r} in row {row}")
+
+
+def _check_turns(messages: Sequence[Message], row: int, special: Sequence[str]) -> None:
+    """Raise ValueError unless a template can write them: turns of known roles, with text and no special token."""
+    _check_messages(messages, row)
+    _check_visible(messages, row)
+    for turn in messages:
+        found = [token for token in special if token in turn["content"]]
+        if found:
+            raise ValueError(f"content must not hold special tokens, which the template writes, got {found[0]!r} "
+                             f"in row {row}")
 
 
 def _check_visible(messages: Sequence[Message], row: int) -> None:

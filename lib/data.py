@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from lib.corpora.sentiment import Sentence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ def without_neutral(sentences: Iterable[Sentence], band: float = 0.5) -> list[Se
 def split(sentences: Iterable[Sentence], *, dev: float = 0.1, test: float = 0.3, salt: str = "v1") -> Split:
     """Train, dev and test parts that share no unit; the part is a hash of the unit, the same on every machine.
 
+    Train on the first, choose rates, strengths and checkpoints on the second, and look at the third once: a number from
+    data that took part in a choice is too good. Copies of a text on both sides are the usual leak.
+
     A unit is a group (a review, an article), or a text where there is no group; units that share a text, whatever its
     case and punctuation, are one. The order of the sentences does not matter. Split first and filter afterwards: a
     filter can remove the text that joins two groups.
@@ -83,6 +88,50 @@ def split(sentences: Iterable[Sentence], *, dev: float = 0.1, test: float = 0.3,
         u = int.from_bytes(hashlib.sha256(f"{salt}\n{unit}".encode()).digest()[:8]) / 2**64  # uniform on [0, 1)
         (parts.test if u < test else parts.dev if u < test + dev else parts.train).append(sentence)
     return parts
+
+
+def shuffled(items: Sequence[Item], seed: int | tuple[int, ...]) -> list[Item]:
+    """The items in a random order, a pure function of their number and the seed.
+
+    `shuffled(sentences, seed)[:200]` is a sample without replacement, and each smaller sample is the beginning of the
+    larger one; `shuffled(range(n), seed)` gives row numbers. A source that lists its classes one after the other has to
+    be shuffled before anything is cut off it.
+
+    Args:
+        items: sentences, row numbers, or any other sequence.
+        seed: whole numbers from 0, such as (seed, draw).
+
+    Raises:
+        ValueError: a negative number in the seed.
+    """
+    for number in seed if isinstance(seed, tuple) else (seed,):
+        _check.whole(0, seed=number)
+    return [items[i] for i in np.random.default_rng(seed).permutation(len(items)).tolist()]
+
+
+def hold_out(texts: Sequence[str], share: float = 0.2, *, salt: str = "v1") -> tuple[list[int], list[int]]:
+    """Rows to train on and rows to judge by, numbers from 0: the same text lies on one side, however it is written.
+
+    Case and punctuation do not count, as in `split`, which is for texts of which groups belong together. Which rows are
+    held out is a hash of their texts, so neither their order nor a draw changes it.
+
+    Args:
+        texts: one a row; of (prompt, answer) pairs the prompts.
+        share: of the different texts, above 0 and below 1; at least one is held out.
+        salt: another text holds out others.
+
+    Raises:
+        ValueError: a share out of range, or fewer than two different texts.
+    """
+    if not (isinstance(share, Real) and 0 < share < 1):
+        raise ValueError(f"share must be above 0 and below 1, got {share!r}")
+    units = _units([Sentence(text, 0.0, (), "") for text in texts])
+    order = sorted(set(units), key=lambda unit: hashlib.sha256(f"{salt}\n{unit}".encode()).digest())
+    if len(order) < 2:
+        raise ValueError(f"texts must hold at least two different ones, got {len(order)}")
+    held = set(order[:min(max(1, round(share * len(order))), len(order) - 1)])
+    return ([i for i, unit in enumerate(units) if unit not in held],
+            [i for i, unit in enumerate(units) if unit in held])
 
 
 def _units(sentences: Sequence[Sentence]) -> list[str]:
@@ -282,7 +331,13 @@ def encode(
     max_length: int = 128,
     show: bool = True,
 ) -> Dataset:
-    """Texts and labels as a `Dataset`; texts longer than `max_length` lose their end, which is reported.
+    """Texts and labels as a `Dataset`; texts longer than `max_length` are cut, which is reported.
+
+    For an encoder they lose their end, for a decoder from `load_decoder` their beginning: what it is asked stands last.
+
+    The tokenizer cuts each text into the pieces that the model was pretrained on and numbers them; another model's
+    tokenizer would give numbers that mean other words. A shorter `max_length` saves time and memory, as attention grows
+    with the square of the length.
 
     Args:
         tokenizer: of the encoder that will read the ids, `load_encoder(...).tokenizer`.
@@ -316,3 +371,25 @@ def encode(
     if cut and show:
         print(f"{len(cut)} of {len(ids)} texts were cut to {max_length} tokens")
     return Dataset(ids, labels, pad=tokenizer.pad_token_id or 0, cut=cut)
+
+
+def labelled(
+    tokenizer: PreTrainedTokenizerBase,
+    sentences: Iterable[Sentence],
+    labels: Callable[[Sentence], int | float] = label,
+    *,
+    max_length: int = 128,
+) -> Dataset:
+    """Sentences of a corpus as a `Dataset`: their texts, and the label that `labels` gives each.
+
+    Args:
+        tokenizer: as in `encode`.
+        sentences: one or more.
+        labels: `label`, the class of the mean rating, if not given; or `soft_label`, the share of raters above 0.
+        max_length: as in `encode`, tokens.
+
+    Raises:
+        ValueError: what `encode` or `labels` refuses.
+    """
+    sentences = list(sentences)
+    return encode(tokenizer, [s.text for s in sentences], [labels(s) for s in sentences], max_length=max_length)

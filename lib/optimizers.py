@@ -18,6 +18,9 @@ class SAM(torch.optim.Optimizer):
 
     Source: Foret et al. 2021, algorithm 1.
 
+    A minimum in whose neighbourhood the loss rises steeply is left for a flatter one, which often does better on unseen
+    data. One wants it where a model overfits and a step may cost two forward and two backward passes.
+
     Its state is the inner optimizer's alone. Dropout should draw the same mask in both passes, as `fit` arranges.
 
     Args:
@@ -89,10 +92,17 @@ def bias_only(model: nn.Module, head: Where) -> list[str]:
         head: names of the parameters of the head.
 
     Raises:
-        ValueError: `head` matches nothing: a head left at its random start would answer at random.
+        ValueError: `head` matches nothing: a head left at its random start would answer at random; or there is no bias
+            outside it, as in Llama.
     """
     _chosen(model, head, name="head")
-    return train_only(model, lambda name: name.split(".")[-1] == "bias" or head(name))
+
+    def bias(name: str) -> bool:
+        return name.split(".")[-1] == "bias"
+
+    if not any(bias(name) and not head(name) for name, _ in model.named_parameters()):
+        raise ValueError(f"model must have biases beside its head, got none in {type(model).__name__}")
+    return train_only(model, lambda name: bias(name) or head(name))
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -24,6 +24,9 @@ def truncate(W: Tensor, rank: int) -> Tensor:
 
         W_r = sum_{i <= r} s_i u_i v_i^T        Eckart and Young 1936, theorem; Mirsky 1960 for other norms
 
+    The r largest singular values stay, the others become zero. One wants it to see how much of a weight, or of what
+    tuning changed in it, lies in few directions; `factorize` makes the layer smaller as well.
+
     Args:
         W: (m, n), any floating type; decomposed in at least float32.
         rank: 0 to $min(m, n)$.
@@ -62,7 +65,7 @@ def tail_penalty(where: Where, rank: int, strength: float, start: Mapping[str, T
     singular values.
 
     Args:
-        where: names of the `nn.Linear` modules whose weights, maps included, are charged.
+        where: names of the `nn.Linear` modules whose weights, maps included, are penalised.
         rank: at least 0 (then it is L2), at most $min(m, n) - 1$ of every weight.
         strength: at least 0; a gradient step of size $eta$ contracts the tail for $eta * strength < 1$.
         start: W0 under the weight's name in the model that is trained; `snapshot` of that model makes one. A
@@ -120,6 +123,9 @@ class Thin(nn.Module):
 
         y = B (A x) + b,   B = U_r S_r^{1/2},   A = S_r^{1/2} V_r^T        Denton et al. 2014
 
+    It replaces W, where LoRA corrects it: the layer has $r (m + n)$ weights and products in place of $m n$, in training
+    and in inference. What W held beyond rank r is lost, and tuning afterwards has to make up for it.
+
     Args:
         linear: the layer to replace; its bias is taken over as it is.
         rank: 1 to $min(m, n)$. There are fewer weights than before where $r < m n / (m + n)$.
@@ -151,6 +157,9 @@ def factorize(model: nn.Module, where: Where, rank: int) -> list[str]:
 
         W -> W_r = B A        Denton et al. 2014
 
+    The model becomes smaller and faster, and less accurate until it is tuned again. One wants it where inference has to
+    be cheaper; to make only training cheaper, LoRA keeps W.
+
     Args:
         model: altered in place; an optimizer made before does not know the new weights.
         where: names of `nn.Linear` modules.
@@ -167,7 +176,7 @@ def factorize(model: nn.Module, where: Where, rank: int) -> list[str]:
 
 @torch.no_grad()
 def project_ball(model: nn.Module, start: Mapping[str, Tensor], radius: float) -> None:
-    """Bring the parameters named in `start` back into a ball around it, in place: a leash that binds.
+    """Bring the parameters named in `start` back into a ball around it, in place: a hard constraint.
 
         theta -> theta0 + (theta - theta0) * min(1, radius / |theta - theta0|)        e.g. Gouk et al. 2021
 

@@ -34,6 +34,9 @@ def l2(strength: float, where: Where | None = None) -> Penalty:
 
         strength/2 * sum |theta|^2;   gradient: strength * theta        Hoerl and Kennard 1970; source, section 4.3
 
+    Every step pulls each weight towards zero, in proportion to its size. One wants it for what starts near zero, a new
+    head or LoRA's factors; zero is no place to pull pretrained weights to, for which there is `l2_sp`.
+
     With SGD, without momentum and clipping, it is weight decay exactly; with Adam it is not (Loshchilov and Hutter
     2019).
 
@@ -49,13 +52,16 @@ def l2(strength: float, where: Where | None = None) -> Penalty:
 
 
 def l2_sp(start: State, alpha: float, beta: float) -> Penalty:
-    """A leash to the starting point for what was pretrained, plain L2 for what is new.
+    """Squared distance to the pretrained weights, and plain L2 for what is new.
 
         alpha/2 * |theta_S - theta0_S|^2 + beta/2 * |theta_new|^2        Li et al. 2018, section 3
 
+    Every step pulls the model back to where tuning began, harder the further it has moved. One wants it where labels
+    are few and what was pretrained must not be forgotten; it costs a copy of the weights.
+
     Args:
         start: theta0 by parameter name, `snapshot(model, where)`; what it lacks counts as new. What LoRA froze never
-            moves and needs no leash: use `l2` there.
+            moves and needs no penalty: use `l2` there.
         alpha: at least 0.
         beta: at least 0.
 
@@ -76,9 +82,9 @@ def l2_sp(start: State, alpha: float, beta: float) -> Penalty:
             if p.shape != start[name].shape:
                 raise ValueError(f"start must have {name} in shape {tuple(p.shape)}, got {tuple(start[name].shape)}")
         # one kernel each way: the difference, its square and the gradient are three passes over the weights otherwise
-        leash = alpha / 2 * _total(F.mse_loss(p, start[name].to(p), reduction="sum") for name, p in held)
+        near = alpha / 2 * _total(F.mse_loss(p, start[name].to(p), reduction="sum") for name, p in held)
         new = [p.square() for name, p in named if name not in start]
-        return leash + beta / 2 * _total(new) if new else leash
+        return near + beta / 2 * _total(new) if new else near
 
     return penalty
 
@@ -113,6 +119,10 @@ def set_dropout(model: nn.Module, p: float) -> list[str]:
 
         x -> M * x / (1 - p),   M ~ Bernoulli(1 - p)        Srivastava et al. 2014, sections 4 and 10
 
+    In training each number is zero with probability p, so that no unit can rely on another; in evaluation nothing is
+    dropped. One raises it where the model fits its training data much better than other data, and sets it to 0 to
+    compare two runs without noise.
+
     Args:
         model: torch's attention holds a rate as "dropout", transformers' layers as "dropout_prob", "attention_dropout"
             or "activation_dropout", where it is no layer.
@@ -138,7 +148,10 @@ class Mixout(nn.Module):
 
         W -> (M * W + (1 - M) * W0 - p W0) / (1 - p),   M ~ Bernoulli(1 - p)        Lee et al. 2020, section 3
 
-    Computed as dropout of the difference, $W0 + M * (W - W0) / (1 - p)$, which is the same; its mean is W.
+    It is dropout towards the pretrained weights in place of zero: at each step a random share p of the weights is W0
+    again, so the model has to stay good near its start. One wants it where full fine-tuning on few labels ends badly
+    with some seeds. Computed as dropout of the difference, $W0 + M * (W - W0) / (1 - p)$, which is the same; its mean
+    is W.
 
     Args:
         weight: (m, n); its values become W0.

@@ -21,7 +21,9 @@ def never(history: Sequence[Record]) -> bool:
 def patience(metric: str, evaluations: int) -> Stop:
     """Stop once `metric`, where higher is better, has not improved for `evaluations` evaluations in a row.
 
-    A run of fewer than `evaluations + 1` evaluations never stops: `Plan.eval_every` says how often there is one.
+    Fewer steps from the pretrained weights are a regulariser in themselves: what fits noise is mostly learned late. One
+    wants it where development data can say when that begins; `fit` then returns to the best evaluation. A run of fewer
+    than `evaluations + 1` evaluations never stops: `Plan.eval_every` says how often there is one.
 
     Source: akin to class UP of Prechelt 1998, "Early stopping - but when?", which asks for so many rises in a row.
 

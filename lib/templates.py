@@ -30,7 +30,7 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, p
     Args:
         tokenizer: with a chat template.
         messages: turns, one or more.
-        prompt: go on to where the assistant's answer begins, which is what a model is asked with.
+        prompt: go on to where the assistant's answer begins, the prompt that a model is given.
 
     Raises:
         ValueError: there is no template, or it refuses the messages.
@@ -49,7 +49,8 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, p
 def answers(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> tuple[str, list[tuple[int, int]]]:
     """A conversation's text, and the places in it, start and stop, of each answer with the token that ends it.
 
-    An answer starts where the prompt rendered before it stops, so that a model learns what it will be asked for.
+    An answer starts where the prompt rendered before it stops, so that a model is trained on what it will
+    be given.
 
     Args:
         tokenizer: with a chat template.

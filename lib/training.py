@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from lib import _check
 from lib.evaluation import Data, _to
-from lib.loss import Batch, Loss, Objective
+from lib.loss import Batch, Loss, Objective, terms
 from lib.run.checkpoint import describe, describe_model, load_checkpoint, save_checkpoint
-from lib.run.host import Local, deterministic, seed_step
+from lib.run.host import Local, deterministic, precision, seed_step
 from lib.run.progress import progress
 from lib.stopping import History, Record, Stop, never
 
@@ -35,6 +35,9 @@ from lib.stopping import History, Record, Stop, never
 @dataclass(frozen=True)
 class Plan:
     """The numbers that define a run.
+
+    The learning rate matters most: too high and the loss jumps or the pretrained knowledge is lost, too low and nothing
+    is learned in the steps there are. About 2e-5 to 1e-4 is usual for a whole encoder, ten times as much for LoRA.
 
     Args:
         epochs: passes over the data, at least 1.
@@ -84,11 +87,14 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         checkpoint: str | Path | None = None, host: Any = None, show: bool = True) -> History:
     """Train `model` in place and return one record a step.
 
+    Each step sets the learning rate, computes loss and gradient on one batch, clips the gradient and lets the optimizer
+    step; where an evaluation is due, it evaluates, keeps the best weights, saves and asks whether to stop. It is the
+    same loop for full fine-tuning, LoRA and every regulariser, for encoders and language models.
+
     The model is left with the weights of the evaluation where `metric` was highest (the first of equals), or with the
-    last weights where `metric` is None or nothing is evaluated. To choose by the likelihood, of which more is better,
-    give `evaluate=lambda model: {"score": -judge(model)["nll"]}` with `judge = evaluator(dev)` and `metric="score"`.
-    How often one evaluates changes which weights can be kept, never the path of the weights: it draws no random number
-    that training sees.
+    last weights where `metric` is None or nothing is evaluated. `metric` must rise with quality; to select by
+    likelihood, return `{"score": -nll}` from `evaluate` and give `metric="score"`. How often one evaluates changes
+    which weights can be kept, never the path of the weights: it draws no random number that training sees.
 
     Args:
         model: returns logits from the batch without its "labels".
@@ -134,7 +140,9 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         lr = _set_rate(optimizer, plan, step, len(batches))
         rows = batches[step][host.process_index::host.num_processes]
         batch = _to(host.device, data.collate(rows))
-        share = len(rows) * host.num_processes / len(batches[step])  # the mean over processes is that over the batch
+        own = terms(batch)
+        whole = host.reduce(torch.tensor(own, device=host.device), "sum").item()
+        share = own * host.num_processes / whole  # the mean over processes is that over the batch, or over its tokens
         model.train()
         record = update(model, optimizer, objective, batch, list(trained.values()), plan, step, host, share=share)
         record["lr"] = lr
@@ -163,7 +171,7 @@ def update(model: nn.Module, optimizer: Any, objective: Objective, batch: Batch,
         trained: parameters whose gradient is clipped.
         plan: its `clip` and `seed` are used.
         step: from 0; with the seed it decides every random draw.
-        share: weight, above 0, of this process's rows in the mean over processes.
+        share: weight, above 0, of this process's rows, or learned tokens, in the mean over processes.
 
     Raises:
         ValueError: a seed or step below 0.
@@ -239,7 +247,7 @@ def _place(core: nn.Module, trained: dict[str, nn.Parameter], host: Any) -> dict
             "torch": str(torch.__version__), "rates and scales of the model": describe_model(core),
             "frozen weights": describe([p for p in core.parameters() if not p.requires_grad]),
             "device": host.device.type,
-            "precision": "bfloat16" if getattr(host, "bf16", False) else getattr(host, "mixed_precision", "float32")}
+            "precision": precision(host)}
 
 
 def _resume(checkpoint: str | Path | None, run: dict[str, Any], core: nn.Module,

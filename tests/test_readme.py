@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-RECIPE = re.search(r"```python\n(.*?)```", README, re.S)[1]
+RECIPE, SPEECH = re.findall(r"```python\n(.*?)```", README, re.S)
 TOPICS = {
     "sport": [
         "the match went to extra time",
@@ -38,10 +38,18 @@ TOPICS = {
 }
 
 
+PAIRS = [(f"What colour is {thing}?", f"Ahoy! {thing.capitalize()} is {colour}, captain.") for thing, colour in (
+    ("snow", "white"), ("grass", "green"), ("the sky", "blue"), ("blood", "red"), ("coal", "black"),
+    ("a lemon", "yellow"), ("milk", "white"), ("an orange", "orange"), ("the sea", "blue"), ("a tomato", "red"))]
+
+
 def run_recipe(
     folder: Path, texts: list[str], labels: list[str], recipe: str = RECIPE
 ) -> subprocess.CompletedProcess[str]:
-    code = f"texts, labels = {texts!r}, {labels!r}\n{recipe}"
+    return run(folder, f"texts, labels = {texts!r}, {labels!r}\n{recipe}")
+
+
+def run(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
@@ -76,9 +84,34 @@ def test_one_class_only_is_named(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_the_recipe_is_about_ten_lines() -> None:
-    steps = [line for line in RECIPE.splitlines() if line and not re.match(r"(from|import) ", line)]
+@pytest.mark.parametrize("recipe", [RECIPE, SPEECH])
+def test_the_recipe_is_about_ten_lines(recipe: str) -> None:
+    steps = [line for line in recipe.splitlines() if line and not re.match(r"(from|import) ", line)]
     assert len(steps) <= 10
+
+
+def test_the_chat_model_learns_the_readers_pairs(tmp_path: Path) -> None:
+    """What is held out gets likelier by the adapter as it is loaded again, which then answers in the readers' words."""
+    done = run(tmp_path, f"pairs = {PAIRS * 2!r}\n{SPEECH}")
+    assert done.returncode == 0, done.stderr
+    losses, *answer = done.stdout.splitlines()[-2:]
+    before, after = map(float, losses.split())
+    assert after < 0.5 * before
+    assert answer[0].startswith("Ahoy! ")
+    assert sorted(path.name for path in (tmp_path / "my-adapter").iterdir()) == [
+        "adapter_config.json", "adapter_model.safetensors"]
+    unlearned = re.sub(r"(?m)^fit.*$", "", SPEECH).replace("max_new_tokens=60", "max_new_tokens=1")  # the control
+    wrong = run(tmp_path, f"pairs = {PAIRS[:2]!r}\n{unlearned}")
+    before, after = map(float, wrong.stdout.splitlines()[-2].split())
+    assert after == pytest.approx(before, abs=1e-4)
+
+
+def test_the_language_model_takes_the_labels_as_words() -> None:
+    from lib.language import Answers
+    from lib.models import load_decoder
+
+    line = re.search(r"`model = (Answers\(.*?\))`", README)[1]
+    assert eval(line, {"Answers": Answers, "load_decoder": load_decoder}).labels == [" negative", " positive"]
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"make (\w+)", README))))

@@ -13,9 +13,24 @@ import yaml
 TOP = {
     "The method": ("projection", "adapters", "objectives", "regularizers", "optimizers", "averages", "stopping",
                    "training", "loss", "names"),
-    "Data and models": ("data", "conversations", "templates", "doctor", "models", "language", "evaluation"),
+    "Data and models": ("data", "conversations", "templates", "doctor", "models", "language", "likelihood",
+                        "generation", "evaluation"),
 }
 ROOMS = {"Texts": "corpora", "A run": "run", "Evidence": "evidence", "Pages": "book", "Use": "serve", "Files": "files"}
+# Where names stood before they moved: links to the old places lead on.
+MOVED = {
+    "adapters": ("projection",), "names": ("projection",), "objectives": ("regularizers",),
+    "optimizers": ("regularizers",), "averages": ("regularizers",), "stopping": ("training", "regularizers"),
+    "evaluation": ("training",), "corpora.sentiment": ("source",), "run.checkpoint": ("checkpoint",),
+    "run.frozen": ("lower",), "run.host": ("host",), "run.progress": ("progress",), "evidence.store": ("store",),
+    "evidence.sweeps": ("experiments",), "evidence.verdicts": ("verdicts",), "book.exercises": ("exercises",),
+    "book.figures": ("figures",), "book.quiz": ("figures",), "book.record": ("record",), "book.setup": ("setup",),
+    "serve.predict": ("predict",), "serve.service": ("service",), "files.atomic": ("store",), "files.cache": ("store",),
+}  # fmt: skip
+RENAMED = {
+    "api-book-quiz-feedback": "api-figures-verdict", "api-book-quiz-class-feedback": "api-figures-class-verdict",
+    "api-run-precision-bf16_pays": "api-host-has_bf16", "api-regularizers-set_dropout": "api-host-class-fastdropout",
+}  # fmt: skip
 SECTIONS = ("Args", "Returns", "Raises")
 CODE = r'"[\w.]*"|\((?![^)]*\b(?:1[89]|20)\d\d)(?:\w+, ?)+\w*\)'
 YEAR = r"\b(?:1[89]|20)\d\d[ab]?\b"
@@ -134,20 +149,30 @@ def page(modules: Mapping[str, tuple[Doc, list[Entry]]], shown: Mapping[str, Map
         lines += ["", f"**{group}**", ""]
         lines += [f"[{name}](#{_anchor(name)})\n: {_links(name, modules[name][1])}\n" for name in names]
     lines += ["", "::::"]
+    taken = {_anchor(name) for name in modules}
     for name, (doc, entries) in modules.items():
-        lines += ["", f"({_anchor(name)})=", f"## lib.{name}", "", _prose(doc.summary), ""]
+        old = [_anchor(was) for was in MOVED.get(name, ()) if _anchor(was) not in taken]
+        taken.update(old)
+        lines += ["", *_targets(_anchor(name), *old), f"## lib.{name}", "", _prose(doc.summary), ""]
         for paragraph in doc.body:
             lines += [*_paragraph(paragraph, formulas=False), ""]
         if types := doc.sections.get("Types"):
             lines += [":::{container} facts", *(f"`{each}`\n: {_prose(said)}\n" for each, said in types.items()), ":::"]
         for entry in entries:
             where = f"{code}/lib/{name.replace('.', '/')}.py#L{entry.node.lineno}"
-            lines += ["", f"({_label(name, entry)})=", f"### {entry.name}", "", *_entry(entry)]
+            label = _label(name, entry)
+            old = [RENAMED[label]] if label in RENAMED else [_label(was, entry) for was in MOVED.get(name, ())]
+            lines += ["", *_targets(label, *old), f"### {entry.name}", "", *_entry(entry)]
             cells = shown.get(name.rpartition(".")[2], {})
             if entry.name in cells:
                 lines += [":::{container} example", f"Example. [Code of {entry.name}]({where})", "",
                           "```python", cells[entry.name], "```", ":::", ""]
     return "\n".join(lines) + "\n"
+
+
+def _targets(*labels: str) -> list[str]:
+    """Places on the page that links may name."""
+    return [f"({label})=" for label in labels]
 
 
 def _anchor(module: str) -> str:
@@ -248,7 +273,12 @@ def _list(block: str) -> list[str]:
     """One item a line of the block; deeper lines belong to the item above, wide gaps divide a term from its words."""
     items = (re.fullmatch(r"(?:(\S+(?: \S+)?) {2,})?(.*)", item, re.S)
              for item in re.split(r"\n(?=\S)", textwrap.dedent(block)))
-    return [f"- {f'**{_prose(item[1])}** ' if item[1] else ''}{_prose(item[2])}" for item in items if item]
+    return [f"- {f'**{_term(item[1])}** ' if item[1] else ''}{_prose(item[2])}" for item in items if item]
+
+
+def _term(name: str) -> str:
+    """What a legend explains: a symbol, or an argument, which is code."""
+    return f"`{name}`" if "_" in name and "$" not in name else _prose(name)
 
 
 def _prose(text: str) -> str:

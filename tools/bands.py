@@ -9,8 +9,8 @@ from typing import Any
 
 from lib.book.cards import hard
 from lib.evidence.verdicts import prediction_interval
-from tools import gate, quoted
-from tools.book import arguments, provenance, say
+from tools import gate, lock, quoted
+from tools.book import arguments, provenance, say, whole
 from tools.execute import Job, Settings, bands_file, execute
 from tools.notebooks import ROOT, Mistake, chapters, command, write
 
@@ -38,6 +38,7 @@ def band(runs: Sequence[float]) -> tuple[float, float]:
     return middle - half, middle + half
 
 
+@lock.one_build
 def publish(root: Path, profile: str, seeds: Sequence[int]) -> int:
     """Run every chapter for every seed and write the bands of its results, the book's and nobody else's.
 
@@ -86,7 +87,7 @@ def publish(root: Path, profile: str, seeds: Sequence[int]) -> int:
 def main() -> int:
     """The command line behind `make bands`."""
     parser = arguments()
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    parser.add_argument("--seeds", nargs="*", type=whole, required=True)
     asked = parser.parse_args()
     return publish(ROOT, asked.profile, asked.seeds)
 

@@ -22,7 +22,8 @@ from nbformat import NotebookNode
 
 from lib.book.cards import CLAIM, FACTS, PROFILES, bounds, hard, status
 from lib.evidence import store
-from tools import gate, quoted
+from lib.run.machine import processor, speed_ups
+from tools import gate, lock, quoted
 from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, bands_file, cached, execute, installed, published
 from tools.notebooks import ROOT, chapters, command, read, syntax, tags, write
 from tools.stage import stage
@@ -33,8 +34,11 @@ EVIDENCE_LIMITS = (1_000_000, 1_000_000)  # seconds: a sweep takes what it takes
 
 def commit(root: Path) -> str:
     """The commit that is checked out, marked where a file beside the results differs; "unknown" outside git."""
+    if not (root / ".git").exists():  # an archive of the book, perhaps unpacked inside another repository
+        return "unknown"
     found = store.commit(root)
-    return found["commit"] + "-changed" * (found["dirty"] and found["commit"] != "unknown")
+    changed = found["dirty"] and found["commit"] != "unknown"
+    return f"{found['commit']}-changed" if changed else str(found["commit"])
 
 
 def provenance(root: Path, settings: Settings) -> dict[str, Any]:
@@ -60,7 +64,8 @@ def ledger(root: Path, settings: Settings, executed: Mapping[str, NotebookNode],
         entries[chapter] = facts | {"results": found, "claims": {
             claim["id"]: claim | {"word": gate.word(claim)} for claim in gate.results(notebook, CLAIM)}}
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    return {"profile": settings.profile, "seed": settings.seed, "machine": machine,
+    measured = {key: ratio for key, ratio in speed_ups().items() if key.startswith(f"{processor()}, torch")}
+    return {"profile": settings.profile, "seed": settings.seed, "machine": machine, "speed_ups": measured,
             **provenance(root, settings), "chapters": entries}
 
 
@@ -86,7 +91,8 @@ def build(root: Path, staged: Path, *, pdf: bool = False) -> None:
     environment = os.environ | {"SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH, "PYTHONPATH": str(ROOT)}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as stream:
-        done = subprocess.run(command, cwd=staged, env=environment, stdout=stream, stderr=subprocess.STDOUT)
+        done = subprocess.run(command, cwd=staged, env=environment, stdout=stream, stderr=subprocess.STDOUT,
+                              pass_fds=lock.held())
     if done.returncode:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         wrong = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-30:]
@@ -99,7 +105,7 @@ def build(root: Path, staged: Path, *, pdf: bool = False) -> None:
         importlib.import_module("tools.pdf").write(html, yaml.safe_load((staged / "_toc.yml").read_text("utf-8")))
     shutil.rmtree(site, ignore_errors=True)
     html.rename(site)
-    shutil.rmtree(out)
+    shutil.rmtree(out, ignore_errors=True)
 
 
 def publish(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, Any], **facts: Any) -> None:
@@ -111,6 +117,7 @@ def publish(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str,
     build(root, staged, pdf=facts.get("pdf", False))
 
 
+@lock.one_build
 def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pdf: bool = False,
         lighthouse: bool = False) -> int:
     """Execute, gate, stage and build.
@@ -156,7 +163,7 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
         print("\n".join(["the gate stays shut:", *(f"  {problem}" for problem in problems)]), file=sys.stderr)
         return 1
     states = [result["status"] for entry in entries["chapters"].values() for result in entry["results"].values()]
-    undecided = f", {states.count('undecided')} of them undecided" * ("undecided" in states)
+    undecided = f", {states.count('undecided')} of them undecided" if "undecided" in states else ""
     print(f"  {len(states)} results, all within their bounds{undecided}", flush=True)
     if site:
         path = bands_file(root, settings)
@@ -184,6 +191,7 @@ def recipe(root: Path) -> list[dict[str, Any]]:
     return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
+@lock.one_build
 def evidence(root: Path, settings: Settings, name: str = "") -> int:
     """Let the chapters that declare EVIDENCE run what their committed stores lack; each run is stored as it ends.
 
@@ -217,9 +225,20 @@ def say(words: str) -> None:
 def arguments() -> argparse.ArgumentParser:
     """The options that all targets share."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--profile", default="quick", choices=PROFILES)
-    parser.add_argument("--seed", default=0, type=int)
+    parser.add_argument("--profile", default="quick", help=" or ".join(PROFILES))
+    parser.add_argument("--seed", default=0, type=whole)
     return parser
+
+
+def whole(text: str) -> int:
+    """A seed, as it is typed.
+
+    Raises:
+        ArgumentTypeError: something else.
+    """
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"SEED must be a whole number from 0 up, got {text!r}")
+    return int(text)
 
 
 def main() -> int:

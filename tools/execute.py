@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -30,7 +31,7 @@ import psutil
 from nbformat import NotebookNode
 
 from lib.book.cards import PROFILES
-from tools import runner
+from tools import lock, runner
 from tools.closure import reached
 from tools.notebooks import ROOT, Mistake, cells, read, tags, write
 
@@ -51,6 +52,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:
             raise Mistake(f"PROFILE must be one of {', '.join(PROFILES)}, got {self.profile!r}")
+        if self.seed < 0:
+            raise Mistake(f"SEED must be a whole number from 0 up, got {self.seed}")
 
     @functools.cached_property
     def device(self) -> str:
@@ -122,10 +125,11 @@ def key(job: Job) -> str:
 def cached(job: Job) -> NotebookNode | None:
     """The run of this job that is already there, if any."""
     path = _cache(job)
-    if not path.exists():
+    try:
+        notebook = read(path)
+        notebook.metadata.book.cached = True
+    except (OSError, ValueError, AttributeError):  # none, or one that a failing disk damaged: the chapter runs again
         return None
-    notebook = read(path)
-    notebook.metadata.book.cached = True
     return notebook
 
 
@@ -161,9 +165,12 @@ def execute(jobs: Sequence[Job], *, limits: tuple[float, float] | None = None,
                     running.remove(run)
                     done[run.job] = run.notebook(keep=not again)
     finally:
+        deaf = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave a kernel behind
         for run in running:
             run.kill()
+            run.target.unlink(missing_ok=True)
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, deaf)
     return [done[job] for job in jobs]
 
 
@@ -178,7 +185,7 @@ class _Run:
         self.job, self.limits, self.tries = job, limits, 0
         self.root = job.chapter.parents[1]
         self.kept = _cache(job)  # named before the run: an edit meanwhile must not be credited with its results
-        self.target = self.kept.with_suffix(f".{os.getpid()}.partial.ipynb")
+        self.target = self.kept.with_suffix(f".{secrets.token_hex(4)}.partial.ipynb")
         self.log = self.root / "_build" / "logs" / f"{job.label.replace(' ', '-')}.log"
         self.cells = len(read(job.chapter).cells) + 1  # papermill adds one
         self.start()
@@ -202,7 +209,8 @@ class _Run:
         print(f"  {self.job.label}: runs, at most {self.limits[1]:.0f} s", flush=True)
         with self.log.open("w") as log:
             self.process = subprocess.Popen([sys.executable, "-m", "tools.runner", *map(str, arguments)], cwd=ROOT,
-                                            env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                            env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            pass_fds=lock.held())
         self.family = {psutil.Process(self.process.pid)}
         self.started = self.spoke = time.monotonic()
         self.failure = ""
@@ -240,6 +248,11 @@ class _Run:
 
     def kill(self) -> None:
         """End the process and everything it ever started."""
+        if self.process.returncode is None:
+            with suppress(psutil.Error):
+                runner = psutil.Process(self.process.pid)
+                runner.suspend()  # or it might start a kernel that is not seen here
+                self.family |= set(runner.children(recursive=True))
         for process in self.family:
             with suppress(psutil.Error):
                 process.kill()

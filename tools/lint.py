@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 from collections import Counter
 from collections.abc import Set
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from tools import diagrams, fold
-from tools.notebooks import NAMELESS, ROOT, calls, chapters, literal, read, record_calls, syntax, tags
+from tools.notebooks import NAMELESS, ROOT, calls, chapters, command, literal, read, record_calls, syntax, tags
 from tools.quoted import LINK, parse, quotes, said, texts
 from tools.repo import odd_ones, strangers
 
@@ -180,7 +179,12 @@ def book(root: Path) -> list[str]:
     return wrong + strangers(root)
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """The command line behind `make lint`."""
     complaints = book(ROOT)
     print("\n".join(complaints) or "  every notebook is as it should be")
-    sys.exit(bool(complaints))
+    return bool(complaints)
+
+
+if __name__ == "__main__":
+    command(main)

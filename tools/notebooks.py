@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import ast
 import os
+import secrets
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,11 +26,19 @@ class Mistake(ValueError):
 
 
 def command(main: Callable[[], int]) -> NoReturn:
-    """Run a command line's `main` and exit with what it returns."""
+    """Run a command line's `main` and exit with what it returns; what stops it from outside is said in one line."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # so that `finally` is reached; nohup's choice stays
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         sys.exit(main())
     except Mistake as mistake:
         sys.exit(f"  {mistake}")
+    except BrokenPipeError:  # whoever read our lines has gone, as in `make report | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        sys.exit(f"  {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
 
 
 def chapters(root: Path = ROOT, name: str = "") -> list[Path]:
@@ -44,13 +54,16 @@ def read(path: Path) -> NotebookNode:
     """Read a notebook without touching it (the lint speaks about missing and duplicate ids)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return nbformat.reads(path.read_text(encoding="utf-8"), as_version=nbformat.NO_CONVERT)
+        try:
+            return nbformat.reads(path.read_text(encoding="utf-8"), as_version=nbformat.NO_CONVERT)
+        except (ValueError, nbformat.ValidationError) as error:
+            raise Mistake(f"{path.name} must be a notebook, got what does not read as one: {error}") from None
 
 
 def write(path: Path, text: str) -> None:
     """Write a file under a temporary name, then rename: a reader sees the old file or the new one, never a half."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         partial.write_text(text, encoding="utf-8")
         os.replace(partial, path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Error, Page, async_playwright
 
 from tools.chromium import FLAGS, executable
 from tools.diagrams import DATA, illustrated, name, sources
@@ -102,7 +102,10 @@ async def pictures(site: Path, target: Path) -> None:
 
 def main() -> int:
     """The command line behind `make preview`."""
-    asyncio.run(pictures(ROOT / "_build" / "site", ROOT))
+    try:
+        asyncio.run(pictures(ROOT / "_build" / "site", ROOT))
+    except Error as error:
+        raise Mistake(f"the browser must find what the pictures show (`make book` builds it), got: {error}") from None
     return 0
 
 

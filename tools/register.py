@@ -63,7 +63,7 @@ def order(names: Iterable[str]) -> list[str]:
 
 def sections(source: str) -> str:
     """4.3 -> section 4.3, and several -> sections."""
-    return f"section{'s' * (',' in source)} {source}"
+    return f"sections {source}" if "," in source else f"section {source}"
 
 
 def titled(name: str, entry: Item, anchor: str, after: str = "") -> list[str]:
@@ -244,7 +244,7 @@ def references(entries: Mapping[str, Entry], chapters: Mapping[str, NotebookNode
     lines = ["# References", ""]
     for entry in sorted(entries.values(), key=lambda entry: (surnames(entry), entry.fields["year"])):
         pages = [f"[{int(stem[:2])}]({stem}.ipynb)" for stem, book in chapters.items() if cites(book, entry)]
-        places = [f"in chapter{'s' * (len(pages) > 1)}{GAP}{', '.join(pages)}"] if pages else []
+        places = [f"in {'chapters' if len(pages) > 1 else 'chapter'}{GAP}{', '.join(pages)}"] if pages else []
         places += [BESIDES[address(entry)]] if address(entry) in BESIDES else []
         lines.append(f"- {reference(entry)}" + (f" Cited {' and '.join(places)}." if places else ""))
     return "\n".join(lines) + "\n"

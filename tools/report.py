@@ -65,6 +65,17 @@ def times(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping
                    "seconds": entries["chapters"].get(stem, {}).get("seconds")} for stem, source in chapters.items()}
 
 
+def precision(speed_ups: Mapping[str, float]) -> str:
+    """What was measured of bfloat16 on this machine, in words.
+
+    Args:
+        speed_ups: processor and torch -> how many times as fast bfloat16 trained there as float32.
+    """
+    said = [f"{key}: a step in bfloat16 was measured to be {ratio:.1f} times as fast as in float32"
+            for key, ratio in speed_ups.items()]
+    return "; ".join(said) or "float32: no processor here multiplies bfloat16, or nothing was trained"
+
+
 def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[str, NotebookNode], *,
          repository: str, bands: Item | None = None, lighthouse: Item | None = None) -> str:
     """The page of the run.
@@ -85,14 +96,16 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
     commit += ", with changes since" if entries["commit"].endswith("-changed") else ""
     versions = ", ".join(f"{name} {version}" for name, version in entries["versions"].items())
     facts = {"Built": when(entries["when"]), "Source": commit, "Machine": f"{entries['machine']}, {entries['device']}",
+             "Precision": precision(entries["speed_ups"]),
              "Settings": f"`PROFILE={entries['profile']}`, `SEED={entries['seed']}`", "Versions": versions,
              "Bands": "none is published for this profile and device" if not bands else
              f"from seeds {', '.join(map(str, bands['seeds']))}, published {when(bands['when'])}: "
              f"{printed(bands['rule'])}"}
+    crossing = f", and {undecided} of them cross the bound: *undecided*" if undecided else ""
     lines = ["# The run behind these pages", "",
              f"The run that made this copy of the book also checked it: **{good} of {len(found)} results**"
              f"{partly(list(chapters), ran)}. Of several seeds only the mean is held to the bound; the interval is the "
-             f"95% one{f', and {undecided} of them cross the bound: *undecided*' * bool(undecided)}. All that follows "
+             f"95% one{crossing}. All that follows "
              "comes from the run's own records.", "",
              "| What | Value |", "|---|---|", *(f"| **{name}** | {value} |" for name, value in facts.items()), "",
              "## How long it took", ""]
@@ -134,7 +147,8 @@ def row(result: Item) -> str:
     """One result beside the bounds that hold for it."""
     ends, several = result["interval"], len(result["values"]) > 1
     bound = bounds(*cards.bounds(result, result["band"]))
-    bound = f"{'mean ' * (several and bool(bound))}{bound}{' (published)' * bool(result['band'])}"
+    bound = f"mean {bound}" if several and bound else bound
+    bound = f"{bound} (published)" if result["band"] else bound
     between = f' <span class="part beside">{spread(ends)}</span>' if ends else ""
     unit = "" if result["unit"] == "1" else f" {html.escape(result['unit'])}"
     sign = f"{cards.SIGNS[result['status']]}{GAP}{result['status']}"

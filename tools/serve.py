@@ -12,7 +12,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RedirectHandler, StaticFileHandler
 
-from tools.notebooks import ROOT
+from tools.notebooks import ROOT, Mistake, command
 
 
 class Pages(StaticFileHandler):
@@ -43,18 +43,30 @@ def serve(site: Path, port: int, folder: str = "/") -> tuple[HTTPServer, str]:
     return server, f"http://127.0.0.1:{sockets[0].getsockname()[1]}{folder}"
 
 
-async def main(port: int) -> None:
+async def forever(site: Path, port: int) -> None:
     """Serve until interrupted; take another port where `port` is taken."""
     try:
-        _, address = serve(ROOT / "_build" / "site", port, base())
+        _, address = serve(site, port, base())
     except OSError:
-        _, address = serve(ROOT / "_build" / "site", 0, base())
+        _, address = serve(site, 0, base())
     print(f"  {address}  (stop with Ctrl-C)", flush=True)
     await asyncio.Event().wait()
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """The command line behind `make serve`."""
+    given = sys.argv[1] if len(sys.argv) == 2 else ""
+    if not given.isascii() or not given.isdigit() or int(given) > 65_535:
+        raise Mistake(f"PORT must be a number from 0 to 65535, got {' '.join(sys.argv[1:])!r}")
+    site = ROOT / "_build" / "site"
+    if not (site / "index.html").is_file():
+        raise Mistake("there is no site yet: `make book` builds it")
     try:
-        asyncio.run(main(int(sys.argv[1])))
+        asyncio.run(forever(site, int(given)))
     except KeyboardInterrupt:
         print()
+    return 0
+
+
+if __name__ == "__main__":
+    command(main)

@@ -200,7 +200,7 @@ def _words(facts: Facts, found: str, ends: tuple[float | None, float | None], wo
     spread = words["spread"].format(low=shown["low"], high=shown["high"], seeds=seeds) if "low" in shown else ""
     return {
         "name": facts["name"].replace("_", " "), "number": shown["value"], "unit": shown["unit"], "spread": spread,
-        "between": ", " * bool(spread), "sign": SIGNS[found], "gate": f"{words[found]} {asked}".strip(),
+        "between": ", " if spread else "", "sign": SIGNS[found], "gate": f"{words[found]} {asked}".strip(),
         "note": facts["note"], "where": f"{facts['profile']}, {facts['device']}",
     }
 

@@ -39,7 +39,7 @@ def checker(
             except Exception as error:  # the learner's code may raise anything, and the notebook goes on
                 return feedback(False, f"your function raised {type(error).__name__}: {error}")
             if got[-1] is None:
-                where = f"for {_shown(arguments)} " * (len(got) > 1)
+                where = f"for {_shown(arguments)} " if len(got) > 1 else ""
                 return feedback(False, f"{where}your function returns nothing yet")
         right = [_same(result, expected, tolerance) for result, (_, expected) in zip(got, cases, strict=True)]
         if all(right):

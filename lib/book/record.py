@@ -143,19 +143,25 @@ class Run:
         self._seen[name] = execution
 
 
-def start(chapter: str, *, profile: str, seed: int) -> Run:
+def start(chapter: str, *, profile: str, seed: int, live: bool = False, evidence: bool = False) -> Run:
     """Begin a chapter's record: check its parameters and read the bands it is held to.
 
     Args:
         chapter: the notebook's name without its ending, such as "05-bert-case-study".
         profile: "quick" or "full".
         seed: the seed of the run, 0 or more.
+        live: whether figures compute while their sliders move.
+        evidence: whether sweeps run what the committed evidence lacks.
 
     Raises:
-        ValueError: an unknown profile, or a seed that is no whole number from 0 up.
+        ValueError: an unknown profile, a seed that is no whole number from 0 up, `live` or `evidence` neither True nor
+            False (papermill hands on `false` and `no` as words, and every word counts as true).
     """
     if profile not in cards.PROFILES:
         raise ValueError(f"profile must be one of {', '.join(cards.PROFILES)}, got {profile!r}")
+    for name, value in {"live": live, "evidence": evidence}.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be True or False, got {value!r}")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed must be a whole number from 0 up, got {seed!r}")
     kind = device()

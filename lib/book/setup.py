@@ -31,26 +31,33 @@ def may_install() -> bool:
     return on_colab() or sys.prefix != sys.base_prefix or (Path(sys.prefix) / "conda-meta").is_dir()
 
 
-def ready(book: str | Path) -> str:
+def ready(book: str | Path, *extras: str) -> str:
     """Install the requirements in `book`'s pyproject.toml that are missing or outside their range.
 
     torch, numpy and transformers stay as they are wherever they are installed, outside our range too.
 
     Args:
         book: the book's folder.
+        extras: groups of its optional dependencies that a chapter needs as well, e.g. "serve".
 
     Returns:
         One sentence about what was done.
 
     Raises:
-        ValueError: the folder has no pyproject.toml with the book's requirements.
+        ValueError: the folder has no pyproject.toml with the book's requirements, or that names no such extra.
         RuntimeError: pip fails, or something is missing in a Python of the system's own, where nothing is installed.
     """
     requirements = _requirements()
     try:
-        declared = tomllib.loads((Path(book) / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+        project = tomllib.loads((Path(book) / "pyproject.toml").read_text("utf-8"))["project"]
+        declared = list(project["dependencies"])
     except (OSError, ValueError, LookupError) as error:
         raise ValueError(f"book must be the folder with the book's pyproject.toml, got {book}: {error!r}") from None
+    groups = project.get("optional-dependencies", {})
+    for extra in extras:
+        if extra not in groups:
+            raise ValueError(f"extras must be among {', '.join(sorted(groups))}, got {extra!r}")
+        declared += groups[extra]
     missing, kept, strange = [], [], []
     for asked in map(requirements.Requirement, declared):
         try:

@@ -1,1 +1,1 @@
-"""Sweeps over seeds, what they prove, and where they are kept."""
+"""Sweeps over seeds, the statistics of what they show, and where they are kept."""

@@ -65,9 +65,12 @@ def sweep(
 ) -> list[Row]:
     """Call `run(**spec)` for every spec of `grid`; a run that `store` holds is read, not repeated.
 
-    A run is known by its question and its spec, not by its code: rename the question when its meaning changes. Each is
-    saved as it ends, so a killed sweep goes on where it was. Runs go through joblib: `joblib.parallel_config` says how
-    many at once, or hands them to a Dask or Ray cluster (Ray's pool hands back, and so saves, all of them at the end).
+    One training run says little: another seed draws other examples, another order and another head. A sweep runs every
+    arm under the same seeds, so that `paired_effect` can compare them seed by seed, and keeps each run, so that no one
+    has to wait for it twice. A run is known by its question and its spec, not by its code: rename the question when its
+    meaning changes. Each is saved as it ends, so a killed sweep goes on where it was. Runs go through joblib:
+    `joblib.parallel_config` says how many at once, or hands them to a Dask or Ray cluster (Ray's pool hands back, and
+    so saves, all of them at the end).
 
     Args:
         run: a pure function of its spec; returns by name a number, or a list of numbers (one per item).
@@ -139,6 +142,22 @@ def per_seed(rows: Iterable[Row], name: str, **where: Any) -> NDArray[np.float64
         raise ValueError(f"name must be one of {sorted(found[0].result)}, got {name!r}")
     ordered = sorted(found, key=lambda row: row.spec["seed"]) if len(found) > 1 else found
     return np.array([row.result[name] for row in ordered], dtype=np.float64)
+
+
+def accuracy(rows: Iterable[Row], name: str = "correct", **where: Any) -> NDArray[np.float64]:
+    """Accuracy by seed, (n,), in percent, of runs that kept for every item whether it was right.
+
+    Args:
+        rows, where: as in `per_seed`.
+        name: the result that holds the zeros and ones.
+
+    Raises:
+        ValueError: what `per_seed` refuses, or a result that is not a list.
+    """
+    right = per_seed(rows, name, **where)
+    if right.ndim != 2:
+        raise ValueError(f"name must be a result with one number an item, got {name!r}, which has one a run")
+    return 100 * right.mean(1)
 
 
 def _parallel() -> joblib.Parallel:

@@ -68,6 +68,9 @@ class Effect:
 def paired_effect(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Effect:
     """The mean of $a - b$ over paired seeds, with Student's interval.
 
+    What a seed does to both arms (which examples, which order) is in both numbers and cancels in the difference, so few
+    seeds tell more than with separate means. One wants it whenever two methods are compared on the same seeds.
+
     $mean(d) +- t_{n-1} sd / sqrt(n)$ (Student, 1908, "The probable error of a mean"). The test items are taken as
     given; `bootstrap_effect` asks about other items too.
 
@@ -194,7 +197,7 @@ def equivalent(effect: Effect, bound: float) -> bool:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a rule makes of the evidence: `word` for the claim, `words` and `reasons` for each effect it rests on."""
+    """What the rule says of the evidence: `word` for the claim, `words` and `reasons` for each effect it rests on."""
 
     word: str
     words: tuple[str, ...]
@@ -202,7 +205,11 @@ class Verdict:
 
 
 def verdict(effects: Effect | Sequence[Effect], *, bound: float, direction: int) -> Verdict:
-    """The verdict on a claim that all of `effects` must bear out, by a rule that knows nothing of the claim.
+    """The verdict on a claim that holds if all of `effects` hold, by a rule fixed before the run.
+
+    "Not significant" is not "no effect": the claim is refuted for want of an effect only where the interval lies within
+    a bound that was named beforehand, and is inconclusive where the runs cannot tell. One wants it to keep the person
+    who hopes for a result from choosing the words.
 
     For one effect, with its interval at its own level (0.95):
         supported     the interval lies wholly on the claimed side of 0, and the effect is not within the bound;
@@ -213,8 +220,8 @@ def verdict(effects: Effect | Sequence[Effect], *, bound: float, direction: int)
     outside it. "Within the bound" is `equivalent`.
     For several, k of them: the word they share, for which all must hold, so that no correction for their number is due
     (Berger, 1982); mixed if one is supported and another refuted, each at the level $1 - (1 - level) / k$, since any
-    two of them would do (Bonferroni); otherwise inconclusive, since the undecided ones could still turn it. One effect
-    picked out of several needs the same correction, which its own word does not have.
+    two of them would do (Bonferroni); otherwise inconclusive, since the undecided ones could still turn it. If you
+    quote one effect out of several, correct for their number; the word shown is uncorrected.
 
     Args:
         effects: one, or several of the same unit.

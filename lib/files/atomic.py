@@ -38,13 +38,13 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         write: puts the whole content into the open file that it is given.
 
     Raises:
-        ValueError: `path` is a folder or a device.
-        OSError: the disk is full, or the folder cannot be written to.
+        OSError: the disk is full, its folder cannot be written to, or `path` is a folder or a device.
     """
     with _told(path):
         path = Path(os.path.realpath(path))
         if path.exists() and not path.is_file():
-            raise ValueError(f"path must be a file, got the {'folder' if path.is_dir() else 'device'} {path}")
+            number = errno.EISDIR if path.is_dir() else errno.ENOTSUP
+            raise OSError(number, os.strerror(number))
         with _partial(path, _new_file) as (partial, descriptor):
             with os.fdopen(descriptor, "wb", closefd=False) as file:
                 write(file)

@@ -109,7 +109,7 @@ def _write_weights(path: Path, arrays: dict[str, tuple[tuple[int, ...], Callable
 def _config(said: dict[str, Any]) -> dict[str, Any]:
     llama = {key.removeprefix("llama."): value for key, value in said.items() if key.startswith("llama.")}
     return {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": "float32", "tie_word_embeddings": True,
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "tie_word_embeddings": True,
         "vocab_size": llama["vocab_size"], "hidden_size": llama["embedding_length"],
         "intermediate_size": llama["feed_forward_length"], "num_hidden_layers": llama["block_count"],
         "num_attention_heads": llama["attention.head_count"],
@@ -125,7 +125,8 @@ def _tokens(said: dict[str, Any]) -> dict[str, Any]:
     words = said["tokenizer.ggml.tokens"]
     special = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
     return {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": said["llama.context_length"],
-            "clean_up_tokenization_spaces": False, "chat_template": said["tokenizer.chat_template"],
+            "model_input_names": ["input_ids", "attention_mask"], "clean_up_tokenization_spaces": False,
+            "chat_template": said["tokenizer.chat_template"],
             **{f"{name}_token": words[said[f"tokenizer.ggml.{key}_token_id"]] for name, key in special.items()}}
 
 
@@ -154,9 +155,9 @@ def _renamed(name: str) -> str:
 
 
 def _weight(name: str, stored: Stored, said: dict[str, Any]) -> NDArray[np.float32]:
-    """The array in float32; in queries and keys the file's rows (2i, 2i + 1) of a head become (i, i + half of them),
+    """The array in float32; in queries and keys, each head's rows in the order of transformers.
 
-    since the file's programs rotate neighbours by the position, and transformers the two halves.
+    The file's programs rotate rows 2i and 2i + 1 of a head by the position, transformers rows i and i + half of them.
     """
     weight = dequantize(stored)
     heads = {"attn_q": "llama.attention.head_count", "attn_k": "llama.attention.head_count_kv"}

@@ -1,1 +1,1 @@
-"""Where and how a run takes place: device, precision, checkpoints, layers that are read once."""
+"""Where and how a run takes place: device, precision, checkpoints, frozen layers that are computed once."""

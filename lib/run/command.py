@@ -1,6 +1,7 @@
 """A command line of ours: what stops it is one line and a status, and any terminal can show what it prints."""
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -28,7 +29,7 @@ def command(name: str, work: Callable[[], int | None]) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where an error still can be told
         return status
-    except BrokenPipeError:  # whoever read our lines has gone, as in `... | head -1`
+    except BrokenPipeError:  # who read our lines has gone
         _print_no_more()
         return NO_READER
     except KeyboardInterrupt:
@@ -38,6 +39,16 @@ def command(name: str, work: Callable[[], int | None]) -> int:
         return _told(name, str(error), BAD)
     except (ValueError, RuntimeError, ImportError) as error:
         return _told(name, str(error), BAD)
+
+
+def lines() -> list[str]:
+    """The lines of stdin, by the ends that shells know; bytes that are no text stay recognizable, to be named."""
+    if sys.stdin is None:  # closed
+        return []
+    content = sys.stdin.buffer.read()
+    marked = content.startswith(codecs.BOM_UTF8)  # by some editors, and then it is UTF-8 whatever the terminal
+    text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig" if marked else sys.stdin.encoding, "surrogateescape")
+    return [line.rstrip("\r\n") for line in text]
 
 
 def _told(name: str, words: str, status: int) -> int:

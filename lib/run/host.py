@@ -58,6 +58,11 @@ class Local:
         loss.backward()
 
 
+def precision(host: Any) -> str:
+    """In what a run on `host`, `Local()` or an `accelerate.Accelerator`, multiplies matrices, such as "bfloat16"."""
+    return "bfloat16" if getattr(host, "bf16", False) else str(getattr(host, "mixed_precision", "float32"))
+
+
 def seed_step(*key: int) -> None:
     """Point torch's generators, on CPU and GPU, at the stream that `key` names, e.g. (seed, step, rank), each from 0.
 

@@ -5,14 +5,13 @@ import functools
 import json
 import statistics
 import time
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from lib.files.atomic import write_atomically
-from lib.files.cache import cache_folder, locked
-from lib.run.machine import processor
+from lib.files.cache import locked
+from lib.run.machine import note, processor, speed_ups
 
 MARGIN = 1.1  # bfloat16 rounds, so it has to pay
 
@@ -44,26 +43,18 @@ def speed_up(device: torch.device) -> float:
 @functools.cache
 def _remembered(key: str, device: torch.device) -> float:
     """The ratio that is kept under `key`, or a new one."""
-    file = cache_folder() / "precision.json"
-    if key in (kept := _noted(file)):  # who may read need not be allowed to write, not even a lock
+    file = note()
+    if key in (kept := speed_ups()):  # who may read need not be allowed to write, not even a lock
         return kept[key]
     try:
         with locked(file):
-            kept = _noted(file)
+            kept = speed_ups()
             if key not in kept:
                 kept[key] = round(_measure(device), 3)
                 write_atomically(file, lambda out: out.write(json.dumps(kept, indent=1).encode()))
             return kept[key]
     except OSError:  # a cache that nobody can write to
         return _measure(device)
-
-
-def _noted(file: Path) -> dict[str, float]:
-    """What is kept so far; nothing where the file is new or damaged."""
-    try:
-        return {str(key): float(ratio) for key, ratio in json.loads(file.read_text("utf-8")).items()}
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}
 
 
 def _has_bf16(device: torch.device) -> bool:

@@ -7,14 +7,12 @@ cannot be used.
 from __future__ import annotations
 
 import argparse
-import codecs
 import contextlib
-import io
 import sys
 from collections.abc import Sequence
 
 from lib.models import load
-from lib.run.command import command
+from lib.run.command import command, lines
 from lib.run.host import Local
 
 
@@ -30,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
 
     def work() -> None:
-        texts = asked.text or _lines()
+        texts = asked.text or lines()
         model = load(asked.folder).to(Local().device)
         with contextlib.redirect_stdout(sys.stderr):  # where a text is cut, `encode` says so
             rows = model.probabilities(texts)
@@ -38,16 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(model.labels[row.argmax()], f"{row.max():.3f}", " ".join(text.split()), sep="\t")
 
     return command(parser.prog, work)
-
-
-def _lines() -> list[str]:
-    """The lines of stdin; bytes that are no text stay recognizable, so that the row can be named."""
-    if sys.stdin is None:  # closed
-        return []
-    content = sys.stdin.buffer.read()
-    marked = content.startswith(codecs.BOM_UTF8)  # by some editors, and then it is UTF-8 whatever the terminal
-    text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig" if marked else sys.stdin.encoding, "surrogateescape")
-    return [line.rstrip("\r\n") for line in text]
 
 
 if __name__ == "__main__":

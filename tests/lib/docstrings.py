@@ -15,7 +15,8 @@ RANGE = (r"\babove\b|\bbelow\b|\bat (?:least|most)\b|\bbetween\b|-?\d+(?:\.\d+)?
          r"\bnumber of\b|\bunits?\b|\bseeds?\b|\bnats\b|\bpercent\b|\bdigits\b|\bsteps\b|\btokens\b|\bsign\b")
 # An argument is evident without a word where its name and its type say all.
 EVIDENT = {("model", "nn.Module"), ("model", "Classifier"), ("history", "Sequence[Record]"), ("folder", "str | Path"),
-           ("encoder", "Encoder"), ("effect", "Effect"), ("sentence", "Sentence"), ("path", "Path")}
+           ("encoder", "Encoder"), ("effect", "Effect"), ("sentence", "Sentence"), ("path", "Path"),
+           ("model", "LanguageModel")}
 # where each name has an equation and a source
 METHODS = ("projection", "adapters", "objectives", "regularizers", "optimizers", "averages")
 PLUMBING = {"ends_in", "attach", "merge", "detach", "only_rows"}  # but for these, which do no mathematics

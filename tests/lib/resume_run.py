@@ -1,4 +1,4 @@
-"""What the tests of kills and of two processes train: a toy network, by one of eight methods."""
+"""What the tests of kills and of two processes train: a toy network or a tiny decoder, by one of nine methods."""
 from __future__ import annotations
 
 import hashlib
@@ -19,8 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from lib.adapters import LoRA, attach, only_rows
+from lib.conversations import Tokens
 from lib.data import Dataset
 from lib.evaluation import evaluator
+from lib.language import next_token
+from lib.likelihood import token_nll
+from lib.models import LanguageModel
 from lib.names import ends_in
 from lib.objectives import cross_entropy, penalized, r_drop, smart
 from lib.optimizers import SAM
@@ -28,9 +32,10 @@ from lib.regularizers import Mixout, l2_sp
 from lib.run.checkpoint import save_checkpoint
 from lib.stopping import History, never, patience
 from lib.training import Local, Plan, fit, seed_step
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer, tiny_tokens
 
 LEFT = os.WEXITED | os.WNOHANG | os.WNOWAIT  # is it over? It stays to be waited for
-METHODS = ("plain", "early", "r_drop+l2_sp", "smart", "sam", "mixout+sam+r_drop+l2_sp", "lora", "rows")
+METHODS = ("plain", "early", "r_drop+l2_sp", "smart", "sam", "mixout+sam+r_drop+l2_sp", "lora", "rows", "speech+r_drop")
 
 
 class Toy(nn.Module):
@@ -60,13 +65,22 @@ def toy_data(rows: int) -> Dataset:
     return Dataset(ids, [int(sum(row) % 7 < 3) for row in ids])
 
 
+def toy_tokens(rows: int) -> Tokens:
+    """Rows of a decoder's words, of which different numbers are learned."""
+    rng = np.random.default_rng(rows)
+    ids = [rng.integers(4, 27, rng.integers(4, 16)).tolist() for _ in range(rows)]
+    return tiny_tokens(ids, rng.integers(0, 4, rows).tolist(), pad=2)
+
+
 def train(method: str, checkpoint: Path, pause: float = 0.0, host: Any = None) -> tuple[nn.Module, History]:
     """A run of `method`: the model as it is left, and the history."""
     torch.set_num_threads(1)
     seed_step(0, 1)
-    model, rows, dev = Toy(), toy_data(120), toy_data(40)
+    speaks = "speech" in method
+    model: Any = LanguageModel(tiny_llama(2, attention_dropout=0.2), tiny_tokenizer()) if speaks else Toy()
+    rows, dev = (toy_tokens(120), toy_tokens(40)) if speaks else (toy_data(120), toy_data(40))
     start = {name: value.detach().clone() for name, value in model.named_parameters() if "head" not in name}
-    objective = cross_entropy(smoothing=0.1)
+    objective = next_token(smoothing=0.1) if speaks else cross_entropy(smoothing=0.1)
     if "r_drop" in method:
         objective = r_drop(objective, 1.0)
     if "smart" in method:
@@ -82,14 +96,15 @@ def train(method: str, checkpoint: Path, pause: float = 0.0, host: Any = None) -
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], weight_decay=0.01)
     if "sam" in method:
         optimizer = SAM(optimizer, 0.05)
-    accuracy = evaluator(dev, host=Local("cpu"))
+    judge = token_nll(dev) if speaks else evaluator(dev, host=Local("cpu"))
 
     def evaluate(model: nn.Module) -> dict[str, float]:
         time.sleep(pause)  # room for the killer
-        return accuracy(model)
+        return {"score": -judge(model)["nll"]} if speaks else judge(model)
 
     history = fit(model, optimizer, objective, rows, Plan(epochs=3, batch_size=8, lr=5e-3, eval_every=5),
-                  evaluate=evaluate, stop=patience("accuracy", 3) if "early" in method else never,
+                  evaluate=evaluate, metric="score" if speaks else "accuracy",
+                  stop=patience("accuracy", 3) if "early" in method else never,
                   checkpoint=checkpoint, host=host or Local("cpu"), show=False)
     return model, history
 

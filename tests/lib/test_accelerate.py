@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 
 from lib.run.host import Local
 from tests.lib.resume_run import METHODS
-from tests.lib.two_processes import exact
+from tests.lib.two_processes import exact, spoken
 
 pytest.importorskip("accelerate")
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,7 @@ def test_there_are_two_processes(both):
     assert [(left["world"], left["backend"]) for left in both] == [(2, "gloo")] * 2
 
 
-@pytest.mark.parametrize("method", [*METHODS, "exact", "resumed"])
+@pytest.mark.parametrize("method", [*METHODS, "exact", "spoken", "resumed"])
 def test_both_end_with_the_same_bits_and_the_same_history(method, both):
     (weights, history), (others, other) = (left[method] for left in both)
     assert history == other and len(history) > 7
@@ -43,10 +44,19 @@ def test_both_end_with_the_same_bits_and_the_same_history(method, both):
 
 def test_two_processes_compute_what_one_does(both):
     """Weights, losses, gradient norms: also where the last batch is shared unevenly, and with a penalty on top."""
-    model, history = exact(Local("cpu", bf16=False))
+    same_as_one(exact, both[0]["exact"])
+
+
+def test_two_processes_learn_the_mean_over_all_tokens(both):
+    """Each has rows with another number of tokens to learn; the mean is over tokens, not over processes or rows."""
+    same_as_one(spoken, both[0]["spoken"])
+
+
+def same_as_one(run: Callable[[Any], Any], left: Any) -> None:
+    model, history = run(Local("cpu", bf16=False))
     for name, value in model.state_dict().items():
-        torch.testing.assert_close(both[0]["exact"][0][name], value, rtol=1e-10, atol=1e-10)  # sums in another order
-    for one, two in zip(history, both[0]["exact"][1], strict=True):
+        torch.testing.assert_close(left[0][name], value, rtol=1e-10, atol=1e-10)  # sums in another order
+    for one, two in zip(history, left[1], strict=True):
         assert two == pytest.approx(one, rel=1e-9)
 
 

@@ -12,11 +12,22 @@ import pandas as pd
 import pytest
 import torch
 import transformers
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lib.corpora.sentiment import DOMAINS, Sentence, load_domain
-from lib.data import Dataset, encode, index_labels, label, soft_label, split, without_neutral
+from lib.data import (
+    Dataset,
+    encode,
+    hold_out,
+    index_labels,
+    label,
+    labelled,
+    shuffled,
+    soft_label,
+    split,
+    without_neutral,
+)
 from lib.models import Encoder, load_encoder
 
 
@@ -42,6 +53,23 @@ def test_the_neutral_band_has_an_edge_that_belongs_to_the_kept() -> None:
     assert without_neutral(rated) == [rated[0], rated[1], rated[3]]
     assert without_neutral(rated, 0) == rated and without_neutral([HUB]) == [HUB]
     assert without_neutral(rated, 0.2) == [rated[0], rated[1], rated[2], rated[3]]
+
+
+def test_shuffled_is_numpys_permutation_and_a_smaller_sample_begins_a_larger_one() -> None:
+    words = [*"abcdefghij"]
+    assert shuffled(words, 3) == [words[i] for i in np.random.default_rng(3).permutation(10)]
+    assert shuffled(range(10), (3, 1)) == np.random.default_rng((3, 1)).permutation(10).tolist()
+    assert words == [*"abcdefghij"] and sorted(shuffled(words, 0)) == words and shuffled([], 0) == []
+    with pytest.raises(ValueError, match="seed must be a whole number .* got -1"):
+        shuffled(words, (0, -1))
+
+
+def test_labelled_sentences_keep_their_order_and_their_label() -> None:
+    rated = [sentence("a good one", 1, 2), sentence("a poor one", -1, 0)]
+    tokenizer = load_encoder("minilm").tokenizer
+    assert labelled(tokenizer, rated) == encode(tokenizer, ["a good one", "a poor one"], [1, 0])
+    assert labelled(tokenizer, rated, soft_label).labels == [1, 0.25]
+    assert labelled(tokenizer, [sentence("long " * 50)], max_length=8).cut == (0,)
 
 
 @pytest.mark.parametrize("band", [-0.1, 4.5, float("nan")])
@@ -175,6 +203,37 @@ def test_shares_that_are_no_shares_are_named(dev: float, test: float) -> None:
 def test_nothing_to_split_is_named() -> None:
     with pytest.raises(ValueError, match="sentences must not be empty"):
         split([])
+
+
+@quick
+@given(st.lists(st.text(max_size=3), min_size=2), st.floats(0.01, 0.99), st.text(max_size=2), st.randoms())
+def test_what_is_held_out_is_a_share_of_the_different_texts(
+        texts: list[str], share: float, salt: str, random: Any) -> None:
+    units = components([sentence(text) for text in texts])
+    assume(len(units) > 1)
+    train, held = hold_out(texts, share, salt=salt)
+    assert sorted(train + held) == list(range(len(texts))) and train == sorted(train) and held == sorted(held)
+    sides = [rows <= set(held) for rows in units]
+    assert all(inside or not rows & set(held) for rows, inside in zip(units, sides, strict=True))
+    assert 0 < sum(sides) < len(units) and abs(sum(sides) - share * len(units)) <= 1
+    order = random.sample(range(len(texts)), len(texts))
+    again = hold_out([texts[i] for i in order], share, salt=salt)
+    assert {order[i] for i in again[1]} == set(held)
+
+
+def test_another_salt_holds_out_other_texts() -> None:
+    texts = [f"text {i}" for i in range(20)]
+    assert len({tuple(hold_out(texts, salt=str(salt))[1]) for salt in range(9)}) > 4
+
+
+@pytest.mark.parametrize(("texts", "share", "words"), [
+    (["a", "b"], 0, "share must be above 0 and below 1, got 0"),
+    (["a", "b"], 1.0, "share must be above 0 and below 1, got 1.0"),
+    (["A b.", "a b"], 0.5, "texts must hold at least two different ones, got 1"),
+    ([], 0.5, "texts must hold at least two different ones, got 0")])
+def test_what_cannot_be_held_out_is_named(texts: list[str], share: float, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        hold_out(texts, share)
 
 
 # Batches

@@ -25,7 +25,6 @@ from lib.files.cache import cached
 from lib.files.folders import kept
 from lib.models import Classifier, Encoder, load, save
 from lib.run.checkpoint import load_checkpoint, save_checkpoint
-from lib.run.precision import _noted
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
@@ -230,7 +229,7 @@ def test_a_link_is_followed_and_stays(model: Classifier, tmp_path: Path) -> None
 def test_a_device_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path(os.devnull)):
-        with pytest.raises(ValueError, match="path must be a file, got the device"):
+        with pytest.raises(OSError, match=rf"could not write {path} \(Operation not supported\)"):
             write_atomically(path, lambda file: file.write(b"a"))
     assert Path(os.devnull).is_char_device()
 
@@ -288,7 +287,6 @@ def test_a_second_user_reads_what_a_first_one_kept(model: Classifier, open_place
         (home / "precision.json").write_text('{"k": 1.5}')
     finally:
         os.umask(before)
-    assert _noted(home / "precision.json") == {"k": 1.5}
     done = as_nobody(f"""os.environ["PROJECT_AND_REGULARIZE_CACHE"] = {str(home)!r}
 home = Path({str(home)!r})
 assert list(cached(home, {{"k": 1}}, lambda: sys.exit("computed anew"))["x"]) == [0, 1, 2]

@@ -298,6 +298,7 @@ CASES: list[tuple[Callable[[], Any], str, str]] = [
     # pages
     (lambda: record.start("a", profile="fast", seed=0), "profile", "'fast'"),
     (lambda: record.start("a", profile="quick", seed=-1), "seed", "-1"),
+    (lambda: record.start("a", profile="quick", seed=0, live="no"), "live", "'no'"),
     (lambda: record.start("a", profile="quick", seed=0).record("A b", 1, unit="1"), "name", "'A b'"),
     (lambda: record.start("a", profile="quick", seed=0).record("a", NAN, unit="1"), "a", "nan"),
     (lambda: record.start("a", profile="quick", seed=0).record("a", "x", unit="1"), "a", "'x'"),

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from lib.evidence import store
-from lib.evidence.sweeps import Row, per_seed, product, sweep
+from lib.evidence.sweeps import Row, accuracy, per_seed, product, sweep
 from lib.files.cache import cached
 from lib.run import precision
 
@@ -203,6 +203,14 @@ def test_per_seed_orders_by_seed_and_refuses_an_open_axis() -> None:
         per_seed(rows, "f1", arm="l2")
     with pytest.raises(ValueError, match="one row for each seed"):
         per_seed([Row({"arm": "l2"}, {"f1": 1.0}, 0.0), Row({"arm": "l2", "k": 2}, {"f1": 1.0}, 0.0)], "f1", arm="l2")
+
+
+def test_accuracy_is_the_share_of_items_that_are_right_by_seed() -> None:
+    right = {1: [1, 0, 0, 0], 0: [1, 1, 1, 1]}
+    rows = [Row({"seed": seed}, {"correct": right[seed], "loss": 0.5}, 0.0) for seed in right]
+    assert accuracy(rows).tolist() == [100, 25]
+    with pytest.raises(ValueError, match="one number an item, got 'loss'"):
+        accuracy(rows, "loss")
 
 
 SCRIPT = """

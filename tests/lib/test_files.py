@@ -86,8 +86,10 @@ def test_a_folder_that_fails_leaves_the_old_one_and_nothing_else(tmp_path: Path)
 
 
 def test_a_folder_in_the_place_of_a_file_and_a_file_in_that_of_a_folder_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="path must be a file, got the folder"):
-        write_atomically(tmp_path, lambda file: file.write(b""))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match=r"could not write .*/folder \(Is a directory\)"):
+        write_atomically(tmp_path / "folder", lambda file: file.write(b""))
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=r"could not write .*/file/a \("):
         write_atomically(tmp_path / "file" / "a", lambda file: file.write(b""))

@@ -147,6 +147,13 @@ def test_seeds_are_whole_numbers_from_zero(seed: Any) -> None:
         start("05-case", profile="quick", seed=seed)
 
 
+@pytest.mark.parametrize("value", ["false", "no", "True", 0, 1, None])
+@pytest.mark.parametrize("name", ["live", "evidence"])
+def test_what_is_no_boolean_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be True or False, got {value!r}"):
+        start("05-case", profile="quick", seed=0, **{name: value})
+
+
 @pytest.mark.parametrize(("value", "digits", "text"), [
     (0.82, 3, "0.820"), (0.000123, 3, "0.000123"), (-0.5, 1, "\N{MINUS SIGN}0.5"), (1234, 3, "1,234"),
     (12345.6, 3, "1.23\N{MULTIPLICATION SIGN}10\N{SUPERSCRIPT FOUR}"), (100.0, 3, "100"),

@@ -49,12 +49,15 @@ class Host:
         wheels = [wheel(self.shop, *package) for package in packages]
         subprocess.run([*install, *wheels], check=True, env=self.environment)
 
-    def needs(self, *requirements: str) -> None:
+    def needs(self, *requirements: str, serve: str = "") -> None:
         lines = ", ".join(f'"{requirement}"' for requirement in requirements)
-        (self.book / "pyproject.toml").write_text(f"[project]\ndependencies = [{lines}]\n")
+        extra = f'[project.optional-dependencies]\nserve = ["{serve}"]\n' if serve else ""
+        (self.book / "pyproject.toml").write_text(f"[project]\ndependencies = [{lines}]\n{extra}")
 
-    def ready(self, patch: str = "") -> subprocess.CompletedProcess[str]:
-        code = CALL.format(root=str(ROOT), book=str(self.book)).replace("; print", f"; {patch or 'pass'}; print")
+    def ready(self, patch: str = "", *extras: str) -> subprocess.CompletedProcess[str]:
+        asked = CALL.replace("{book!r})", "{book!r}), *{extras!r}") if extras else CALL
+        code = asked.format(root=str(ROOT), book=str(self.book), extras=extras)
+        code = code.replace("; print", f"; {patch or 'pass'}; print")
         return subprocess.run([self.python, "-c", code], capture_output=True, text=True, env=self.environment)
 
     def version(self, name: str) -> str:
@@ -87,6 +90,15 @@ def test_what_is_missing_or_too_old_is_installed_once_and_the_host_keeps_its_own
                             "transformers 5.0.\n"), first.stderr
     assert [host.version(name) for name in ("oldie", "gadget", "numpy", "torch")] == ["2.0", "1.0", "1.0", "2.9"]
     assert host.ready().stdout == "nothing was missing.\n"
+
+
+def test_a_chapter_gets_what_it_names_beside_the_rest(host: Host) -> None:
+    wheel(host.shop, "server", "1.0")
+    host.needs("numpy>=1.0", serve="server>=1.0")
+    assert host.ready().stdout == "nothing was missing.\n"  # the control: others do without
+    assert host.ready("", "serve").stdout.startswith("installed server>=1.0;")
+    assert host.ready("", "serve").stdout == "nothing was missing.\n"
+    assert "ValueError: extras must be among serve, got 'peers'" in host.ready("", "peers").stderr
 
 
 @pytest.mark.parametrize("keeps", [True, False])

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,16 @@ import pytest
 import torch
 
 from lib import models
+from lib.adapters import DoRA, LoRA, PiSSA, attach, detach, merge
 from lib.corpora.sentiment import load_domain
 from lib.files import pretrained
 from lib.files.fetch import fetch, member
 from lib.files.pretrained import SMOLLM2, SMOLLM2_FILE, SMOLLM2_FILE_SHA256, SMOLLM2_WHEEL_SHA256
+from lib.generation import generate_ids
 from lib.models import SMOLLM2_SHA256, LanguageModel, load_decoder, model_folder
+from lib.names import ends_in
+from lib.run.adapter_files import load_adapter, save_adapter
+from lib.run.content import content_hash
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +71,7 @@ def test_it_is_what_the_file_says(model: LanguageModel) -> None:
     config, tokenizer = model.decoder.config, model.tokenizer
     assert (config.num_hidden_layers, config.hidden_size, config.vocab_size) == (30, 576, 49152)
     assert tokenizer.pad_token == tokenizer.eos_token == "<|im_end|>" and tokenizer.bos_token == "<|im_start|>"
+    assert set(tokenizer("a")) == {"input_ids", "attention_mask"}  # old versions of transformers add a third
     assert (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.model_max_length) == (2, 1, 8192)
     assert model.decoder.lm_head.weight is model.get_input_embeddings().weight
     assert {weight.dtype for weight in model.parameters()} == {torch.float32} and not model.training
@@ -115,6 +122,73 @@ def test_every_digit_is_a_piece_of_its_own_as_the_file_asks(model: LanguageModel
         for number in "0127½²":
             apart = [token for part in (before, number, "  b") for token in model.tokenizer.encode(part)]
             assert model.tokenizer.encode(f"{before}{number}  b") == apart
+
+
+# An adapter on it
+
+PROMPTS = ["The capital of France is", "A dull, endless film.", "Count: 1, 2, 3,", "She opened the door", "def f(x):",
+           "Water boils at", "To be or not to", "My favourite colour is", "Two plus two equals", "Once upon a time"]
+LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+KINDS: dict[str, tuple[tuple[str, ...], Callable[[torch.Tensor], torch.nn.Module]]] = {
+    "LoRA": (LINEAR, lambda W: LoRA(W, 8, alpha=16.0)),
+    "PiSSA, folded": (("q_proj", "v_proj"), lambda W: PiSSA(W, 4, alpha=4.0)),
+    "DoRA": (("o_proj", "up_proj"), lambda W: DoRA(W, 4, alpha=8.0))}
+
+
+@torch.no_grad()
+def last(model: LanguageModel, rows: list[list[int]]) -> torch.Tensor:
+    """Log-probabilities of the token after each row."""
+    mask = torch.nn.utils.rnn.pad_sequence([torch.ones(len(row), dtype=torch.int64) for row in rows], True)
+    ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], True)
+    at = torch.nn.functional.one_hot(mask.sum(1) - 1, mask.shape[1]).bool()
+    return model(ids, mask, at=at).log_softmax(1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_adapter_says_the_same_attached_merged_loaded_again_and_in_peft(
+        kind: str, model: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Next-token log-probabilities after ten prompts, within 1e-4 in float32.
+
+    Products of matrices round differently in merged weights: over all places of a text they were seen 1.8e-4 apart.
+    """
+    from peft import PeftModel
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    layers, make = KINDS[kind]
+    rows, base = [model.tokenizer(prompt)["input_ids"] for prompt in PROMPTS], model.decoder.state_dict()
+    plain = {name: value.clone() for name, value in base.items() if name.split(".")[-2] in layers}
+    untuned = last(model, rows)
+
+    def told() -> tuple[torch.Tensor, list[list[int]]]:
+        return last(model, rows), generate_ids(model, rows, max_new_tokens=2)
+
+    attach(model.decoder, ends_in(*layers), make)
+    with torch.no_grad():
+        for name, value in model.named_parameters():  # stands for training
+            if name.endswith((".A", ".B", ".M")):
+                value.add_(0.01 * torch.randn(value.shape, generator=torch.Generator().manual_seed(len(name))))
+    save_adapter(model, tmp_path)
+    attached, words = told()
+    merge(model)
+    found = {"merged": told()}
+    model.decoder.load_state_dict(plain, strict=False)
+    load_adapter(model, tmp_path)
+    found["loaded again"] = told()
+    detach(model)
+    theirs = PeftModel.from_pretrained(model.decoder, tmp_path, autocast_adapter_dtype=False).eval()
+    found["in peft"] = told()  # peft puts its layers into the model that it is given
+    theirs.unload()
+    assert content_hash(model) == SMOLLM2_SHA256
+    assert (attached - untuned).abs().max() > 0.1  # it does something
+    for where, (log_p, written) in found.items():
+        assert (log_p - attached).abs().max() < 1e-4, where
+        for row, ours, other in zip(rows, words, written, strict=True):
+            if ours != other:  # only where the top two of the base with the adapter are too close to call
+                same = next(t for t, pair in enumerate(zip(ours, other, strict=False)) if pair[0] != pair[1])
+                load_adapter(model, tmp_path)
+                top = last(model, [row + ours[:same]])[0].topk(2).values
+                detach(model)
+                assert top[0] - top[1] < 1e-4, where
 
 
 # From the wheel to the cache

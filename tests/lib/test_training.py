@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from torch import nn
 
 from lib.adapters import LoRA, attach
 from lib.data import Dataset
-from lib.evaluation import evaluator, predict_logits
+from lib.evaluation import correct, evaluator, predict_logits
+from lib.language import next_token
+from lib.likelihood import token_nll
 from lib.loss import Loss
+from lib.models import LanguageModel
 from lib.names import ends_in
 from lib.objectives import cross_entropy
 from lib.optimizers import SAM
@@ -26,16 +30,43 @@ from lib.run.checkpoint import describe, load_checkpoint
 from lib.run.host import Local, seed_step
 from lib.stopping import generalization_loss, never, patience
 from lib.training import Plan, fit, warmup_linear
-from tests.lib.resume_run import Toy, toy_data
+from tests.lib.resume_run import Toy, toy_data, toy_tokens
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 CPU = Local("cpu", bf16=False)  # the same bits on a processor with bfloat16 and on one without
 
 
-def train(plan: Plan, **settings: Any) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
+@dataclass(frozen=True)
+class Road:
+    """What is trained: a classifier on an encoder, or a decoder."""
+
+    model: Callable[[], nn.Module]
+    data: Callable[[int], Any]
+    objective: Callable[..., Any]
+    judge: Callable[[Any], Callable[[nn.Module], dict[str, float]]]
+    layer: str
+
+
+def speech() -> LanguageModel:
+    return LanguageModel(tiny_llama(2, attention_dropout=0.2), tiny_tokenizer())
+
+
+def likelihood(data: Any) -> Callable[[nn.Module], dict[str, float]]:
+    judge = token_nll(data)
+    return lambda model: {"accuracy": -judge(model)["nll"]}
+
+
+ENCODER = Road(Toy, toy_data, cross_entropy, functools.partial(evaluator, host=CPU), "query")
+DECODER = Road(speech, toy_tokens, next_token, likelihood, "q_proj")
+on_both = pytest.mark.parametrize("road", [ENCODER, DECODER], ids=["encoder", "decoder"])
+
+
+def train(plan: Plan, road: Road = ENCODER,
+          **settings: Any) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
     seed_step(0, 1)
-    model = Toy()
+    model = road.model()
     optimizer = torch.optim.AdamW(model.parameters())
-    settings = {"objective": cross_entropy(), "data": toy_data(60), "host": CPU, "show": False} | settings
+    settings = {"objective": road.objective(), "data": road.data(60), "host": CPU, "show": False} | settings
     history = fit(model, optimizer, settings.pop("objective"), settings.pop("data"), plan, **settings)
     return model.state_dict(), history
 
@@ -44,26 +75,28 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_two_runs_have_the_same_bits_and_another_seed_has_not() -> None:
-    (a, history_a), (b, history_b), (c, _) = (train(Plan(epochs=1, batch_size=8, seed=s)) for s in (0, 0, 1))
+@on_both
+def test_two_runs_have_the_same_bits_and_another_seed_has_not(road: Road) -> None:
+    (a, history_a), (b, history_b), (c, _) = (train(Plan(epochs=1, batch_size=8, seed=s), road) for s in (0, 0, 1))
     assert same(a, b) and history_a == history_b
     assert not same(a, c)
 
 
-def test_how_often_one_evaluates_does_not_change_the_weights() -> None:
-    evaluate = evaluator(toy_data(20), host=CPU)
-    ends = [
-        train(Plan(epochs=2, batch_size=8, eval_every=every), evaluate=evaluate, metric=None)[0] for every in (1, 3, 99)
-    ]
+@on_both
+def test_how_often_one_evaluates_does_not_change_the_weights(road: Road) -> None:
+    evaluate = road.judge(road.data(20))
+    ends = [train(Plan(epochs=2, batch_size=8, eval_every=every), road, evaluate=evaluate, metric=None)[0]
+            for every in (1, 3, 99)]
     assert same(ends[0], ends[1]) and same(ends[0], ends[2])
 
 
-def test_an_evaluation_that_draws_random_numbers_does_not_change_the_weights() -> None:
+@on_both
+def test_an_evaluation_that_draws_random_numbers_does_not_change_the_weights(road: Road) -> None:
     def noisy(model: nn.Module) -> dict[str, float]:
         return {"accuracy": torch.rand(7).mean().item()}
 
     plan = Plan(epochs=1, batch_size=8, eval_every=1)
-    assert same(train(plan, evaluate=noisy, metric=None)[0], train(plan)[0])
+    assert same(train(plan, road, evaluate=noisy, metric=None)[0], train(plan, road)[0])
 
 
 def test_the_weights_of_the_best_evaluation_are_left() -> None:
@@ -112,6 +145,14 @@ def test_a_prediction_leaves_the_mode_alone(training: bool) -> None:
     assert model.training is training and torch.equal(predict_logits(model, toy_data(8), host=CPU), first)
 
 
+def test_rows_are_right_or_wrong_only_where_labels_are_classes_of_the_model() -> None:
+    ids = [[1], [2, 3]]
+    with pytest.raises(ValueError, match=r"data must hold one class a row, .* got labels such as 0.5"):
+        correct(Toy(), Dataset(ids, [0.5, 1.0]), host=CPU)
+    with pytest.raises(ValueError, match="labels must be between 0 and 1, got 2"):
+        correct(Toy(), Dataset(ids, [0, 2]), host=CPU)
+
+
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_the_evaluator_is_sklearns(outputs: int) -> None:
     from sklearn.metrics import accuracy_score, log_loss
@@ -123,6 +164,7 @@ def test_the_evaluator_is_sklearns(outputs: int) -> None:
     p = logits.sigmoid() if outputs == 1 else logits.softmax(1)[:, 1:]
     found = evaluator(data, host=CPU)(model)
     assert found["accuracy"] == pytest.approx(accuracy_score(data.labels, p[:, 0] > 0.5))
+    assert (correct(model, data, host=CPU) == (np.array(data.labels) == (p[:, 0] > 0.5).numpy())).all()
     assert found["nll"] == pytest.approx(log_loss(data.labels, p.double().numpy()[:, 0]), rel=1e-5)
 
 
@@ -321,9 +363,9 @@ def test_what_does_not_train_goes_through_a_gpu_in_larger_batches(
         predict_logits(Toy().to(device), toy_data(8), batch_size=size)
 
 
-def broken_at(step: int) -> Callable[..., Loss]:
+def broken_at(step: int, base: Any) -> Callable[..., Loss]:
     """Objective whose part "broken" is NaN from its n-th call."""
-    base, calls = cross_entropy(), []
+    calls = []
 
     def objective(model: nn.Module, batch: dict[str, torch.Tensor]) -> Loss:
         calls.append(1)
@@ -334,15 +376,12 @@ def broken_at(step: int) -> Callable[..., Loss]:
     return objective
 
 
-def test_a_loss_that_is_not_a_number_stops_names_the_part_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+@on_both
+def test_a_loss_that_is_not_a_number_stops_names_the_part_and_keeps_the_checkpoint(road: Road, tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     with pytest.raises(FloatingPointError, match=r"nan at step 5.*'broken': nan"):
-        train(
-            Plan(epochs=2, batch_size=8, eval_every=2),
-            objective=broken_at(5),
-            checkpoint=path,
-            evaluate=evaluator(toy_data(20), host=CPU),
-        )
+        train(Plan(epochs=2, batch_size=8, eval_every=2), road, objective=broken_at(5, road.objective()),
+              checkpoint=path, evaluate=road.judge(road.data(20)))
     state = torch.load(path, weights_only=True)
     assert len(state["history"]) == 4
     assert all(torch.isfinite(value).all() for value in state["model"].values())
@@ -427,36 +466,40 @@ def test_an_unknown_metric_is_named() -> None:
         train(Plan(epochs=1), evaluate=evaluator(toy_data(8), host=CPU), metric="f1")
 
 
-def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, evaluate = tmp_path / "c.pt", evaluator(toy_data(20), host=CPU)
-    train(Plan(epochs=1, batch_size=8), evaluate=evaluate, checkpoint=path)
+@on_both
+def test_a_checkpoint_of_another_run_is_refused(road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, evaluate = tmp_path / "c.pt", road.judge(road.data(20))
+    train(Plan(epochs=1, batch_size=8), road, evaluate=evaluate, checkpoint=path)
     for change in (
         {"plan": Plan(epochs=1, batch_size=8, lr=1.0)},
-        {"objective": cross_entropy(0.2)},
-        {"data": toy_data(61)},
+        {"objective": road.objective(0.2)},
+        {"data": road.data(61)},
     ):
         settings = {"plan": Plan(epochs=1, batch_size=8), "evaluate": evaluate, "checkpoint": path} | change
         with pytest.raises(ValueError, match="of another run"):
-            train(settings.pop("plan"), **settings)
+            train(settings.pop("plan"), road, **settings)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # sums in another order have other bits
     with pytest.raises(ValueError, match="of another run: threads was 1, is 3"):
-        train(Plan(epochs=1, batch_size=8), evaluate=evaluate, checkpoint=path)
+        train(Plan(epochs=1, batch_size=8), road, evaluate=evaluate, checkpoint=path)
 
 
-def test_a_checkpoint_on_another_base_is_refused(tmp_path: Path) -> None:
+@on_both
+def test_a_checkpoint_on_another_base_is_refused(road: Road, tmp_path: Path) -> None:
     """What is frozen is not in the file, so the file must say on what it rests."""
 
     def go(base: int) -> int:
-        torch.manual_seed(base)
-        model = Toy()
-        attach(model, ends_in("query"), lambda W: LoRA(W, 2, 4.0, generator=torch.Generator().manual_seed(0)))
+        torch.manual_seed(0)
+        model = road.model()
+        with torch.no_grad():
+            next(model.parameters()).add_(0.01 * base)
+        attach(model, ends_in(road.layer), lambda W: LoRA(W, 2, 4.0, generator=torch.Generator().manual_seed(0)))
         optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad])
         plan, path = Plan(epochs=1, batch_size=8), tmp_path / "c.pt"
-        fit(model, optimizer, cross_entropy(), toy_data(16), plan, checkpoint=path, host=CPU, show=False)
+        fit(model, optimizer, road.objective(), road.data(16), plan, checkpoint=path, host=CPU, show=False)
         return path.stat().st_size
 
     size = go(0)
-    assert size < sum(4 * p.numel() for p in Toy().parameters())  # a thin run has a thin checkpoint
+    assert size < sum(4 * p.numel() for p in road.model().parameters())  # a thin run has a thin checkpoint
     go(0)
     with pytest.raises(ValueError, match="of another run: frozen weights"):
         go(1)

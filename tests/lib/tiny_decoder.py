@@ -1,11 +1,14 @@
 """A decoder small enough for exact checks, with what makes real ones treacherous: tied words, a padding that ends."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from lib.conversations import Tokens
 
 WORDS = ("good bad fine poor film book the a was it is not very what says who yes no one two "
          "system user assistant").split()
@@ -40,3 +43,8 @@ def tiny_llama(layers: int = 3, **changes: Any) -> LlamaForCausalLM:
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     return model.eval()
+
+
+def tiny_tokens(ids: list[list[int]], starts: Sequence[int], pad: int = 0) -> Tokens:
+    """Rows of a language model, each learned from its place in `starts` on."""
+    return Tokens(ids, [[t >= start for t in range(len(row))] for row, start in zip(ids, starts, strict=True)], pad)

@@ -12,14 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from lib.data import Dataset
+from lib.language import next_token
 from lib.loss import Batch, Loss, Objective
+from lib.models import LanguageModel
 from lib.names import ends_in
 from lib.objectives import cross_entropy, penalized
 from lib.regularizers import l2
 from lib.stopping import History
 from lib.training import Plan, fit
-from tests.lib.resume_run import METHODS, toy_data, train
+from tests.lib.resume_run import METHODS, toy_data, toy_tokens, train
 from tests.lib.tiny import TinyBert
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 PLAN = Plan(epochs=2, batch_size=8, lr=0.1, eval_every=2)  # of 31 rows: the last batch has seven, four and three
 
@@ -32,6 +35,13 @@ def exact(host: Any, wrap: Any = lambda objective: objective, **settings: Any) -
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     objective = wrap(penalized(cross_entropy(0.1), l2(0.01, ends_in("head.weight")), "l2"))
     return model, fit(model, optimizer, objective, data, PLAN, host=host, show=False, **settings)
+
+
+def spoken(host: Any) -> tuple[nn.Module, History]:
+    """The same of a decoder, whose rows learn different numbers of tokens."""
+    model = LanguageModel(tiny_llama(2).double(), tiny_tokenizer())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    return model, fit(model, optimizer, next_token(0.1), toy_tokens(31), PLAN, host=host, show=False)
 
 
 def drawing(into: list[float]) -> Any:
@@ -84,6 +94,7 @@ def main(folder: Path) -> None:
     left |= {method: ends(train(method, folder / f"{method}.pt", host=host)) for method in METHODS}
     left["exact"] = ends(exact(host, drawing(drawn)))
     left["drawn"] = drawn
+    left["spoken"] = ends(spoken(host))
     whole, cut = ({"checkpoint": folder / name, "metric": None} for name in ("whole.pt", "cut.pt"))
     left["whole"] = ends(exact(host, evaluate=stopped_at(99), **whole))
     try:

@@ -113,7 +113,7 @@ def test_code_can_be_copied(site: str, browser: Browser) -> None:
         block.hover()
         block.get_by_role("button", name="Copy").click()
         block.get_by_role("button", name="Copied").wait_for()
-        assert opened.page.evaluate("navigator.clipboard.readText()") == block.locator("pre").inner_text()
+        assert opened.page.evaluate("navigator.clipboard.readText()") == block.locator("pre").inner_text().rstrip()
 
 
 def test_links_to_elsewhere_are_right(site: str, browser: Browser) -> None:

@@ -174,6 +174,78 @@ def test_an_unknown_profile_is_named() -> None:
         tools.execute.Settings("fast")
 
 
+COMMANDS = {
+    "book --seed 7.0": "SEED must be a whole number from 0 up, got '7.0'",
+    "book --seed -1": "SEED must be a whole number from 0 up, got '-1'",
+    "book --profile Quick": "PROFILE must be one of quick, full, got 'Quick'",
+    "book --name 99": "NAME must begin like one of 01-",
+    "book --report --name 99": "NAME must begin like one of 01-",
+    "book --evidence --name 99": "NAME must begin like one of 01-",
+    "bands --seeds": "SEEDS must name at least 3 different seeds, got",
+    "bands --seeds 0 1 x": "SEED must be a whole number from 0 up, got 'x'",
+    "serve": "PORT must be a number from 0 to 65535, got ''",
+    "serve x": "PORT must be a number from 0 to 65535, got 'x'",
+    "serve 65536": "PORT must be a number from 0 to 65535, got '65536'",
+    "repo --url http://x": "URL must look like https://github.com/OWNER/NAME, got 'http://x'",
+    "repo --ref a:b": "REF must be a branch or a tag, such as main or v1.0.0, got 'a:b'",
+}
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_each_command_says_in_one_sentence_what_is_wrong_with_its_input(words: str) -> None:
+    name, *options = words.split()
+    done = subprocess.run([sys.executable, "-m", f"tools.{name}", *options], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode not in (0, -signal.SIGKILL) and done.stderr.count(COMMANDS[words]) == 1
+    assert "Traceback" not in done.stderr and done.stderr.splitlines()[-1].find(COMMANDS[words]) >= 0
+
+
+STOPS = {
+    "raise PermissionError(13, 'Permission denied', '_build/site')": ("  Permission denied: _build/site\n", 1),
+    "raise Mistake('SEED must be')": ("  SEED must be\n", 1),
+    "print('x' * 9 ** 6) or sys.stdout.flush() or 0": ("", 128 + signal.SIGPIPE),
+    "raise KeyboardInterrupt": ("\n  stopped; what was finished is kept, and the same command goes on from there\n",
+                                -signal.SIGINT),
+}
+
+
+@pytest.mark.parametrize("body", STOPS)
+def test_what_stops_a_command_from_outside_is_said_in_one_line(body: str) -> None:
+    code = f"import sys; from tools.notebooks import *\ndef main():\n    {'' if 'raise' in body else 'return '}{body}"
+    command = subprocess.Popen([sys.executable, "-c", f"{code}\ncommand(main)"], cwd=ROOT, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert command.stdout and command.stderr
+    command.stdout.close()  # as `head` does
+    assert (command.stderr.read(), command.wait(timeout=60)) == STOPS[body]
+
+
+def test_a_notebook_that_is_cut_off_is_named(book: Book) -> None:
+    path = book.chapter("01-a", "1 + 1").chapter
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(ValueError, match="01-a.ipynb must be a notebook, got what does not read as one"):
+        read(path)
+
+
+def test_a_damaged_run_in_the_cache_runs_again(book: Book) -> None:
+    job = book.chapter("01-a", "run.record('a', 0.8)")
+    execute([job])
+    kept, = (book.root / "_build" / "cache").iterdir()
+    for damaged in ("", kept.read_text()[:200], "{}"):
+        kept.write_text(damaged)
+        assert cached(job) is None
+    assert execute([job])[0].metadata.book.cached is False and cached(job)
+
+
+def test_the_commit_is_that_of_the_book_not_of_a_repository_around_it(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *words], cwd=tmp_path, check=True)
+
+    (tmp_path / "book").mkdir()
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "another project")
+    assert len(commit(tmp_path)) == 40
+    assert commit(tmp_path / "book") == "unknown", "an archive of the book, unpacked inside another project"
+
+
 def test_the_time_limit_of_plain_papermill_leaves_what_ran_before_it(book: Book) -> None:
     job = book.chapter("01-a", "print('before')", "import time; time.sleep(600)", "print('after')")
     out = book.root / "out.ipynb"

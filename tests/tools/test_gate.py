@@ -93,7 +93,7 @@ def test_the_gate_agrees_with_the_cards_of_lib(monkeypatch: Any, value: Any, bou
     assert (gate.fault(found, band, "01-a") == []) == (expected in cards.GOOD)
 
 
-ENTRIES = {"C1": {"chapter": "01-a", "verdict": "supported"}, "C2": {"chapter": None, "verdict": None}}
+ENTRIES = {"C1": {"chapter": "01-a", "lock": "supported"}, "C2": {"chapter": None, "lock": None}}
 
 
 def claim(difference: float = 3.0, *, name: str = "C1") -> dict[str, Any]:
@@ -109,19 +109,19 @@ def judged(*found: dict[str, Any], entries: Any = ENTRIES, source: str | None = 
     return gate.claims({"01-a": notebook}, entries)
 
 
-def test_a_claim_with_its_word_in_the_register_passes() -> None:
+def test_a_claim_whose_advice_is_locked_to_its_verdict_passes() -> None:
     assert judged(claim()) == []
 
 
 @pytest.mark.parametrize(("found", "words"), [
     ([], "claim C1 is never judged"),
     ([claim(), claim()], "claim C1 is judged in 01-a as well"),
-    ([claim(-3.0)], "is refuted, its entry in chapters/claims says supported"),
-    ([claim(0.7)], "is inconclusive, its entry in chapters/claims says supported"),
+    ([claim(-3.0)], "is refuted, its advice in chapters/claims is locked to supported"),
+    ([claim(0.7)], "is inconclusive, its advice in chapters/claims is locked to supported"),
     ([claim(), claim(name="C7")], "claim C7 is judged here, its entry in chapters/claims names None"),
     ([claim(), claim(name="C2")], "claim C2 is judged here, its entry in chapters/claims names None"),
 ])
-def test_a_verdict_cannot_outlive_its_evidence(found: Any, words: str) -> None:
+def test_an_advice_cannot_outlive_its_evidence(found: Any, words: str) -> None:
     assert any(words in line for line in judged(*found))
 
 

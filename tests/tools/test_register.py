@@ -16,9 +16,9 @@ from tools.notebooks import ROOT, chapters, read
 Item = dict[str, Any]
 GAP = "\N{NO-BREAK SPACE}"
 ENTRY = {"title": "Help", "source": "1.2", "quote": "微调", "translation": "Tune it.", "chapter": "02-tiny",
-         "section": "Does it help?", "asks": "Does it help?", "protocol": "Paired.", "verdict": "supported",
+         "section": "Does it help?", "asks": "Does it help?", "protocol": "Paired.", "lock": "supported",
          "practice": "Do so."}
-WAITING = ENTRY | {"chapter": None, "section": None, "verdict": None}
+WAITING = ENTRY | {"chapter": None, "section": None, "lock": None}
 BIB = "@article{a1999, author={Ada, A. and Bo, B.}, title={On {BERT}}, journal={J}, year={1999}, eprint={9901.00001}}"
 
 

@@ -1,12 +1,14 @@
 """Address and version are one setting each, and `make repo` writes them everywhere, touching nothing else."""
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.tools.tiny_book import Book
-from tools.notebooks import read
+from tools.notebooks import ROOT, read
 from tools.repo import fit_setup, odd_ones, reference, rename, setting, strangers
 
 OLD, NEW = "https://github.com/project-and-regularize/book", "https://github.com/some-one/other.name"
@@ -75,3 +77,11 @@ def test_other_addresses_are_refused(tmp_path: Path, url: str) -> None:
         rename(tmp_path, url, "main")
     with pytest.raises(ValueError, match="REF must be a branch or a tag, such as main or v1.0.0, got '--x y'"):
         rename(tmp_path, NEW, "--x y")
+
+
+def test_a_machine_without_git_is_told_so_by_the_setup_cell(tmp_path: Path) -> None:
+    cell = (ROOT / "tools" / "setup_cell.txt").read_text("utf-8")
+    command = [sys.executable, "-I", "-S", "-c", cell]  # sees no installed book
+    done = subprocess.run(command, cwd=tmp_path, env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert "RuntimeError: git is missing: install it (https://git-scm.com) and run" in done.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,7 @@ GAP = "\N{NO-BREAK SPACE}"
 WORDS = "one two three four"
 ENTRIES: dict[str, Any] = {
     "commit": "a" * 40, "when": "2026-01-02T03:04:05+00:00", "machine": "Linux x86_64, 2 cores", "device": "cpu",
+    "speed_ups": {"A Processor, torch 9": 0.7},
     "profile": "quick", "seed": 7, "versions": {"python": "3.11.7", "torch": "2.13.0"},
     "chapters": {"01-tiny": {
         "seconds": 61.4, "peak_mb": 1812, "cached": False, "when": "2026-01-02T03:00:00+00:00",
@@ -35,6 +36,8 @@ def page(entries: dict[str, Any] = ENTRIES, **facts: Any) -> str:
 
 def test_the_page_says_what_the_ledger_holds() -> None:
     text = page()
+    assert "A Processor, torch 9: a step in bfloat16 was measured to be 0.7 times as fast as in float32" in text
+    assert "nothing was trained" in page(ENTRIES | {"speed_ups": {}})
     assert f"**2 of 2 results** of chapter{GAP}1 lie where they must; chapter{GAP}2 was not run." in text
     assert f"[`{'a' * 12}`](https://github.com/o/n/commit/{'a' * 40})" in text
     for words in ("2026-01-02 03:04 UTC", "Linux x86_64, 2 cores, cpu", "`SEED=7`", "torch 2.13.0", "none is publi"):

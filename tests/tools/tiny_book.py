@@ -2,15 +2,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lib.book.cards import RESULT
 from tools.execute import Job, Settings
 from tools.fold import marks
+from tools.notebooks import ROOT, chapters
 
 COMMON = {"interval": None, "unit": "1", "digits": 3, "note": "", "at_least": None, "at_most": None, "card": True,
           "stored": False, "profile": "quick", "device": "cpu"}
@@ -50,6 +53,16 @@ class Book:
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         return new_notebook(cells=[new_markdown_cell(prose), first, second, *map(new_code_cell, code)],
                             metadata={"kernelspec": kernel})
+
+    def pages(self) -> None:
+        """What a site needs beside the chapters that are there: settings, contents and a cover."""
+        for name in ("_config.yml", "pyproject.toml"):
+            shutil.copy(ROOT / name, self.root)
+        files = ["run", *(path.stem for path in chapters(self.root))]
+        contents = {"format": "jb-book", "root": "chapters/intro",
+                    "chapters": [{"file": f"chapters/{name}"} for name in files]}
+        (self.root / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False))
+        (self.root / "chapters" / "intro.md").write_text("# Cover\n\nA tiny book.\n")
 
     def publish(self, bands: dict[str, dict[str, tuple[float, float]]]) -> None:
         """Publish bands for the quick profile."""

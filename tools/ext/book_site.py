@@ -9,6 +9,7 @@ import json
 import posixpath
 import re
 import subprocess
+import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,8 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.search import languages
+from sphinx.search.en import SearchEnglish
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
@@ -245,6 +248,22 @@ def _facts(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
+def folded(text: str) -> str:
+    """The text without its accents: naïve is found as naive, and naive as naïve."""
+    bare = "".join(part for part in unicodedata.normalize("NFD", text) if unicodedata.category(part)[0] != "M")
+    return unicodedata.normalize("NFC", bare)
+
+
+class Search(SearchEnglish):
+    """Sphinx's search, with words and questions folded alike."""
+
+    js_splitter_code = r"""var splitQuery = query => query.normalize("NFD").replace(/\p{M}+/gu, "").normalize("NFC")
+  .split(/[^\p{Letter}\p{Number}_\p{Emoji_Presentation}]+/gu).filter(term => term);"""
+
+    def split(self, input: str) -> list[str]:
+        return super().split(folded(input))
+
+
 def no_such_page(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     """The page that a host shows for an address that leads nowhere."""
     yield "404", {}, "404.html"
@@ -312,6 +331,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    languages["en"] = Search
     app.add_html_math_renderer("katex", (visit_math, None), (visit_math_block, None))
     app.add_node(Diagram, html=(visit_diagram, None))
     app.add_directive("mermaid", Mermaid)

@@ -18,7 +18,8 @@ ROLES = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row"
 def formula(drawn: str, tex: str) -> str:
     """A drawn formula for a line of text, ready for `whole`; commands count as one sign."""
     signs = re.sub(r"[{}^_&\s]", "", re.sub(r"\\[A-Za-z]+", "x", tex))
-    return f'<span class="math{" short" * (len(signs) < SHORT)}">{drawn}{MATH}</span>'
+    kind = "math short" if len(signs) < SHORT else "math"
+    return f'<span class="{kind}">{drawn}{MATH}</span>'
 
 
 def whole(page: str) -> str:

@@ -31,6 +31,11 @@ clear = without_neutral(tweets, band=1.0)
 assert 0 < len(clear) < len(tweets)
 assert min(abs(s.rating) for s in clear) >= 1.0
 
+# %% hold_out
+from lib.data import hold_out
+
+assert hold_out(["A fine film.", "Too long.", "a fine film", "Dull."], share=0.3) == ([0, 1, 2], [3])
+
 # %% split
 from lib.corpora.sentiment import load_domain
 from lib.data import split
@@ -39,6 +44,12 @@ tweets = load_domain("tweets")
 parts = split(tweets, dev=0.1, test=0.3)
 assert len(parts.train) + len(parts.dev) + len(parts.test) == len(tweets)
 assert parts.test == split(tweets[::-1], dev=0.1, test=0.3).test[::-1]  # whatever their order
+
+# %% shuffled
+from lib.data import shuffled
+
+ten = shuffled(range(100), seed=0)[:10]
+assert ten == shuffled(range(100), seed=0)[:20][:10] != sorted(ten)  # ten of a hundred, the same ones every time
 
 # %% index_labels
 from lib.data import index_labels
@@ -81,3 +92,14 @@ from lib.models import load_encoder
 data = encode(load_encoder("minilm").tokenizer, ["A fine film.", "Dull."], [1, 0])
 assert len(data) == 2 and data.labels == [1, 0]
 assert [len(row) for row in data.ids] == [6, 4]  # [CLS] and [SEP] count
+
+# %% labelled
+from lib.corpora.sentiment import load_domain
+from lib.data import labelled, shuffled, soft_label
+from lib.models import load_encoder
+
+sentences = shuffled(load_domain("movies"), seed=0)[:4]
+data = labelled(load_encoder("minilm").tokenizer, sentences)
+assert len(data) == 4 and set(data.labels) <= {0, 1}
+shares = labelled(load_encoder("minilm").tokenizer, sentences, labels=soft_label)
+assert shares.ids == data.ids and shares.labels[0] == soft_label(sentences[0])

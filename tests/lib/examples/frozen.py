@@ -3,9 +3,10 @@
 # %% States
 import torch
 
+from lib.data import Dataset
 from lib.run.frozen import States
 
-states = States([[101, 7592, 102]], [1], states=(torch.randn(3, 384),))
+states = States(Dataset([[101, 7592, 102]], [1]), (torch.randn(3, 384),))
 assert states.collate([0])["inputs_embeds"].shape == (1, 3, 384)
 
 # %% read

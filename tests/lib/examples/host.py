@@ -28,3 +28,8 @@ before = torch.are_deterministic_algorithms_enabled()
 with deterministic():
     assert torch.are_deterministic_algorithms_enabled()
 assert torch.are_deterministic_algorithms_enabled() == before
+
+# %% precision
+from lib.run.host import Local, precision
+
+assert precision(Local("cpu", bf16=True)) == "bfloat16"

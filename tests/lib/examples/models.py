@@ -82,6 +82,15 @@ p = model.probabilities(["Stir the soup.", "Rain is expected."])
 assert p.shape == (2, 3) and abs(p.sum(1) - 1).max() < 1e-9
 assert set(model.predict(["Stir the soup."])) <= {"sport", "food", "weather"}
 
+# %% LanguageModel
+import torch
+
+from lib.models import LanguageModel
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
+
+model, ids = LanguageModel(tiny_llama(), tiny_tokenizer()), torch.tensor([[8, 9, 12]])
+assert torch.allclose(model(ids, at=torch.tensor([[False, False, True]])), model(ids)[:, 2])  # what comes next, alone
+
 # %% embed
 from sklearn.linear_model import LogisticRegression
 

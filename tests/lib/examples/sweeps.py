@@ -30,3 +30,9 @@ grid = product(arm=["none", "l2"], seed=range(3))
 rows = sweep(lambda arm, seed: {"accuracy": seed / 10 + (arm == "l2") / 5}, grid, question="toy")
 effect = paired_effect(per_seed(rows, "accuracy", arm="l2"), per_seed(rows, "accuracy", arm="none"))
 assert abs(effect.difference - 0.2) < 1e-9
+
+# %% accuracy
+from lib.evidence.sweeps import accuracy, product, sweep
+
+rows = sweep(lambda seed: {"correct": [1, 1, seed, 0]}, product(seed=[0, 1]), question="four sentences")
+assert accuracy(rows).tolist() == [50, 75]  # by seed

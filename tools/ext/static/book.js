@@ -15,16 +15,36 @@ dark.addEventListener("change", label);
 label();
 
 for (const code of document.querySelectorAll("div.highlight")) {
+  if (code.closest(".cell_output")) continue;
   const button = document.createElement("button");
+  const say = (words, label) => { button.textContent = words; button.setAttribute("aria-label", label); };
   button.className = "copy";
   button.type = "button";
-  button.textContent = "Copy";
+  say("Copy", "Copy the code");
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(code.querySelector("pre").textContent);
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    const typed = code.querySelector("pre").cloneNode(true);
+    const answers = typed.querySelectorAll(".gp, .go"); // prompts, and what was answered
+    for (const answer of answers) answer.remove();
+    try {
+      await navigator.clipboard.writeText(typed.textContent.trimEnd().replace(/\n+/g, answers.length ? "\n" : "$&"));
+      say("Copied", "Copied");
+    } catch { // not over plain http
+      getSelection().selectAllChildren(code.querySelector("pre"));
+      say("Press Ctrl-C", "Selected: press Ctrl-C");
+    }
+    setTimeout(() => say("Copy", "Copy the code"), 1500);
   });
   code.append(button);
+}
+
+// on paper folded code is open: by style where the browser can, otherwise here
+if (!CSS.supports("selector(::details-content)")) {
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details.hide:not([open])")].filter(folded => !folded.closest(".tag_solution"));
+    for (const folded of opened) folded.open = true;
+  });
+  addEventListener("afterprint", () => { for (const folded of opened) folded.open = false; });
 }
 
 const boxes = document.querySelectorAll("pre, div.math, .scroll, .mermaid, .text_html, .par-figure");
