@@ -2,9 +2,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence, Set
 from numbers import Integral, Real
 from typing import Any
+
+_NO_INK = {"\u115f", "\u1160", "\u2800", "\u3164", "\uffa0"}  # letters and patterns that are empty by design
 
 
 def at_least(low: float, **values: float) -> None:
@@ -52,7 +55,7 @@ def kind(what: str, wanted: str, **values: Any) -> None:
     """Raise TypeError for the first value without the attribute `wanted`: it is not `what` it should be."""
     for name, value in values.items():
         if not hasattr(value, wanted):
-            raise TypeError(f"{name} must be {what}, got {value!r}")
+            raise TypeError(f"{name} must be {what}, got {shown(value)}")
 
 
 def rises(metric: str | None) -> None:
@@ -70,6 +73,36 @@ def recorded(metric: str, history: Sequence[Mapping[str, float]]) -> list[float]
     if any(value != value for value in seen):
         raise ValueError(f"{metric} must be a number in each record that has it, got nan")
     return seen
+
+
+def listed(of: str, **values: Any) -> list[Any]:
+    """The value as a list, by place and not by a column's labels; ValueError for what is no list `of` rows."""
+    ((name, value),) = values.items()
+    table = hasattr(value, "columns")  # a list of it would be that of its columns' names
+    if table or isinstance(value, str | bytes | Mapping | Set) or not hasattr(value, "__iter__"):
+        got = f"a table; give one of its columns, {list(value.columns)[:5]}" if table else shown(value)
+        raise ValueError(f"{name} must be a list of {of}, got {got}")
+    return list(value)
+
+
+def readable(what: str, text: Any, where: str) -> None:
+    """Raise ValueError unless `text` holds something to read, a character with ink, and can be written in Unicode.
+
+    The one rule for every way in: blanks, controls, marks without a letter and what else has no width are blank.
+    """
+    if not isinstance(text, str):  # a missing one, in a column
+        raise ValueError(f"{what} must not be blank, got {shown(text)} {where}")
+    if any("\ud800" <= c <= "\udfff" for c in text):
+        raise ValueError(f"{what} must be whole Unicode, got {shown(text)} {where}: bytes that cannot be decoded")
+    if all(unicodedata.category(c)[0] in "CZ" or unicodedata.category(c) in ("Mn", "Me") or c in _NO_INK for c in text):
+        raise ValueError(f"{what} must not be blank, got {shown(text)} {where}")
+
+
+def shown(value: Any) -> str:
+    """What was given, on one line and not at length."""
+    if isinstance(value, str) and len(value) > 60:
+        return f"{len(value)} characters that begin {value[:20]!r}"
+    return " ".join(repr(value).split())[:200]
 
 
 def _finite(name: str, value: float) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -115,7 +114,7 @@ def encode_pairs(
         ValueError: what `encode_conversations` refuses; pairs that are none; without `chat`, a tokenizer that has no
             token for the end.
     """
-    rows = list(pairs)
+    rows = _check.listed("(prompt, answer) pairs", pairs=pairs)
     for i, pair in enumerate(rows):
         if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
             raise ValueError(f"pairs must hold a prompt and an answer each, got {pair!r} in row {i}")
@@ -165,7 +164,7 @@ def encode_conversations(
     _check_arguments(tokenizer, max_length)
     texts = []
     special = special_tokens(tokenizer)
-    for i, messages in enumerate(conversations):
+    for i, messages in enumerate(_check.listed("lists of turns", conversations=conversations)):
         _check_turns(messages, i, special)
         if messages[-1]["role"] != "assistant" or messages[0]["role"] == "assistant":
             raise ValueError("a conversation must begin with another than the assistant and end with the assistant, "
@@ -231,13 +230,9 @@ def _check_turns(messages: Sequence[Message], row: int, special: Sequence[str]) 
 
 
 def _check_visible(messages: Sequence[Message], row: int) -> None:
-    """Raise ValueError for a turn of spaces, controls, marks without a letter and what else has no width."""
+    """Raise ValueError for a turn with nothing to read."""
     for turn in messages:
-        if any(unicodedata.category(c) == "Cs" for c in turn["content"]):
-            raise ValueError(f"a turn must be whole Unicode, got {turn['content']!r} from the {turn['role']} in row "
-                             f"{row}: bytes that cannot be decoded")
-        if all(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Mn", "Zs", "Zl", "Zp") for c in turn["content"]):
-            raise ValueError(f"a turn must not be blank, got {turn['content']!r} from the {turn['role']} in row {row}")
+        _check.readable("a turn", turn["content"], f"from the {turn['role']} in row {row}")
 
 
 def _tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[tuple[str, list[tuple[int, int]]]], max_length: int,

@@ -254,6 +254,8 @@ class Dataset:
     cut: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.labels, np.ndarray | torch.Tensor):
+            object.__setattr__(self, "labels", _check.listed("one label a row", labels=self.labels))
         if not all(self.ids):
             raise ValueError(
                 f"every row of ids must hold a token, got none in row {[*map(bool, self.ids)].index(False)}"
@@ -327,6 +329,7 @@ def encode(
     labels: Sequence[int] | Sequence[float] | Sequence[Sequence[float]],
     *,
     max_length: int = 128,
+    show: bool = True,
 ) -> Dataset:
     """Texts and labels as a `Dataset`; texts longer than `max_length` are cut, which is reported.
 
@@ -338,28 +341,34 @@ def encode(
 
     Args:
         tokenizer: of the encoder that will read the ids, `load_encoder(...).tokenizer`.
-        texts: not blank.
+        texts: each with something to read: not blank, decoded, and known to the tokenizer.
         labels: one a text: classes from 0, $P(class 1)$, or a distribution over classes.
         max_length: tokens, the special ones included; at least 8, at most 512 and what the tokenizer allows.
+        show: whether to print how many texts were cut; `cut` of the result numbers them either way.
 
     Raises:
-        ValueError: no tokenizer, `max_length` out of range, no texts, a blank one, or labels that `Dataset` refuses.
+        ValueError: no tokenizer, `max_length` out of range, no texts, one with nothing to read, or labels that
+            `Dataset` refuses.
     """
     if not hasattr(tokenizer, "model_max_length"):
         raise ValueError(f"tokenizer must be that of an encoder, encoder.tokenizer, got {type(tokenizer).__name__}")
     _check.whole(8, min(512, tokenizer.model_max_length), max_length=max_length)
-    texts = texts if isinstance(texts, str) else list(texts)  # of a pandas column, by place and not by label
-    if isinstance(texts, str) or not texts:
-        raise ValueError(f"texts must be a list of at least one text, got {texts!r}")
+    texts = _check.listed("at least one text", texts=texts)
+    if not texts:
+        raise ValueError("texts must be a list of at least one text, got []")
     for i, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"texts must not be blank, got {text!r} at {i}")
-    ids = tokenizer(list(texts), padding=False, truncation=False, verbose=False)["input_ids"]
+        _check.readable("texts", text, f"at {i}")
+    ids = tokenizer(texts, padding=False, truncation=False, verbose=False)["input_ids"]
+    least = tokenizer.num_special_tokens_to_add()
+    for i, row in enumerate(ids):
+        if len(row) <= least:
+            raise ValueError(f"texts must hold a word for the tokenizer, got {_check.shown(texts[i])} at {i}")
     cut = tuple(i for i, row in enumerate(ids) if len(row) > max_length)
     if cut:
         short = tokenizer([texts[i] for i in cut], truncation=True, max_length=max_length)["input_ids"]
         for i, row in zip(cut, short, strict=True):
             ids[i] = row
+    if cut and show:
         print(f"{len(cut)} of {len(ids)} texts were cut to {max_length} tokens")
     return Dataset(ids, labels, pad=tokenizer.pad_token_id or 0, cut=cut)
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from transformers import (
 from transformers.utils import logging
 
 from lib import _check
+from lib._explain import explained, positions, shared, unwrapping
 from lib.data import Dataset, encode
 from lib.evaluation import predict_logits
 from lib.files.atomic import whole_folder
@@ -124,7 +126,8 @@ class LanguageModel(nn.Module):
         sha256: hash of the weights it came with, in hexadecimal digits, as `content_hash` makes it.
 
     Raises:
-        ValueError: the decoder has no head; when called: `at` is no truth value for each position.
+        ValueError: the decoder has no head; when called: `at` is no truth value for each position, or a token has no
+            embedding.
     """
 
     decoder: Any  # torch's own annotation of attributes knows less
@@ -133,7 +136,8 @@ class LanguageModel(nn.Module):
                  sha256: str = "") -> None:
         super().__init__()
         if not isinstance(decoder, PreTrainedModel) or decoder.get_output_embeddings() is None:
-            raise ValueError(f"decoder must be a language model with a head, got {type(decoder).__name__}")
+            raise ValueError(f"decoder must be a language model with a head, got {type(decoder).__name__}"
+                             f"{unwrapping(decoder)}")
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         tokenizer.truncation_side = "left"  # a prompt that is too long keeps its question, which stands last
@@ -145,7 +149,8 @@ class LanguageModel(nn.Module):
     def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
                 inputs_embeds: Tensor | None = None, at: Tensor | None = None) -> Tensor:
         """Logits, (B, T, V); where `at` (B, T) is given, (K, V) of the K positions that are true in it, row by row."""
-        hidden = self.hidden(input_ids, attention_mask, inputs_embeds)
+        with explained(self, input_ids):
+            hidden = self.hidden(input_ids, attention_mask, inputs_embeds)
         if at is not None:
             if at.dtype != torch.bool or at.shape != hidden.shape[:2]:
                 raise ValueError(f"at must be of dtype bool and shape {tuple(hidden.shape[:2])}, "
@@ -267,7 +272,8 @@ class Pooled(nn.Module):
     """Sentence vectors (B, D): an encoder, then a pooling of its hidden states (B, T, D).
 
     Raises:
-        ValueError: another pooling than `mean_pool` and `first_token`.
+        ValueError: another pooling than `mean_pool` and `first_token`; when called: a token without an embedding, more
+            tokens than positions, weights in float16 that a CPU cannot use.
     """
 
     encoder: Any  # a transformers module; torch's own annotation of attributes knows less
@@ -278,9 +284,13 @@ class Pooled(nn.Module):
             raise ValueError(f"pooling must be one of {', '.join(POOLING)}, got {pooling}")
         self.encoder, self.pooling = encoder, pooling
 
+    def get_input_embeddings(self) -> nn.Module:
+        return self.encoder.get_input_embeddings()
+
     def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
                 inputs_embeds: Tensor | None = None) -> Tensor:
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds)
+        with explained(self, input_ids):
+            hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds)
         hidden = hidden.last_hidden_state
         return self.pooling(hidden, hidden.new_ones(hidden.shape[:2]) if attention_mask is None else attention_mask)
 
@@ -343,34 +353,36 @@ class Classifier(Pooled):
             self.dropout = nn.Dropout(dropout)
             self.classifier = nn.Linear(projection or width, 1 if one_logit else len(labels))
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.encoder.get_input_embeddings()
-
     def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
                 inputs_embeds: Tensor | None = None) -> Tensor:
         """Logits, (B, C), or (B, 1) with one logit."""
         pooled = super().forward(input_ids, attention_mask, inputs_embeds)
-        return self.classifier(self.dropout(self.norm(self.projection(pooled))))
+        with explained(self, input_ids):
+            return self.classifier(self.dropout(self.norm(self.projection(pooled))))
 
-    def probabilities(self, texts: Sequence[str], *, batch_size: int | None = None,
-                      max_length: int = 128) -> np.ndarray:
-        """Probability of each class for each text, `(len(texts), C)`, float64; rows sum to 1.
+    def probabilities(self, texts: Iterable[str], *, batch_size: int | None = None,
+                      max_length: int = 128, show: bool = True) -> np.ndarray:
+        """Probability of each class for each text, (texts, C), float64; rows sum to 1.
 
         Args:
-            texts: a list, none of them blank.
+            texts: each with something to read, as in `encode`.
             batch_size: texts at a time, at least 1; if not given, 64, on a GPU 512.
-            max_length: tokens that are read of a text, as in `encode`; give what the model was trained with.
+            max_length: tokens that are read of a text, as in `encode`, and at most the encoder's positions; give what
+                the model was trained with.
+            show: whether to print how many texts were cut.
 
         Raises:
-            ValueError: no texts or a blank one, or a number out of range.
+            ValueError: no texts or one with nothing to read, or a number out of range.
         """
-        data = encode(self.tokenizer, texts, [0] * len(texts), max_length=max_length)
+        _check.whole(8, 512, max_length=max_length)
+        texts, limit = _check.listed("at least one text", texts=texts), positions(self.encoder)
+        data = encode(self.tokenizer, texts, [0] * len(texts), max_length=int(min(max_length, limit)), show=show)
         logits = predict_logits(self, data, batch_size=batch_size).double()
         if logits.shape[1] == 1:  # one Bernoulli logit z is the pair (0, z)
             logits = torch.cat([torch.zeros_like(logits), logits], 1)
         return logits.softmax(1).numpy()
 
-    def predict(self, texts: Sequence[str], *, batch_size: int | None = None,
+    def predict(self, texts: Iterable[str], *, batch_size: int | None = None,
                 max_length: int = 128) -> list[str | int]:
         """The most probable label of each text; `texts`, `batch_size`, `max_length` (tokens) as in `probabilities`."""
         rows = self.probabilities(texts, batch_size=batch_size, max_length=max_length)
@@ -434,7 +446,8 @@ def freeze(model: nn.Module, *, top: int | None) -> list[str]:
     """
     speaks = next((module for module in model.modules() if isinstance(module, LanguageModel)), None)
     if not (isinstance(model, Classifier) or speaks):
-        raise ValueError(f"model must be a Classifier or a LanguageModel, got {type(model).__name__}")
+        raise ValueError(f"model must be a Classifier or a LanguageModel, got {type(model).__name__}"
+                         f"{unwrapping(model)}")
     body: Any = speaks.decoder if speaks else model.encoder
     stack = layers(body)
     if top is not None:
@@ -447,6 +460,13 @@ def freeze(model: nn.Module, *, top: int | None) -> list[str]:
         if not _tied(speaks):
             body.lm_head.requires_grad_(True)
     return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
+def _check_plain(model: nn.Module) -> None:
+    """Raise ValueError unless it is a `Classifier` with no wrapper around it or in it."""
+    wrapper = unwrapping(model)
+    if wrapper or not isinstance(model, Classifier):
+        raise ValueError(f"model must be a plain Classifier, got {type(model).__name__}{wrapper}")
 
 
 def _tied(model: LanguageModel) -> bool:
@@ -466,11 +486,16 @@ def save(model: Classifier, folder: str | Path) -> None:
         OSError: the disk is full, or the folder cannot be written to.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / "head.json").exists() and (folder.is_file() or any(folder.iterdir())):
+    if os.path.exists(folder) and not os.path.exists(folder / "head.json") and (
+            not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"folder must be new, empty or one that save wrote before, got {folder} with other content")
+    _check_plain(model)
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     _check_layout(state, _skeleton(model.encoder.config, model.tokenizer, model.settings),
                   "call merge(model) first, which makes plain weights of maps: the model to save")
+    if twice := shared(state):
+        raise ValueError(f"each weight must have one name to be saved, but {' and '.join(twice)} share a weight: give "
+                         "one of the two layers a copy, copy.deepcopy(layer)")
     with whole_folder(folder) as scratch:
         save_file(state, scratch / "model.safetensors")
         model.encoder.config.save_pretrained(scratch)
@@ -491,11 +516,13 @@ def load(folder: str | Path) -> Classifier:
     folder = Path(folder)
     try:
         settings = json.loads((folder / "head.json").read_text())
+        if not isinstance(settings, dict):
+            raise OSError("its head.json holds no settings")
         wanted, found = settings.pop("sha256", None), sha256(folder / "model.safetensors")
         if found != wanted:
             raise OSError(f"its weights have sha256 {found}, expected {wanted}")
         state = load_file(folder / "model.safetensors")
-    except (OSError, json.JSONDecodeError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ValueError(f"{folder} holds no whole classifier as save(model, folder) writes it: {error}") from error
     try:
         tokenizer, config = AutoTokenizer.from_pretrained(folder), AutoConfig.from_pretrained(folder)
@@ -504,7 +531,10 @@ def load(folder: str | Path) -> Classifier:
     words = sorted(tokenizer.vocab_files_names.values())
     if not any((folder / name).exists() for name in words):  # without them transformers knows no word, and says nothing
         raise ValueError(f"{folder} lacks its tokenizer's words: it holds none of {', '.join(words)}")
-    model = _skeleton(config, tokenizer, settings)
+    try:
+        model = _skeleton(config, tokenizer, settings)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder} holds settings in head.json that are those of no classifier: {error!r}") from error
     _check_layout(state, model, str(folder))
     for name, value in model.state_dict(keep_vars=True).items():
         value.data = value.data.to(state[name].dtype)  # in the precision that was saved

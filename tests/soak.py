@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.soak_service import service
 from tests.tools.tiny_book import Book
 from tools.notebooks import ROOT
 
@@ -117,7 +118,7 @@ def remove(path: Path) -> None:
     subprocess.run(["rm", "-rf", str(path)], check=True)
 
 
-PARTS: dict[str, Callable[[float, random.Random], list[str]]] = {"builds": builds}
+PARTS: dict[str, Callable[[float, random.Random], list[str]]] = {"builds": builds, "service": service}
 
 
 def main() -> int:

@@ -27,6 +27,7 @@ import hashlib
 import html
 import json
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from typing import Any
 from lib.corpora._hub import open_parts
 from lib.files.fetch import fetch, member
 from lib.files.folders import kept
+from lib.run.command import command
 
 DOMAINS = ("movies", "amazon", "tweets", "nyt")
 """The names that `load_domain` knows."""
@@ -158,6 +160,10 @@ def _table(file: bytes) -> list[list[str]]:
     return [line.split("\t") for line in file.decode("utf-8-sig").split("\r\n")]  # one of them has a byte-order mark
 
 
-if __name__ == "__main__":
+def _main() -> None:
     for domain in DOMAINS:
         print(f"{domain}: {len(load_domain(domain)):,} sentences")
+
+
+if __name__ == "__main__":
+    sys.exit(command("python -m lib.corpora.sentiment", _main))

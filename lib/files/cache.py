@@ -7,7 +7,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,27 +54,63 @@ def cached(folder: Path, key: Json, compute: Callable[[], Mapping[str, NDArray[A
         key: everything the arrays depend on: hashes of model and data, settings.
         compute: returns arrays by name.
 
+    Where they cannot be kept, a line says so, and they are returned all the same.
+
     Raises:
         ValueError: `key` is not JSON, or an array holds Python objects.
-        OSError: the disk is full, or the folder cannot be written to.
     """
     path = Path(folder) / f"{digest(key)}.npz"
-    with locked(path):
+    if stored := _stored(path):  # who may read need not be allowed to write, not even a lock
+        return stored
+    with ExitStack() as held:
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                return dict(stored)
-        except (FileNotFoundError, EOFError, ValueError, zipfile.BadZipFile, zlib.error):
-            arrays: dict[str, Any] = {name: np.asarray(array) for name, array in compute().items()}
-        for name, array in arrays.items():
-            if array.dtype.hasobject:
-                raise ValueError(f"array {name} must hold numbers or text, got dtype {array.dtype}")
-        write_atomically(path, lambda file: np.savez(file, **arrays))
-    return arrays
+            held.enter_context(locked(path))
+        except OSError as error:
+            print(f"{error}; nothing is kept, and the next run computes it again")
+            return _arrays(compute)
+        if stored := _stored(path):  # another process made it in the meantime
+            return stored
+        made: dict[str, Any] = _arrays(compute)
+        try:
+            write_atomically(path, lambda file: np.savez(file, **made))
+        except OSError as error:
+            print(f"{error}; nothing is kept, and the next run computes it again")
+        return made
+
+
+def _stored(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays in a file; none where it is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error):
+        return {}
+
+
+def _arrays(compute: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """What `compute` gives, if a file can hold it."""
+    made: dict[str, Any] = {name: np.asarray(array) for name, array in compute().items()}
+    for name, array in made.items():
+        if array.dtype.hasobject:
+            raise ValueError(f"array {name} must hold numbers or text, got dtype {array.dtype}")
+    return made
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes from changing `path`, by a lock file beside it; makes its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    """Keep other processes from changing `path`, by a lock file beside it; makes its folder.
+
+    Raises:
+        OSError: the folder cannot be written to, or another user holds the lock file.
+    """
+    lock = FileLock(f"{path}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise OSError(f"could not lock {path} ({error.strerror or error}): {path.parent} must be a folder that this "
+                      "user can write to") from error
+    try:
         yield
+    finally:
+        lock.release()

@@ -1,7 +1,7 @@
 """The book's cache: folders that are filled once, checked whenever they are read, and filled anew where damaged."""
 from __future__ import annotations
 
-import shutil
+import os
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,13 +14,14 @@ from lib.files.atomic import whole_folder
 from lib.files.cache import cache_folder
 
 T = TypeVar("T")
+_MADE: dict[Path, tempfile.TemporaryDirectory[str]] = {}  # what no cache could keep, for as long as this process lives
 
 
 def kept(name: str, fill: Callable[[Path], object], read: Callable[[Path], T], *, cache: Path | None = None) -> T:
     """What `read` makes of the folder `name` in the book's cache, which `fill` fills the first time.
 
     Several processes may ask at once: one fills, the others wait and read. Where the cache cannot be written to, the
-    content is used all the same, and a line says that nothing was kept.
+    content is used all the same, in a folder that goes with the process, and a line says that nothing was kept.
 
     Args:
         name: of the folder; with a hash of its content in it, another version gets another folder.
@@ -33,7 +34,7 @@ def kept(name: str, fill: Callable[[Path], object], read: Callable[[Path], T], *
     """
     home = cache or cache_folder()
     folder = home / name
-    if folder.exists():
+    if os.path.exists(folder):  # false, and no error, where a folder around it is another user's alone
         with suppress(Exception):  # the one that holds the lock looks again
             return read(folder)
     lock = FileLock(home / f"{name}.lock")
@@ -41,19 +42,19 @@ def kept(name: str, fill: Callable[[Path], object], read: Callable[[Path], T], *
         home.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except OSError as error:
-        print(f"{home} cannot be written to ({error.strerror}): {name} is made again each time; name another place in "
-              "PROJECT_AND_REGULARIZE_CACHE")
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
-            fill(Path(place))
-            return read(Path(place))
+        print(f"{home} cannot be written to ({error.strerror}): {name} is made again in each process; "
+              "name another place in PROJECT_AND_REGULARIZE_CACHE")
+        if folder not in _MADE:
+            place = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+            fill(Path(place.name))
+            _MADE[folder] = place
+        return read(Path(_MADE[folder].name))
     try:
         if folder.exists():
             try:
                 return read(folder)  # another process filled it in the meantime
             except Exception:  # what a damaged file makes of its reader is anybody's guess
                 print(f"{folder} is damaged: making it again")
-        for rest in home.glob(f"{name}-*.partial"):  # of a process that was killed: nobody else has the lock
-            shutil.rmtree(rest, ignore_errors=True)
         with whole_folder(folder) as scratch:
             fill(scratch)
         return read(folder)

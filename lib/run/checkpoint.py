@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,6 @@ def _plain(value: Any) -> Any:
 
 def _file(path: str | Path) -> Path:
     """The path, unless it is a folder."""
-    if Path(path).is_dir():
+    if os.path.isdir(path):  # no error where this user may not look
         raise ValueError(f"checkpoint must be a file, got the folder {path}")
     return Path(path)

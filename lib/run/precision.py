@@ -44,6 +44,8 @@ def speed_up(device: torch.device) -> float:
 def _remembered(key: str, device: torch.device) -> float:
     """The ratio that is kept under `key`, or a new one."""
     file = note()
+    if key in (kept := speed_ups()):  # who may read need not be allowed to write, not even a lock
+        return kept[key]
     try:
         with locked(file):
             kept = speed_ups()

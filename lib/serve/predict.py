@@ -1,7 +1,8 @@
 """A saved classifier on the command line: `python -m lib.serve.predict FOLDER "a text" ...`, or a text a line on stdin.
 
-One line a text: label, its probability, the text, between tabs; in the text, white space as single blanks. Ends with 0,
-or with 2 and one line on stderr where the folder or a text cannot be used.
+One line a text: label, its probability, the text, between tabs; in the text, white space as single blanks, and numbers
+of characters that the terminal cannot show. Ends with 0, or with 2 and one line on stderr where the folder or a text
+cannot be used.
 """
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from lib.models import load
+from lib.run.command import command, lines
 from lib.run.host import Local
 
 
@@ -24,17 +26,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", help="what lib.models.save wrote")
     parser.add_argument("text", nargs="*", help="texts; without one, each line of stdin is a text")
     asked = parser.parse_args(arguments)
-    try:
-        texts = asked.text or [line.rstrip("\r\n") for line in sys.stdin]
+
+    def work() -> None:
+        texts = asked.text or lines()
         model = load(asked.folder).to(Local().device)
         with contextlib.redirect_stdout(sys.stderr):  # where a text is cut, `encode` says so
             rows = model.probabilities(texts)
-    except ValueError as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    for text, row in zip(texts, rows, strict=True):
-        print(model.labels[row.argmax()], f"{row.max():.3f}", " ".join(text.split()), sep="\t")
-    return 0
+        for text, row in zip(texts, rows, strict=True):
+            print(model.labels[row.argmax()], f"{row.max():.3f}", " ".join(text.split()), sep="\t")
+
+    return command(parser.prog, work)
 
 
 if __name__ == "__main__":

@@ -2,36 +2,45 @@
 
     POST /predict  `{"texts": ["...", ...]}` gets `{"classes": [...], "predictions": [one a text, in order]}`;
                    a prediction is `{"label": ..., "probabilities": [one a class], "cut": whether text was lost}`
-    GET /health    gets `{"status": "ok", "classes": [...], "limits": {...}}`
+    GET /health    gets `{"status": "ok", "classes": [...], "limits": {...}}`, or 503 and "stuck" where the model has
+                   not come back for half a minute
 
-A request that is refused gets `{"error": "...", "field": "..."}`, which says what was sent and what is allowed; the
-server itself answers 400 to what is no HTTP and 503 above 64 connections, in plain words. One model answers one request
-at a time, so that memory stays bounded. Told to stop, it gives open requests five seconds. The service listens on this
-machine alone unless told otherwise; who may call it, and over which transport, is the business of the proxy in front of
-it.
+A request that is refused gets `{"error": "...", "field": "..."}`, which says what was sent and what is allowed, with
+503 where 64 are waiting; the server itself answers 400 to what is no HTTP, in plain words, and closes a connection that
+has sent no whole request in 20 seconds. One model answers eight texts at a time, of each request in turn, so that
+memory stays bounded and a long request does not hold up short ones. Told to stop, it gives open requests five seconds.
+The service listens on this machine alone unless told otherwise; who may call it, and over which transport, is the
+business of the proxy in front of it.
 """
 # no `from __future__ import annotations`: FastAPI reads the annotations of functions inside `service`
 
 import argparse
+import asyncio
+import math
 import socket
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from threading import Lock
 from typing import Annotated, Any
 
-import uvicorn
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from starlette.exceptions import HTTPException as HTTPError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lib import _check
+from lib._explain import positions
 from lib.models import Classifier, load
+from lib.run.command import command
 from lib.run.host import Local
+from lib.serve._server import BodyLimit, log_without_waiting, refusal, server
 
 MOST_TOKENS = 128  # what `Classifier.probabilities` reads of a text
+AT_A_TIME = 8  # texts that one request has answered before the next has its turn
+STUCK = 30.0  # seconds for so many texts after which the service says that it is not well
 BODY = 'must be a JSON object {"texts": [...]}, sent as application/json'
 
 
@@ -69,9 +78,9 @@ def service(model: Classifier, limits: Limits | None = None) -> FastAPI:
     limits = limits or Limits()
     _check.kind("a Classifier, as load(folder) gives", "probabilities", model=model)
     _check.kind("Limits", "characters", limits=limits)
-    busy = Lock()
+    turn, most_tokens, since = asyncio.Lock(), min(MOST_TOKENS, positions(model.encoder)), dict[str, float]()
     app = FastAPI(title="sentiment", docs_url=None, redoc_url=None)  # their pages load scripts from another host
-    app.add_middleware(_BodyLimit, most=limits.body)
+    app.add_middleware(BodyLimit, most=limits.body)
 
     Text = Annotated[str, StringConstraints(max_length=limits.characters), AfterValidator(_not_blank)]
 
@@ -79,19 +88,34 @@ def service(model: Classifier, limits: Limits | None = None) -> FastAPI:
         model_config = ConfigDict(extra="forbid", strict=True)
         texts: Annotated[list[Text], Field(min_length=1, max_length=limits.texts)]
 
-    @app.get("/health")
-    async def health() -> dict[str, Any]:
-        return {"status": "ok", "classes": model.labels, "limits": asdict(limits)}
-
-    @app.post("/predict")
-    def predict(asked: Texts) -> dict[str, Any]:
-        with busy:  # the tokenizer, too, is one for all: it keeps whether it cuts
-            rows = model.probabilities(asked.texts)
-            lengths = [len(ids) for ids in model.tokenizer(asked.texts, verbose=False)["input_ids"]]
-        found = [
-            {"label": model.labels[row.argmax()], "probabilities": row.tolist(), "cut": length > MOST_TOKENS}
+    def answer(texts: list[str]) -> list[dict[str, Any]]:
+        since["turn"] = time.monotonic()
+        try:
+            rows = model.probabilities(texts, show=False)  # a server that prints waits for who does not read
+            lengths = [len(ids) for ids in model.tokenizer(texts, verbose=False)["input_ids"]]
+        finally:
+            since.clear()
+        return [
+            {"label": model.labels[row.argmax()], "probabilities": row.tolist(), "cut": length > most_tokens}
             for row, length in zip(rows, lengths, strict=True)
         ]
+
+    @app.get("/health")
+    async def health() -> Any:
+        told = {"status": "ok", "classes": model.labels, "limits": asdict(limits)}
+        if time.monotonic() - since.get("turn", math.inf) > STUCK:
+            return JSONResponse(told | {"status": "stuck"}, 503)
+        return told
+
+    @app.post("/predict")
+    async def predict(asked: Texts) -> Any:
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(asked.texts), AT_A_TIME):
+            async with turn:  # the tokenizer, too, is one for all: it keeps whether it cuts
+                try:
+                    found += await run_in_threadpool(answer, asked.texts[start : start + AT_A_TIME])
+                except ValueError as error:  # a text of which the tokenizer knows nothing
+                    return refusal(422, "texts", f"{error}, counted from texts[{start}]")
         return {"classes": model.labels, "predictions": found}
 
     @app.exception_handler(RequestValidationError)
@@ -108,49 +132,26 @@ def service(model: Classifier, limits: Limits | None = None) -> FastAPI:
             case _:
                 field, rule = "body", BODY
                 got = _shown(error.body)
-        return _refusal(422, field, f"{field} {rule}, got {got}")
+        return refusal(422, field, f"{field} {rule}, got {got}")
 
     @app.exception_handler(HTTPError)
     def fail(request: Request, error: HTTPError) -> JSONResponse:
         if error.status_code in (404, 405):
             field = {404: "path", 405: "method"}[error.status_code]
             words = f"{field} must be that of POST /predict or GET /health, got {request.method} {request.url.path}"
-            return _refusal(error.status_code, field, words[:160])
-        unread = f"body {BODY}, got what cannot be read"
-        return _refusal(error.status_code, "body", unread if error.status_code == 400 else str(error.detail))
+            return refusal(error.status_code, field, words[:160])
+        return refusal(error.status_code, "body", f"body {BODY}, got what cannot be read")
+
+    @app.exception_handler(Exception)
+    def fault(request: Request, error: Exception) -> JSONResponse:
+        return refusal(500, "service", "the service failed, and its log says why; send the request again")
 
     return app
 
 
-class _BodyLimit:
-    """Refuses a body of more than `most` bytes before all of it is read, whatever length it declares."""
-
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self.app, self.most = app, most
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        seen = 0
-
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self.most:
-                raise HTTPException(413, f"body must hold at most {self.most} bytes, got more")
-            return message
-
-        declared = int(dict(scope.get("headers", [])).get(b"content-length", b"0"))
-        if declared > self.most:
-            words = f"body must hold at most {self.most} bytes, got {declared}"
-            await _refusal(413, "body", words)(scope, receive, send)
-        else:
-            await self.app(scope, counted, send)
-
-
 def _not_blank(text: str) -> str:
-    """The text, or ValueError where it is white space alone."""
-    if not text.strip():
-        raise ValueError("blank")
+    """The text, or ValueError where there is nothing to read in it."""
+    _check.readable("a text", text, "")
     return text
 
 
@@ -159,11 +160,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, list | dict):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
     return f"{len(value)} characters" if isinstance(value, str | bytes) and len(value) > 60 else ascii(value)[:80]
-
-
-def _refusal(status: int, field: str, error: str) -> JSONResponse:
-    """The answer to a request that is not served."""
-    return JSONResponse({"error": error, "field": field}, status)
 
 
 def _listener(host: str, port: int) -> socket.socket:
@@ -195,10 +191,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ValueError as error:
         parser.error(str(error))
     print(f"listening on http://{asked.host}:{listener.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(app, log_level="warning", limit_concurrency=64,
-                            timeout_keep_alive=5, timeout_graceful_shutdown=5)  # seconds
-    uvicorn.Server(config).run(sockets=[listener])
+    log_without_waiting()
+    server(app).run(sockets=[listener])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command("python -m lib.serve.service", main))

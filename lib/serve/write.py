@@ -16,6 +16,7 @@ from lib.generation import _chat_prompts, _check_asked, stream
 from lib.language import _ids
 from lib.models import LanguageModel, load_decoder
 from lib.run.adapter_files import load_adapter
+from lib.run.command import command, lines
 from lib.run.host import Local
 
 
@@ -34,17 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 writes the likeliest token")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="chooses what is drawn above temperature 0")
     asked = parser.parse_args(arguments)
-    try:
-        _write(asked)
-    except (ValueError, RuntimeError) as error:  # the other one: a model that is not here yet, and no network
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+    return command(parser.prog, lambda: _write(asked))
 
 
 def _write(asked: argparse.Namespace) -> None:
     """Look at everything that is asked, then answer."""
-    texts = asked.prompt or [line.rstrip("\r\n") for line in sys.stdin]
+    texts = asked.prompt or lines()
     with contextlib.redirect_stdout(sys.stderr):  # the first use of a model says what it fetches
         model = _loaded(asked.model, asked.adapter)
     prompts = _chat_prompts(model.tokenizer, texts, asked.system)

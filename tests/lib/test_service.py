@@ -25,7 +25,8 @@ from transformers import BertConfig, BertModel
 
 from lib.models import Classifier, Encoder, load, save
 from lib.serve import predict
-from lib.serve.service import Limits, _BodyLimit, main, service
+from lib.serve._server import BodyLimit
+from lib.serve.service import Limits, main, service
 
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(texts=4, characters=300, body=4096)
@@ -190,10 +191,10 @@ def test_a_large_body_is_refused_whatever_it_declares(port: int) -> None:
 def test_without_the_limit_the_large_body_would_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the test above: it is the limit that refuses."""
 
-    async def through(self: _BodyLimit, scope: Any, receive: Any, send: Any) -> None:
+    async def through(self: BodyLimit, scope: Any, receive: Any, send: Any) -> None:
         await self.app(scope, receive, send)
 
-    monkeypatch.setattr(_BodyLimit, "__call__", through)
+    monkeypatch.setattr(BodyLimit, "__call__", through)
     with serving(service(load(folder), LIMITS)) as port:
         assert ask(port, "POST", "/predict", json.dumps({"texts": ["good"], "padding": "x" * 4096}).encode())[0] == 422
 
@@ -243,7 +244,7 @@ def test_the_tokenizer_serves_one_request_at_a_time(folder: Path, monkeypatch: p
 def test_it_says_that_it_is_well_while_every_thread_waits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, go_on = load(folder), threading.Event()
     answers = model.probabilities
-    monkeypatch.setattr(model, "probabilities", lambda texts: go_on.wait(60) and answers(texts))
+    monkeypatch.setattr(model, "probabilities", lambda texts, **_: go_on.wait(60) and answers(texts))
     with serving(service(model, LIMITS)) as port:
         threads = [threading.Thread(target=predicted, args=(port, TEXTS)) for _ in range(45)]  # of 40 in the pool
         [thread.start() for thread in threads]
@@ -339,7 +340,7 @@ def test_the_command_line_refuses_by_name(
     arguments: list[str], stdin: str, words: str, folder: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8"))
     code = predict.main([argument.format(folder=folder) for argument in arguments])
     out, err = capsys.readouterr()
     assert code == 2 and words in err and len(err.splitlines()) == 1 and out == ""
@@ -349,7 +350,8 @@ def test_one_line_a_text_whatever_white_space_it_holds(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A line separator, a form feed and a next-line end a line for `str.splitlines`, and for no shell."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO("good\u2028film\x0cand\x85plot\r\nbad"))
+    text = "good\u2028film\x0cand\x85plot\r\nbad"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8"))
     assert predict.main([str(folder)]) == predict.main([str(folder), "good\nfilm\tand plot", "bad"]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.split("\n")[:-1]]
     assert [text for _, _, text in rows] == ["good film and plot", "bad"] * 2

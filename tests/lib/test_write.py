@@ -117,7 +117,7 @@ REFUSED = [
 def test_what_cannot_be_used_is_one_line_and_nothing_is_written(
         arguments: list[str], stdin: str, words: str, folder: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((stdin).encode()), "utf-8"))
     code = write.main([argument.format(folder) for argument in arguments])
     out, err = capsys.readouterr()
     assert code == 2 and words in err and len(err.splitlines()) == 1 and out == ""
