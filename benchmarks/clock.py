@@ -16,7 +16,7 @@ import psutil
 import torch
 
 from benchmarks.arms import ARMS, Task
-from benchmarks.decoders import DECODERS, MIN_WORDS, DecoderTask, finish
+from benchmarks.decoders import DECODERS, MIN_WORDS, DecoderTask, finish, foretell
 from benchmarks.harness import Job, Run
 from benchmarks.methods import METHODS
 from lib.corpora.sentiment import Sentence, load_domain
@@ -29,6 +29,8 @@ MAXRSS = 1 if sys.platform == "darwin" else 1024  # bytes in a unit of ru_maxrss
 def clock(job: Job, seed: int) -> Run:
     """Set up, train under the clock, test."""
     torch.set_num_threads(job.threads)
+    if job.arm == "foretell":
+        return foretell(given(job, seed))
     arm, task = (ARMS | METHODS | DECODERS)[job.arm], given(job, seed)
     run, score = arm.build(task)
     before = psutil.Process().memory_info().rss
@@ -43,10 +45,13 @@ def clock(job: Job, seed: int) -> Run:
 def given(job: Job, seed: int) -> Any:
     """What the arm is given: labelled sentences for the encoder, sentences to finish for the decoder."""
     parts = split(load_domain("movies"))
-    if job.arm in DECODERS:
+    if job.arm in ("foretell", *DECODERS):
         train, test = ([s for s in part if len(s.text.split()) >= MIN_WORDS] for part in (parts.train, parts.test))
         texts, tests = ([s.text for s in draw(part, number)]
                         for part, number in ((train, job.sentences), (test, job.tests)))
+        if job.fill:  # an answer that goes on to the end
+            answer = " ".join(texts * 4)
+            return DecoderTask(job, seed, [(prompt, f"{end} {answer}") for prompt, end in finish(texts)], [])
         return DecoderTask(job, seed, finish(texts), finish(tests))
     train, test = draw(parts.train, job.sentences), draw(parts.test, job.tests)
     texts = [s.text for s in train]

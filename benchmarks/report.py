@@ -10,15 +10,22 @@ from typing import Any
 import torch
 
 from benchmarks.arms import ARMS
+from benchmarks.decoders import DECODERS
 from benchmarks.harness import Job, ratio, rounds
 from benchmarks.methods import METHODS
 from lib.evidence.verdicts import fit_exponent
 from lib.run.precision import bf16_pays
 
 TIMES = (("source", "full", 10.0), ("trainer_tuned", "full", 1.6), ("peft_tuned", "lora", 1.3))  # slow, fast, times
+DECODER_TIMES = tuple((f"{peer}_{where}", f"ours_{where}", times) for where, times in
+                      (("all", 1.5), ("top20", 1.8), ("top10", 2.5)) for peer in ("trainer", "trl"))
+DECODER_MEMORY = 0.7  # ours above the loaded model, as a share of either peer's
+SAME_LOSS = 0.02
 MEMORY = (("trainer_tuned", "full"), ("peft_tuned", "lora"))  # the first needs at least what the second needs
 AXES: dict[str, tuple[int, ...]] = {"sentences": (1, 2, 4, 8), "max_length": (16, 32, 64, 128),
                                     "rank": (4, 16, 64, 256), "width": (96, 192, 384, 768)}
+DECODER_AXES: dict[str, tuple[int, ...]] = {"sentences": (8, 16, 32), "max_length": (128, 192, 256),
+                                            "rank": (4, 16, 64)}
 
 
 def matmul_rates(size: int = 2048, repeats: int = 10) -> dict[str, Any]:
@@ -43,15 +50,18 @@ def compare(title: str, jobs: Mapping[str, Job], number: int, peaks: Mapping[str
                                        for name, found in rounds(jobs, number, label=title).items()}
     ratios, cpu_ratios = ({a: {b: ratio(runs[a][key], runs[b][key]) for b in runs} for a in runs}
                           for key in ("seconds", "cpu_seconds"))
-    peak, first = peaks["bf16_gflops"] or peaks["fp32_gflops"], "full" if "full" in runs else next(iter(runs))
+    peak = peaks["bf16_gflops"] or peaks["fp32_gflops"]
+    first = next((name for name in ("full", "ours_all") if name in runs), next(iter(runs)))
     print(f"\n{title}: median seconds of {number} rounds; 'x {first}' is the median ratio within a round, "
           "'x cpu' that of processor time, which other work disturbs less\n"
-          f"{'':44}{'accuracy':>9}{'seconds':>9}{'x ' + first:>9}{'x cpu':>9}{'peak MB':>9}{'added MB':>9}{'TFLOP':>8}"
+          f"{'':44}{'judged':>9}{'seconds':>9}{'x ' + first:>9}{'x cpu':>9}{'peak MB':>9}{'added MB':>9}{'TFLOP':>8}"
           f"{f'of {peak:.0f} GFLOP/s':>17}")
     for name, run in runs.items():
-        arm, typical = (ARMS | METHODS)[name], {key: median(run[key]) for key in run if key != "accuracy"}
+        arm = (ARMS | METHODS | DECODERS)[name]
+        typical = {key: median(run[key]) for key in run if key not in ("accuracy", "loss")}
         share = typical["flop"] / typical["seconds"] / peak / 1e9
-        tested = f"{mean(run['accuracy']):.1%}" if None not in run["accuracy"] else "-"
+        judged = run.get("accuracy") or run["loss"]
+        tested = "-" if None in judged else f"{mean(judged):.1%}" if "accuracy" in run else f"{mean(judged):.3f}"
         print(f"{arm.what + (f', rate {arm.lr:g}' if arm.lr else ''):44}{tested:>9}{typical['seconds']:9.1f}"
               f"{ratios[name][first]:9.2f}{cpu_ratios[name][first]:9.2f}"
               f"{typical['peak_mb']:9.0f}{typical['growth_mb']:9.0f}{typical['flop'] / 1e12:8.2f}{share:17.0%}")
@@ -74,17 +84,57 @@ def targets(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"claim": claim, "found": value, "least": least, "met": value >= least} for claim, value, least in said]
 
 
+def decoder_targets(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the arms of the decoder were meant to reach against each peer, and whether they did."""
+    runs, said = found["runs"], []
+    for peer, own, times in DECODER_TIMES:
+        if peer in runs and own in runs:
+            said.append((f"{own} at least {times:g} times as fast as {peer}", found["ratios"][peer][own], times))
+            share = ratio(runs[peer]["growth_mb"], runs[own]["growth_mb"])
+            said.append((f"{own} with at most {DECODER_MEMORY} of the memory that {peer} adds to the model", share,
+                         1 / DECODER_MEMORY))
+            if None not in runs[own]["loss"]:
+                said.append((f"{own} with a loss at most {SAME_LOSS:.0%} above that of {peer}",
+                             ratio(runs[peer]["loss"], runs[own]["loss"]), 1 / (1 + SAME_LOSS)))
+    for claim, value, least in said:
+        print(f"{'met' if value >= least else 'not met':8}{claim}: {value:.2f}")
+    return [{"claim": claim, "found": value, "least": least, "met": value >= least} for claim, value, least in said]
+
+
+def forecast_targets(told: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Whether what was foretold of a run of ours holds within a quarter; the share that is further from 1 counts."""
+    said = []
+    for what, key in (("seconds", "seconds"), ("peak memory", "mb")):
+        a, b = told[f"foretold_{key}"], told["seconds" if key == "seconds" else "peak_mb"]
+        said.append({"claim": f"{what} foretold within a quarter", "found": min(a / b, b / a), "least": 0.8})
+    return [row | {"met": row["found"] >= row["least"]} for row in said]
+
+
+def decoder_growth(short: Job, number: int) -> dict[str, Any]:
+    """How time and added memory of LoRA on the decoder grow along each axis."""
+    return _growth({axis: {value: replace(short, fill=axis == "max_length", **{axis: value})
+                            for value in values}
+                    for axis, values in DECODER_AXES.items()}, number)
+
+
 def growth(short: Job, number: int) -> dict[str, Any]:
     """How time and added memory grow along each axis: y = scale * x ** exponent, fitted to all runs."""
-    jobs = {}
+    plans: dict[str, dict[int, Job]] = {}
     for axis, values in AXES.items():
         base = replace(short, arm="lora" if axis == "rank" else "full", fill=axis == "max_length")
+        plans[axis] = {}
         for value in values:
             change: dict[str, Any] = {axis: value * (short.sentences if axis == "sentences" else 1)}
-            jobs[f"{axis} {value}"] = replace(base, **change)
-    runs, found = rounds(jobs, number, label="growth"), {}
+            plans[axis][value] = replace(base, **change)
+    return _growth(plans, number)
+
+
+def _growth(plans: Mapping[str, Mapping[int, Job]], number: int) -> dict[str, Any]:
+    """The law along each axis, of the jobs by their value on it."""
+    jobs = {f"{axis} {value}": job for axis, each in plans.items() for value, job in each.items()}
+    runs, found = rounds(jobs, number, label="growth"), dict[str, Any]()
     print(f"\ngrowth: exponent and its 95% interval\n{'':20}{'time':>20}{'added memory':>20}")
-    for axis, values in AXES.items():
+    for axis, values in plans.items():
         names = [f"{axis} {value}" for value in values]
         x = [getattr(jobs[name], axis) for name in names for _ in range(number)]
         y = {key: [run[key] for name in names for run in runs[name]] for key in ("seconds", "growth_mb")}

@@ -114,7 +114,7 @@ class _Frozen(torch.autograd.Function):
 
 
 def _frozen_linear(x: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
-    """W x + b; by `_Frozen` where W is the model's own and nothing trains. One made for this pass would be kept whole."""
+    """W x + b; by `_Frozen` if nothing of it trains and W is the model's own: one made for this pass would be kept."""
     if not isinstance(W, nn.Parameter) or any(p is not None and p.requires_grad for p in (W, bias)):
         return F.linear(x, W, bias)
     return _Frozen.apply(x, W, bias)  # type: ignore[no-any-return]

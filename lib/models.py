@@ -160,7 +160,7 @@ class LanguageModel(nn.Module):
 
     def hidden(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
                inputs_embeds: Tensor | None = None) -> Tensor:
-        """Hidden states (B, T, D) before the head; where a row is padded on the right, those of its padding say nothing.
+        """Hidden states (B, T, D) before the head; those of padding on the right say nothing.
 
         Args:
             input_ids: (B, T).

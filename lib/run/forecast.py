@@ -87,7 +87,7 @@ def forecast(model: nn.Module, optimizer: Any, objective: Objective, data: Data,
         while perf_counter() < end:
             for i in chosen:
                 taken[i].append(step(i))
-        memory = _peak_mb(host.device)
+        memory = peak_mb(host.device)
     typical = np.array([median(taken[i]) for i in chosen])
     shapes = np.array([[1.0, tokens[i]] for i in chosen])
     a, b = nnls(shapes / typical[:, None], np.ones(len(chosen)))[0]
@@ -113,8 +113,12 @@ def _undisturbed(core: nn.Module, optimizer: Any) -> Iterator[None]:
             module.training = training
 
 
-def _peak_mb(device: torch.device) -> float:
-    """The most memory so far, MB."""
+def peak_mb(device: torch.device) -> float:
+    """The most memory so far, MB: on a CPU of the whole process, on a GPU of torch there.
+
+    Args:
+        device: one of this machine.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / MB
     unit = 1 if sys.platform == "darwin" else 1024  # bytes

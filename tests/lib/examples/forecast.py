@@ -19,3 +19,11 @@ data = encode(model.tokenizer, ["A fine film.", "Dull.", "Great!", "Awful."] * 8
 optimizer = torch.optim.AdamW(model.parameters(), fused=True)
 found = forecast(model, optimizer, cross_entropy(), data, Plan(epochs=3, batch_size=8), seconds=0.1)
 assert found.steps == 12 and found.seconds > 0 and found.memory_mb > 100  # of a plan that has not begun
+
+# %% peak_mb
+import torch
+
+from lib.run.forecast import peak_mb
+
+before = peak_mb(torch.device("cpu"))
+assert 50 < before <= peak_mb(torch.device("cpu"))  # it never falls
