@@ -87,11 +87,11 @@ lock: ## resolve pyproject.toml afresh into requirements.txt
 
 # What does not hold with these versions, and is left out: the same bits after a reload (the same to rounding), and
 # forward-mode derivatives through RandomSubspace (torch 2.5).
-oldest: ## try the README's recipe and the training with the oldest versions that pyproject.toml allows
+oldest: ## try the README's recipes, the training and the language model with the oldest versions that pyproject.toml allows
 	$(call timed,rm -rf _build/oldest && $(call make_venv,_build/oldest) && \
 	sed -n '/^dependencies/$(comma)/^]/s/.*"\(.*\)>=\(.*\)".*/\1==\2/p' pyproject.toml > _build/oldest.txt && cat _build/oldest.txt && \
 	_build/oldest/bin/pip install --quiet --requirement _build/oldest.txt hypothesis pytest pytest-timeout && \
-	_build/oldest/bin/python -m pytest tests/test_readme.py tests/lib/test_training.py tests/lib/test_regularizers.py)
+	_build/oldest/bin/python -m pytest tests/test_readme.py $(addprefix tests/lib/test_,$(addsuffix .py,training regularizers language likelihood generation conversations write)))
 
 clean: ## delete everything that was made, but not the installed packages
 	$(call timed,mkdir -p _build && find _build -mindepth 1 -maxdepth 1 ! -name "*.lock" -exec rm -rf {} + && \
