@@ -23,10 +23,6 @@ _REMEDIES = {
 }
 
 
-class _NotWritten(OSError):
-    """What stood in the way of a file or folder, in one sentence; what was there before is unchanged."""
-
-
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a file beside `path`, then rename it: a kill leaves the old file or the new one.
 
@@ -62,8 +58,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     which the next call puts back.
 
     Raises:
-        ValueError: `folder` is a file, a mount point or the current folder, which cannot be replaced.
-        OSError: the disk is full, or the folder around it cannot be written to.
+        OSError: the disk is full, the folder around it cannot be written to, or `folder` is a file, a mount point or
+            the current folder, which cannot be replaced.
     """
     with _told(folder):
         folder = Path(os.path.realpath(folder))
@@ -85,15 +81,15 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def _check_replaceable(folder: Path) -> None:
-    """Raise ValueError for what no rename can move away."""
+    """Raise OSError for what no rename can move away."""
     if os.path.isfile(folder):
-        raise ValueError(f"folder must not be a file, got {folder}")
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     why = "a mount point" if os.path.ismount(folder) else ""
     with suppress(FileNotFoundError):  # where the current folder was deleted
         why = why or "the current folder" * Path.cwd().is_relative_to(folder)
     if why:
-        raise ValueError(f"folder must be one that can be replaced as a whole, got {folder}, {why}: name a folder in "
-                         f"it, such as {folder / 'model'}")
+        raise OSError(f"could not write {folder}, which is {why} and cannot be replaced as a whole: name a folder in "
+                      f"it, such as {folder / 'model'}")
 
 
 @contextmanager
@@ -169,16 +165,16 @@ def _told(path: Path) -> Iterator[None]:
     """Turn an error of the file system into a sentence that names what could not be written, and what to do."""
     try:
         yield
-    except _NotWritten:
-        raise
     except Exception as error:
+        if str(error).startswith("could not write "):  # a writer inside has told it
+            raise
         number = _error_number(error)
         if number not in _REMEDIES and not isinstance(error, OSError):
             raise
         words = os.strerror(number) if number else str(error)
         remedy = _REMEDIES.get(number, f"{Path(path).parent} must be a folder that can be written to; make room or "
                                        "name another place")
-        raise _NotWritten(f"could not write {path} ({words}): what it held before is unchanged; {remedy}") from error
+        raise OSError(f"could not write {path} ({words}): what it held before is unchanged; {remedy}") from error
 
 
 def _error_number(error: BaseException | None) -> int:

@@ -47,14 +47,12 @@ def cached(folder: Path, key: Json, compute: Callable[[], Mapping[str, NDArray[A
     """The arrays that `compute()` returns, computed once and shared by every process that asks for the same `key`.
 
     It is for what many runs share and no seed changes, such as the frozen features of a data set: without it each
-    worker of a sweep computes them again.
+    worker of a sweep computes them again. Where they cannot be kept, a line says so, and they are returned.
 
     Args:
         folder: where they lie, one `.npz` a key. Its checksums are verified; a damaged file is computed anew.
         key: everything the arrays depend on: hashes of model and data, settings.
         compute: returns arrays by name.
-
-    Where they cannot be kept, a line says so, and they are returned all the same.
 
     Raises:
         ValueError: `key` is not JSON, or an array holds Python objects.

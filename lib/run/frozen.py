@@ -105,7 +105,6 @@ def read(model: Model, data: Data, *, top: int, batch_size: int | None = None, k
     Raises:
         ValueError: another model, no such number of layers, an encoder that is not built as BERT is or a decoder that
             is not built as Llama is, a batch of no rows, or states in place of token ids.
-        OSError: what was read cannot be kept in `keep`.
     """
     body, stack = _stack(model, top)
     if isinstance(data, States):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import sys
 from collections.abc import Sequence
 
@@ -25,17 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m lib.serve.predict", description=str(__doc__).splitlines()[0])
     parser.add_argument("folder", help="what lib.models.save wrote")
     parser.add_argument("text", nargs="*", help="texts; without one, each line of stdin is a text")
-    asked = parser.parse_args(arguments)
+    return command(parser.prog, functools.partial(_predict, parser.parse_args(arguments)))
 
-    def work() -> None:
-        texts = asked.text or lines()
-        model = load(asked.folder).to(Local().device)
-        with contextlib.redirect_stdout(sys.stderr):  # where a text is cut, `encode` says so
-            rows = model.probabilities(texts)
-        for text, row in zip(texts, rows, strict=True):
-            print(model.labels[row.argmax()], f"{row.max():.3f}", " ".join(text.split()), sep="\t")
 
-    return command(parser.prog, work)
+def _predict(asked: argparse.Namespace) -> None:
+    """Print the label of each text that is asked for."""
+    texts = asked.text or lines()
+    model = load(asked.folder).to(Local().device)
+    with contextlib.redirect_stdout(sys.stderr):  # where a text is cut, `encode` says so
+        rows = model.probabilities(texts)
+    for text, row in zip(texts, rows, strict=True):
+        print(model.labels[row.argmax()], f"{row.max():.3f}", " ".join(text.split()), sep="\t")
 
 
 if __name__ == "__main__":

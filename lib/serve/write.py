@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import sys
 from collections.abc import Sequence
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 writes the likeliest token")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="chooses what is drawn above temperature 0")
     asked = parser.parse_args(arguments)
-    return command(parser.prog, lambda: _write(asked))
+    return command(parser.prog, functools.partial(_write, asked))
 
 
 def _write(asked: argparse.Namespace) -> None:
