@@ -1330,6 +1330,23 @@ MUTANTS = [
            "    except BrokenPipeError:  # who read our lines has gone\n        _print_no_more()",
            "    except BrokenPipeError:",
            (f"{UNRULY}::test_what_stands_around_the_command_costs_a_line_at_most",)),
+    # what makes a decoder faster, and forecasts
+    Mutant(MODELS, "a mask is left out where the padding stands on the left",
+           "(attention_mask[:, 1:] <= attention_mask[:, :-1]).all()", "True",
+           ("tests/lib/test_decoder_speed.py",)),
+    Mutant(MODELS, "the plain attention stays on after a training pass",
+           "config._attn_implementation = before", "pass", ("tests/lib/test_decoder_speed.py",)),
+    Mutant(ADAPTERS, "the gradient through a frozen weight counts twice",
+           "(g @ W.to(g.dtype)).to(ctx.dtype)", "(2 * g @ W.to(g.dtype)).to(ctx.dtype)",
+           ("tests/lib/test_decoder_speed.py",)),
+    Mutant("lib/run/forecast.py", "optimizer state stays that of the calibration",
+           "optimizer.load_state_dict(method)", "pass", ("tests/lib/test_forecast.py",)),
+    Mutant("lib/run/forecast.py", "random streams go on where the calibration ended",
+           "with torch.random.fork_rng():", "if True:", ("tests/lib/test_forecast.py",)),
+    Mutant("lib/run/forecast.py", "the mean of the times, which one slow step moves", "median(taken[i])",
+           "(sum(taken[i]) / len(taken[i]))", ("tests/lib/test_forecast.py",)),
+    Mutant("lib/run/forecast.py", "only the batches that were timed are summed", "b * sum(tokens)",
+           "b * sum(tokens[i] for i in chosen)", ("tests/lib/test_forecast.py",)),
 ]
 
 
