@@ -94,7 +94,8 @@ def readable(what: str, text: Any, where: str) -> None:
         raise ValueError(f"{what} must not be blank, got {shown(text)} {where}")
     if any("\ud800" <= c <= "\udfff" for c in text):
         raise ValueError(f"{what} must be whole Unicode, got {shown(text)} {where}: bytes that cannot be decoded")
-    if all(unicodedata.category(c)[0] in "CZ" or unicodedata.category(c) in ("Mn", "Me") or c in _NO_INK for c in text):
+    blank = ("Cc", "Cf", "Mn", "Me", "Zs", "Zl", "Zp")  # a letter newer than this Python's tables is none of them
+    if all(unicodedata.category(c) in blank or c in _NO_INK for c in text):
         raise ValueError(f"{what} must not be blank, got {shown(text)} {where}")
 
 

@@ -33,8 +33,8 @@ class Forecast:
 
     Args:
         seconds: of all steps together.
-        memory_mb: MB at the peak: on a CPU of the whole process, with what it held before; on a GPU of torch there.
-        steps: of the optimizer.
+        memory_mb: number of megabytes at the peak: on a CPU of the whole process, with what it held before; on a GPU of torch there.
+        steps: number of steps of the optimizer.
     """
 
     seconds: float
