@@ -94,7 +94,7 @@ def readable(what: str, text: Any, where: str) -> None:
         raise ValueError(f"{what} must not be blank, got {shown(text)} {where}")
     if any("\ud800" <= c <= "\udfff" for c in text):
         raise ValueError(f"{what} must be whole Unicode, got {shown(text)} {where}: bytes that cannot be decoded")
-    blank = ("Cc", "Cf", "Mn", "Me", "Zs", "Zl", "Zp")  # a letter newer than this Python's tables is none of them
+    blank = ("Cc", "Cf", "Co", "Mn", "Me", "Zs", "Zl", "Zp")  # a letter newer than this Python's tables is none of them
     if all(unicodedata.category(c) in blank or c in _NO_INK for c in text):
         raise ValueError(f"{what} must not be blank, got {shown(text)} {where}")
 
