@@ -18,14 +18,14 @@ import torch
 from benchmarks.arms import WARMUP, Arm, Built
 from benchmarks.harness import Job
 from lib.adapters import LoRA, attach
-from lib.conversations import encode_pairs
-from lib.language import next_token
-from lib.likelihood import token_nll
 from lib.models import LanguageModel, freeze, load_decoder
 from lib.names import ends_in
 from lib.run.forecast import forecast, peak_mb
 from lib.run.frozen import above, read
 from lib.run.precision import bf16_pays
+from lib.text.conversations import encode_pairs
+from lib.text.language import next_token
+from lib.text.likelihood import token_nll
 from lib.training import Plan, fit
 
 BATCH = 8

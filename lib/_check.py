@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence, Set
 from numbers import Integral, Real
 from typing import Any
 
-_NO_INK = {"\u115f", "\u1160", "\u2800", "\u3164", "\uffa0"}  # letters and patterns that are empty by design
+_NO_INK = {"\u115f", "\u1160", "\u2800", "\u3164", "\uffa0",  # letters and patterns that are empty by design
+           "\ufffe", "\uffff", *map(chr, range(0xFDD0, 0xFDF0))}  # and what is no character at all
 
 
 def at_least(low: float, **values: float) -> None:

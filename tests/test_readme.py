@@ -107,8 +107,8 @@ def test_the_chat_model_learns_the_readers_pairs(tmp_path: Path) -> None:
 
 
 def test_the_language_model_takes_the_labels_as_words() -> None:
-    from lib.language import Answers
     from lib.models import load_decoder
+    from lib.text.language import Answers
 
     line = re.search(r"`model = (Answers\(.*?\))`", README)[1]
     assert eval(line, {"Answers": Answers, "load_decoder": load_decoder}).labels == [" negative", " positive"]

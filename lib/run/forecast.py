@@ -33,7 +33,8 @@ class Forecast:
 
     Args:
         seconds: of all steps together.
-        memory_mb: number of megabytes at the peak: on a CPU of the whole process, with what it held before; on a GPU of torch there.
+        memory_mb: number of megabytes at the peak: on a CPU of the whole process, with what it held before; on a GPU
+            of torch there.
         steps: number of steps of the optimizer.
     """
 

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from lib import _check
 from lib.evaluation import Data, _inputs, _rows_at_once, _to, judging
 from lib.files.cache import cached
-from lib.language import Answers
 from lib.models import Classifier, LanguageModel, _tied, layers
 from lib.run.host import Local, precision
+from lib.text.language import Answers
 
 Model = TypeVar("Model", Classifier, LanguageModel, Answers)
 """What has layers to read."""

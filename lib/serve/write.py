@@ -13,12 +13,12 @@ import sys
 from collections.abc import Sequence
 
 from lib.adapters import merge
-from lib.generation import _chat_prompts, _check_asked, stream
-from lib.language import _ids
 from lib.models import LanguageModel, load_decoder
 from lib.run.adapter_files import load_adapter
 from lib.run.command import command, lines
 from lib.run.host import Local
+from lib.text.generation import _chat_prompts, _check_asked, stream
+from lib.text.language import _ids
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,11 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from lib.adapters import LoRA, attach, only_rows
-from lib.conversations import Tokens
 from lib.data import Dataset
 from lib.evaluation import evaluator
-from lib.language import next_token
-from lib.likelihood import token_nll
 from lib.models import LanguageModel
 from lib.names import ends_in
 from lib.objectives import cross_entropy, penalized, r_drop, smart
@@ -31,6 +28,9 @@ from lib.optimizers import SAM
 from lib.regularizers import Mixout, l2_sp
 from lib.run.checkpoint import save_checkpoint
 from lib.stopping import History, never, patience
+from lib.text.conversations import Tokens
+from lib.text.language import next_token
+from lib.text.likelihood import token_nll
 from lib.training import Local, Plan, fit, seed_step
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer, tiny_tokens
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import DataCollatorForSeq2Seq
 
-from lib.conversations import Tokens, encode_conversations, encode_pairs, load_conversations
 from lib.data import Dataset, encode
-from lib.templates import answers, marks, render
+from lib.text.conversations import Tokens, encode_conversations, encode_pairs, load_conversations
+from lib.text.templates import answers, marks, render
 from tests.lib.chats import DEFAULT, FAMILIES, chat_tokenizer
 from tests.lib.tiny_decoder import tiny_tokenizer
 

@@ -8,9 +8,9 @@ from torch import Tensor
 from lib import adapters
 from lib import models as module
 from lib.adapters import LoRA, attach
-from lib.language import next_token
 from lib.models import LanguageModel
 from lib.names import ends_in
+from lib.text.language import next_token
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 IDS = torch.tensor([[4, 5, 6, 7, 8, 2], [9, 10, 11, 2, 2, 2]])

@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import DataCollatorForLanguageModeling, DataCollatorForSeq2Seq, DataCollatorWithFlattening
 
-from lib.conversations import Tokens, encode_conversations, encode_pairs
-from lib.doctor import FAULTS, BadBatch, Diagnosis, diagnose
+from lib.text.conversations import Tokens, encode_conversations, encode_pairs
+from lib.text.doctor import FAULTS, BadBatch, Diagnosis, diagnose
 from tests.lib.chats import FAMILIES, chat_tokenizer
 from tests.lib.test_conversations import TALK
 from tests.lib.tiny_decoder import tiny_tokenizer

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from lib.conversations import Tokens
 from lib.loss import Batch, Loss
 from lib.run import forecast as module
 from lib.run.forecast import forecast
 from lib.run.host import Local
+from lib.text.conversations import Tokens
 from lib.training import Plan, fit
 from tests.lib.tiny import Tiny
 

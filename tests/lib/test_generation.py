@@ -1,4 +1,4 @@
-"""`lib.generation` against transformers' own `generate` and against the distribution that is drawn from."""
+"""`lib.text.generation` against transformers' own `generate` and against the distribution that is drawn from."""
 from __future__ import annotations
 
 from typing import Any
@@ -11,10 +11,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from lib.adapters import LoRA, attach
-from lib.generation import chat_prompt, generate, generate_ids, own_samples, stream
 from lib.models import LanguageModel
 from lib.names import ends_in
 from lib.regularizers import set_dropout
+from lib.text.generation import chat_prompt, generate, generate_ids, own_samples, stream
 from tests.lib.tiny import Tiny
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
@@ -135,10 +135,10 @@ def test_half_a_character_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "né 3 €"
     ids = [tokenizer.token_to_id(pre_tokenizers.ByteLevel(False, use_regex=False).pre_tokenize_str(c)[0][0][i])
            for c in text for i in range(len(c.encode()))]
-    monkeypatch.setattr("lib.generation._ids", lambda *_: [1])
-    monkeypatch.setattr("lib.generation._steps", lambda *_: iter([[token] for token in ids]))
+    monkeypatch.setattr("lib.text.generation._ids", lambda *_: [1])
+    monkeypatch.setattr("lib.text.generation._steps", lambda *_: iter([[token] for token in ids]))
     assert list(stream(model, "x", max_new_tokens=20)) == list(text)
-    monkeypatch.setattr("lib.generation._steps", lambda *_: iter([[token] for token in ids[:-1]]))  # cut in the middle
+    monkeypatch.setattr("lib.text.generation._steps", lambda *_: iter([[token] for token in ids[:-1]]))  # cut short
     assert "".join(stream(model, "x", max_new_tokens=20)) == "né 3 \ufffd"
 
 

@@ -1,4 +1,4 @@
-"""`lib.language` against transformers' own losses, logits gathered by hand and the chain rule."""
+"""`lib.text.language` against transformers' own losses, logits gathered by hand and the chain rule."""
 from __future__ import annotations
 
 from typing import Any
@@ -12,15 +12,15 @@ from transformers import PreTrainedTokenizerFast
 from transformers.trainer_pt_utils import LabelSmoother
 
 from lib.adapters import LoRA, attach
-from lib.conversations import Tokens
 from lib.data import Dataset, encode
 from lib.evaluation import evaluator, predict_logits
-from lib.language import Answers, answer_mass, next_token
-from lib.likelihood import by_sum, rank_options
 from lib.loss import learned_at, model_inputs, terms
 from lib.models import LanguageModel
 from lib.names import ends_in
 from lib.objectives import cross_entropy
+from lib.text.conversations import Tokens
+from lib.text.language import Answers, answer_mass, next_token
+from lib.text.likelihood import by_sum, rank_options
 from tests.lib.tiny import Tiny
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer, tiny_tokens
 

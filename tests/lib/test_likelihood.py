@@ -1,4 +1,4 @@
-"""`lib.likelihood` against transformers' own losses and the chain rule."""
+"""`lib.text.likelihood` against transformers' own losses and the chain rule."""
 from __future__ import annotations
 
 from typing import Any
@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib import likelihood
-from lib.conversations import Tokens
 from lib.data import Dataset, encode
-from lib.language import next_token
-from lib.likelihood import by_character, by_sum, by_token, rank_options, row_nll, token_nll
 from lib.models import LanguageModel
 from lib.regularizers import set_dropout
+from lib.text import likelihood
+from lib.text.conversations import Tokens
+from lib.text.language import next_token
+from lib.text.likelihood import by_character, by_sum, by_token, rank_options, row_nll, token_nll
 from tests.lib.tiny import Tiny
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer, tiny_tokens
 

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from lib.adapters import LoRA, attach, merge
 from lib.data import Dataset, encode
 from lib.evaluation import predict_logits
-from lib.language import Answers, next_token
-from lib.likelihood import token_nll
 from lib.models import Classifier, Encoder, LanguageModel, freeze, layers
 from lib.names import ends_in
 from lib.objectives import cross_entropy
 from lib.regularizers import set_dropout
 from lib.run.frozen import States, above, read
 from lib.run.host import Local
+from lib.text.language import Answers, next_token
+from lib.text.likelihood import token_nll
 from lib.training import Plan, fit
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer, tiny_tokens
 

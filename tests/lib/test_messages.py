@@ -16,9 +16,9 @@ from transformers import OPTConfig, OPTForCausalLM, RobertaConfig, RobertaModel
 
 from lib import models
 from lib._explain import positions
-from lib.conversations import encode_conversations, encode_pairs
 from lib.data import Dataset, encode
 from lib.models import Classifier, Encoder, LanguageModel, embed, save
+from lib.text.conversations import encode_conversations, encode_pairs
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 BLANK = ["", " \n\t", "\x00", "\x01\x1f\x7f", "\u200b", "\ufeff", "\u200d\u2060", "\u00ad", "\u0301", "\ufe0f",

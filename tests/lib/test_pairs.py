@@ -14,8 +14,6 @@ from lib.adapters import DoRA, LoRA, PiSSA, RandomSubspace, attach, only_rows
 from lib.averages import interpolate, soup
 from lib.data import Dataset
 from lib.evaluation import evaluator
-from lib.language import Answers, next_token
-from lib.likelihood import token_nll
 from lib.models import LanguageModel, freeze
 from lib.names import ends_in
 from lib.objectives import cross_entropy, penalized, r_drop, smart
@@ -24,6 +22,8 @@ from lib.projection import factorize, project_ball, tail_penalty
 from lib.regularizers import Mixout, l2, l2_sp, nuclear_factors, set_dropout, snapshot
 from lib.run.host import Local
 from lib.stopping import generalization_loss, never, patience
+from lib.text.language import Answers, next_token
+from lib.text.likelihood import token_nll
 from lib.training import Plan, fit
 from tests.lib.tiny import Tiny
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer, tiny_tokens

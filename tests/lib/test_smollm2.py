@@ -22,11 +22,11 @@ from lib.corpora.sentiment import load_domain
 from lib.files import pretrained
 from lib.files.fetch import fetch, member
 from lib.files.pretrained import SMOLLM2, SMOLLM2_FILE, SMOLLM2_FILE_SHA256, SMOLLM2_WHEEL_SHA256
-from lib.generation import generate_ids
 from lib.models import SMOLLM2_SHA256, LanguageModel, load_decoder, model_folder
 from lib.names import ends_in
 from lib.run.adapter_files import load_adapter, save_adapter
 from lib.run.content import content_hash
+from lib.text.generation import generate_ids
 
 ROOT = Path(__file__).parents[2]
 

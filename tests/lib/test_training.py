@@ -18,8 +18,6 @@ from torch import nn
 from lib.adapters import LoRA, attach
 from lib.data import Dataset
 from lib.evaluation import correct, evaluator, predict_logits
-from lib.language import next_token
-from lib.likelihood import token_nll
 from lib.loss import Loss
 from lib.models import LanguageModel
 from lib.names import ends_in
@@ -29,6 +27,8 @@ from lib.regularizers import l2, set_dropout
 from lib.run.checkpoint import describe, load_checkpoint
 from lib.run.host import Local, seed_step
 from lib.stopping import generalization_loss, never, patience
+from lib.text.language import next_token
+from lib.text.likelihood import token_nll
 from lib.training import Plan, fit, warmup_linear
 from tests.lib.resume_run import Toy, toy_data, toy_tokens
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer

@@ -12,11 +12,11 @@ import torch
 
 from lib.adapters import LoRA, attach
 from lib.files.pretrained import SMOLLM2
-from lib.generation import chat_prompt, generate
 from lib.models import load_decoder
 from lib.names import ends_in
 from lib.run.adapter_files import load_adapter, save_adapter
 from lib.serve import write
+from lib.text.generation import chat_prompt, generate
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lib.conversations import Tokens
+from lib.text.conversations import Tokens
 
 WORDS = ("good bad fine poor film book the a was it is not very what says who yes no one two "
          "system user assistant").split()

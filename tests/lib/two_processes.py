@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from lib.data import Dataset
-from lib.language import next_token
 from lib.loss import Batch, Loss, Objective
 from lib.models import LanguageModel
 from lib.names import ends_in
 from lib.objectives import cross_entropy, penalized
 from lib.regularizers import l2
 from lib.stopping import History
+from lib.text.language import next_token
 from lib.training import Plan, fit
 from tests.lib.resume_run import METHODS, toy_data, toy_tokens, train
 from tests.lib.tiny import TinyBert

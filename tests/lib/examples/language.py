@@ -1,10 +1,10 @@
-"""Examples of `lib.language`; see `tests/lib/test_examples.py`."""
+"""Examples of `lib.text.language`; see `tests/lib/test_examples.py`."""
 
 # %% next_token
 import torch
 
-from lib.language import next_token
 from lib.models import LanguageModel
+from lib.text.language import next_token
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 model = LanguageModel(tiny_llama(), tiny_tokenizer())
@@ -16,8 +16,8 @@ assert torch.isclose(loss.total, -model(ids)[0, 2].log_softmax(0)[4])
 # %% Answers
 from lib.data import encode
 from lib.evaluation import evaluator
-from lib.language import Answers
 from lib.models import LanguageModel
+from lib.text.language import Answers
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 model = Answers(LanguageModel(tiny_llama(), tiny_tokenizer()), ["bad", "good"])  # SmolLM2: " bad", with its space
@@ -26,8 +26,8 @@ assert evaluator(encode(model.tokenizer, prompts, [1, 0], max_length=32))(model)
 
 # %% answer_mass
 from lib.data import encode
-from lib.language import Answers, answer_mass
 from lib.models import LanguageModel
+from lib.text.language import Answers, answer_mass
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 model = Answers(LanguageModel(tiny_llama(), tiny_tokenizer()), ["bad", "good"])

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lib.loss import UNLEARNED
-from lib.templates import Marks, marks, special_tokens
+from lib.text.templates import Marks, marks, special_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

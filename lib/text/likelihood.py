@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from lib.conversations import Tokens
 from lib.evaluation import Data, _rows_at_once, _to, judging
-from lib.language import _ids, _learned, _speaking
 from lib.loss import learned_at
 from lib.models import LanguageModel
 from lib.stopping import Record
+from lib.text.conversations import Tokens
+from lib.text.language import _ids, _learned, _speaking
 
 PLACES = 512  # at which logits are held at once where nothing trains: 100 MB of 49,152 words
 Normalize = Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -16,7 +16,7 @@ from lib import _check
 from lib.corpora._hub import open_parts
 from lib.data import bucketed, by_length, padded
 from lib.loss import UNLEARNED
-from lib.templates import Message, answers, special_tokens
+from lib.text.templates import Message, answers, special_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -19,11 +19,11 @@ from torch.nn.utils import parametrize
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from lib import _check
-from lib.conversations import _check_turns
 from lib.evaluation import judging
-from lib.language import _ids, _speaking
 from lib.models import LanguageModel
-from lib.templates import render, special_tokens
+from lib.text.conversations import _check_turns
+from lib.text.language import _ids, _speaking
+from lib.text.templates import render, special_tokens
 
 
 def chat_prompt(tokenizer: PreTrainedTokenizerBase, text: str, system: str | None = None) -> str:

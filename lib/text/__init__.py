@@ -1,0 +1,1 @@
+"""What a language model reads, learns and writes: token rows, likelihoods, generation."""
