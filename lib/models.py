@@ -160,15 +160,13 @@ class LanguageModel(nn.Module):
 
     def hidden(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
                inputs_embeds: Tensor | None = None) -> Tensor:
-        """Hidden states (B, T, D) before the head; those of padding on the right say nothing.
+        """Hidden states (B, T, D) before the head.
 
         Args:
             input_ids: (B, T).
             attention_mask: (B, T), 1 where a token is real; all are if not given.
             inputs_embeds: (B, T, D) in place of ids.
         """
-        if attention_mask is not None and (attention_mask[:, 1:] <= attention_mask[:, :-1]).all():
-            attention_mask = None  # padding on the right: no token looks ahead, so none sees it
         given = input_ids if inputs_embeds is None else inputs_embeds
         config = self.decoder.config
         before = config._attn_implementation

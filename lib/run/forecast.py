@@ -32,10 +32,10 @@ class Forecast:
     """What a run will take, evaluations apart.
 
     Args:
-        seconds: of all steps together.
-        memory_mb: number of megabytes at the peak: on a CPU of the whole process, with what it held before; on a GPU
-            of torch there.
-        steps: number of steps of the optimizer.
+        seconds: of all steps together, at least 0.
+        memory_mb: MB at the peak, at least 0: on a CPU of the whole process, with what it held before; on a GPU of
+            torch there.
+        steps: of the optimizer, at least 1.
     """
 
     seconds: float

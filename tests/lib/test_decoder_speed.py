@@ -39,7 +39,7 @@ def gradients(model: LanguageModel, *, bf16: bool) -> list[Tensor]:
 
 @pytest.mark.parametrize("mask", [RIGHT, RIGHT.flip(1), torch.tensor([[1] * 6, [1, 0, 0, 1, 1, 1]]), None])
 def test_hidden_states_of_real_tokens_are_those_of_transformers(mask: Tensor | None) -> None:
-    """Padding on the right, on the left, a hole, none; only on the right may the mask be left out."""
+    """Padding on the right, on the left, a hole, none; the mask counts but on the right."""
     model = LanguageModel(tiny_llama(), tiny_tokenizer())
     real = torch.ones_like(IDS).bool() if mask is None else mask.bool()
     with torch.no_grad():
