@@ -63,6 +63,7 @@ WRITE, WW = "lib/serve/write.py", "tests/lib/test_write.py"
 FAST, TOLD = "tests/lib/test_decoder_speed.py", "tests/lib/test_forecast.py"
 
 WITH_TOOLS = (*PARTS, "tools")
+BENCH, WITH_BENCH = "tests/benchmarks/test_decoder_part.py", (*PARTS, "benchmarks")
 
 MUTANTS = [
     # Names and attaching
@@ -1351,6 +1352,21 @@ MUTANTS = [
            "(sum(taken[i]) / len(taken[i]))", (f"{TOLD}::test_steps_that_cost_so_much_a_token_are_foretold",)),
     Mutant("lib/run/forecast.py", "only the batches that were timed are summed", "b * sum(tokens)",
            "b * sum(tokens[i] for i in chosen)", (f"{TOLD}::test_steps_that_cost_so_much_a_token_are_foretold",)),
+    # the benchmark of the decoder
+    Mutant("benchmarks/decoders.py", "a forecast is held to the batches that it timed", "batches[-2::-2]",
+           "batches[::-2]", (f"{BENCH}::test_a_forecast_is_held_to_widths_that_it_never_timed",), WITH_BENCH),
+    Mutant("benchmarks/__main__.py", "the other part of the file is lost", "found = kept(options.out)", "found = {}",
+           (f"{BENCH}::test_a_part_leaves_the_other_as_it_was_with_its_own_provenance",), WITH_BENCH),
+    Mutant("benchmarks/report.py", "what is accepted counts as the aim", '"aim met" if found >= aim',
+           '"aim met" if found >= least',
+           (f"{BENCH}::test_a_speed_is_what_was_aimed_at_or_what_is_accepted_or_missed",), WITH_BENCH),
+    Mutant("benchmarks/report.py", "the loss is not looked at", 'for key in ("growth_mb", "loss")}',
+           'for key in ("growth_mb", "growth_mb")} | {"loss": 1.0}',
+           (f"{BENCH}::test_memory_and_loss_are_shares_of_the_peers",), WITH_BENCH),
+    Mutant("benchmarks/report.py", "a forecast that says too little passes", "max(a / b, b / a)", "a / b",
+           (f"{BENCH}::test_a_forecast_may_be_a_quarter_off_on_either_side",), WITH_BENCH),
+    Mutant("benchmarks/report.py", "texts keep their length along the axis of lengths", 'fill=axis == "max_length", **',
+           "**", (f"{BENCH}::test_laws_of_growth_come_back",), WITH_BENCH),
 ]
 
 
