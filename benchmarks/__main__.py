@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks.arms import ARMS
-from benchmarks.decoders import COST, DECODERS, START
+from benchmarks.decoders import BATCH, COST, DECODERS, START
 from benchmarks.harness import ROOT, Job, measure
 from benchmarks.methods import METHODS
 from benchmarks.report import (
@@ -106,9 +106,9 @@ def decoder(options: argparse.Namespace, found: dict[str, Any], save: Callable[[
 
     names = [name for name in options.arms or DECODERS if name in DECODERS]
     told = found["forecast"] = measure(replace(job, arm="foretell"), seed=0)
-    print(f"forecast of a run of ours: {told['foretold_seconds']:.1f} s and {told['foretold_mb']:.0f} MB, "
+    print(f"forecast of half a run of ours: {told['foretold_seconds']:.1f} s and {told['foretold_mb']:.0f} MB, "
           f"it took {told['seconds']:.1f} s and {told['peak_mb']:.0f} MB")
-    minutes = rounds * sum(START + COST[name] * told["seconds"] for name in names) / 60
+    minutes = rounds * sum(START + COST[name] * 2 * told["seconds"] for name in names) / 60
     print(f"{len(names)} arms in {rounds} rounds: about {minutes:.0f} minutes", flush=True)
     found["arms"] = compare("decoder", {name: replace(job, arm=name) for name in names}, rounds, peaks)
     found["targets"] = decoder_targets(found["arms"]) + forecast_targets(told)
@@ -135,9 +135,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="see that it runs: 32 sentences, one epoch, one round")
     parser.add_argument("--out", type=Path, default=ROOT / "_build" / "bench.json")
     options = parser.parse_args(arguments)
-    for name in ("pairs", "sentences", "epochs", "rounds", "tests", "threads"):
-        if getattr(options, name) < 1:
-            parser.error(f"--{name} must be at least 1, got {getattr(options, name)}")
+    for name, least in {"pairs": 2 * BATCH, "sentences": 1, "epochs": 1, "rounds": 1, "tests": 1, "threads": 1}.items():
+        if getattr(options, name) < least:  # the forecast needs a batch to time and another
+            parser.error(f"--{name} must be at least {least}, got {getattr(options, name)}")
     if options.arms:
         options.part = "decoder" if options.arms[0] in DECODERS else "encoder"
         if not set(options.arms) <= set(DECODERS if options.part == "decoder" else ARMS):
