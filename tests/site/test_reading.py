@@ -109,9 +109,9 @@ def test_a_phone_reaches_the_chapters(site: str, browser: Browser) -> None:
 def test_code_can_be_copied(site: str, browser: Browser) -> None:
     with visit(browser, site + page_with("tag_setup")) as opened:
         opened.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        block = opened.page.locator("div.highlight:visible").first
-        block.hover()
-        block.get_by_role("button", name="Copy").click()
+        assert not opened.page.locator(".cell_output").get_by_role("button", name="Copy the code").count()
+        block = opened.page.locator(".cell_input div.highlight:visible").first
+        block.get_by_role("button", name="Copy the code").click()
         block.get_by_role("button", name="Copied").wait_for()
         assert opened.page.evaluate("navigator.clipboard.readText()") == block.locator("pre").inner_text().rstrip()
 
