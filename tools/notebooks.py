@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import ast
 import os
-import secrets
 import signal
 import sys
 import warnings
@@ -14,6 +13,8 @@ from typing import NoReturn
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
+
+from lib.files.atomic import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -62,13 +63,7 @@ def read(path: Path) -> NotebookNode:
 
 def write(path: Path, text: str) -> None:
     """Write a file under a temporary name, then rename: a reader sees the old file or the new one, never a half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def tags(cell: NotebookNode) -> list[str]:

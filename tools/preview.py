@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 from playwright.async_api import Error, Page, async_playwright
 
+from lib.files.atomic import write_atomically
 from tools.chromium import FLAGS, executable
 from tools.diagrams import DATA, illustrated, name, sources
 from tools.notebooks import ROOT, Mistake, chapters, command, write
@@ -38,12 +39,17 @@ async def draw(page: Page, address: str, target: Path) -> None:
     """
     await page.set_viewport_size({"width": 1200, "height": 630})
     await page.goto(f"{address}index.html", wait_until="networkidle")
-    (target / "tools" / "ext" / "static" / "preview.png").write_bytes(small(await page.screenshot()))
+    _keep(target / "tools" / "ext" / "static" / "preview.png", await page.screenshot())
     await page.set_viewport_size({"width": 1200, "height": 840})
     await page.goto(f"{address}chapters/05-bert-case-study.html", wait_until="networkidle")
     figure = page.locator(".par-figure:not(.par-slider)").last
     await figure.evaluate("node => scrollBy({ top: node.getBoundingClientRect().top - 100, behavior: 'instant' })")
-    (target / "docs" / "page.png").write_bytes(small(await page.screenshot()))
+    _keep(target / "docs" / "page.png", await page.screenshot())
+
+
+def _keep(path: Path, picture: bytes) -> None:
+    """Write a picture, made small, whole or not at all."""
+    write_atomically(path, lambda file: file.write(small(picture)))
 
 
 def markdown(path: Path) -> list[str]:

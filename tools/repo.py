@@ -125,8 +125,7 @@ def rename(root: Path, url: str, ref: str) -> list[Path]:
         for pattern in OURS:
             text = re.sub(pattern, lambda match: _put(match, new), text)
         if text != before:
-            with path.open("w", encoding="utf-8", newline="") as file:
-                file.write(text)
+            write(path, text)
             changed.append(path)
     return changed
 
