@@ -287,7 +287,7 @@ def test_it_stops_though_a_body_is_half_sent(folder: Path) -> None:
             slow.sendall(head.encode())
             assert ask(port, "GET", "/health")[0] == 200  # so the half has arrived
             process.terminate()
-            assert process.wait(timeout=60) == -signal.SIGTERM
+            assert process.wait(timeout=15) == -signal.SIGTERM
     finally:
         process.kill()
         process.communicate()
