@@ -1332,10 +1332,6 @@ MUTANTS = [
            (f"{UNRULY}::test_any_terminal_can_show_the_answer",)),
     Mutant("lib/run/command.py", "the mark is text", '"utf-8-sig" if marked else', '"utf-8" if marked else',
            (f"{UNRULY}::test_a_byte_order_mark_is_no_part_of_the_first_text",)),
-    Mutant("lib/run/command.py", "Python fails again when it ends",
-           "    except BrokenPipeError:  # who read our lines has gone\n        _print_no_more()",
-           "    except BrokenPipeError:",
-           (f"{UNRULY}::test_what_stands_around_the_command_costs_a_line_at_most",)),
     # what makes a decoder faster, and forecasts
     Mutant(MODELS, "hidden states without the mask", "attention_mask=attention_mask,  # type",
            "attention_mask=None,  # type", (f"{FAST}::test_hidden_states_of_real_tokens_are_those_of_transformers",)),

@@ -78,7 +78,7 @@ def builds(seconds: float, chance: random.Random) -> list[str]:
 
     One build in three begins while another one is at work, one in two finds no cache, one in six nothing at all.
     """
-    wrong, end = [], time.monotonic() + seconds
+    wrong, end, least = [], time.monotonic() + seconds, len(HOW) * max(1, round(seconds / 30))  # ten each in 300 s
     with tempfile.TemporaryDirectory() as folder:
         root = tiny(Path(folder) / "a book 书").root
         began = time.monotonic()
@@ -87,7 +87,7 @@ def builds(seconds: float, chance: random.Random) -> list[str]:
         if first.returncode:
             return [f"the first build must succeed, got {first.returncode}:\n{said}"]
         whole, lasts, count = site(root), time.monotonic() - began, 0
-        while time.monotonic() < end or count < len(HOW):
+        while time.monotonic() < end or count < least:
             how, moment = HOW[count % len(HOW)], chance.uniform(0.3, lasts)  # before, Python itself starts
             if count % 2:
                 remove(root / "_build" / ("cache" if count % 6 != 5 else ""))

@@ -302,6 +302,15 @@ def test_what_stands_around_the_command_costs_a_line_at_most(shell: str, status:
     assert done.stderr.count(b"\n") == bool(words) and b"Traceback" not in done.stderr
 
 
+def test_a_reader_that_has_gone_is_no_error(folder: Path) -> None:
+    gone, into = os.pipe()
+    os.close(gone)
+    command = [sys.executable, "-m", "lib.serve.predict", str(folder), "good"]
+    done = subprocess.run(command, cwd=ROOT, stdout=into, stderr=subprocess.PIPE)
+    os.close(into)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 @pytest.mark.parametrize("broken", ["head.json", "config.json", "model.safetensors", "tokenizer.json"])
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff\xfe", None], ids=repr)
 def test_a_damaged_folder_is_one_line(broken: str, content: bytes | None, folder: Path,
