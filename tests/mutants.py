@@ -1363,6 +1363,23 @@ MUTANTS = [
            (f"{BENCH}::test_a_forecast_may_be_a_quarter_off_on_either_side",), WITH_BENCH),
     Mutant("benchmarks/report.py", "texts keep their length along the axis of lengths", 'fill=axis == "max_length", **',
            "**", (f"{BENCH}::test_laws_of_growth_come_back",), WITH_BENCH),
+    # A rare class
+    Mutant(OBJECTIVES, "the weighted loss divided by nothing but the rows' number, with weights left out",
+           "            q = q * torch.tensor(costs).to(q)\n",
+           "",
+           (f"{R}::test_weights_of_classes_are_torchs",)),
+    Mutant(DATA, "inverse frequencies that do not average to one",
+           "(len(labels) / (len(counts) * counts))",
+           "(len(labels) / counts)",
+           (f"{B}::test_class_weights_are_sklearns",)),
+    Mutant(EVALUATION, "F1 twice as large",
+           "(is_called.sum(1) + is_there.sum(1))",
+           "torch.maximum(is_called.sum(1), is_there.sum(1))",
+           (f"{T}::test_macro_f1_weighs_each_class_that_is_there_or_called_the_same",)),
+    Mutant(EVALUATION, "a class that is called and not there is left out of macro-F1",
+           "classes = torch.cat([called, labels]).unique()[:, None]",
+           "classes = labels.unique()[:, None]",
+           (f"{T}::test_macro_f1_weighs_each_class_that_is_there_or_called_the_same",)),
 ]
 
 

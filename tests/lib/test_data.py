@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from lib.corpora.sentiment import DOMAINS, Sentence, load_domain
 from lib.data import (
     Dataset,
+    class_weights,
     encode,
     hold_out,
     index_labels,
@@ -103,6 +104,21 @@ def test_labels_of_any_kind_become_indices() -> None:
 def test_labels_that_are_no_classes_are_named(labels: list, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         index_labels(labels)
+
+
+@given(st.lists(st.integers(0, 3), min_size=8, max_size=60).filter(lambda y: {*y} == {*range(max(y) + 1)} != {0}))
+def test_class_weights_are_sklearns(y: list[int]) -> None:
+    from sklearn.utils.class_weight import compute_class_weight
+
+    expected = compute_class_weight("balanced", classes=np.unique(y), y=y)
+    assert np.allclose(class_weights(y), expected)
+
+
+@pytest.mark.parametrize("y, words", [([0, 2], r"\[1, 0, 1\]"), ([0, 0], r"\[2\]"), ([], r"got \[\]"),
+                                      ([0, 0.5], "whole number"), ("01", "list")])
+def test_labels_that_have_no_weights_are_named(y: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=f"labels.*{words}"):
+        class_weights(y)
 
 
 # Splits

@@ -57,6 +57,13 @@ from lib.data import index_labels
 classes, y = index_labels(["sport", "food", "sport"])
 assert classes == ["food", "sport"] and y == [1, 0, 1]
 
+# %% class_weights
+from lib.data import class_weights
+
+y = [1] * 190 + [0] * 10  # praise, and ten complaints
+assert class_weights(y) == [10, 100 / 190]
+assert sum(class_weights(y)[i] for i in y) / len(y) == 1
+
 # %% bucketed
 from lib.data import bucketed
 
