@@ -353,9 +353,11 @@ def encode(
     max_length: int = 128,
     show: bool = True,
 ) -> Dataset:
-    """Texts and labels as a `Dataset`; texts longer than `max_length` are cut, which is reported.
+    """Texts and labels as a `Dataset`; texts that are cut, or hold what the tokenizer does not know, are reported.
 
-    For an encoder they lose their end, for a decoder from `load_decoder` their beginning: what it is asked stands last.
+    Of a text longer than `max_length` an encoder loses the end, a decoder from `load_decoder` the beginning: what it is
+    asked stands last. What has no piece in the vocabulary, often an emoji, is one and the same unknown token: texts that
+    differ only there look alike to the model.
 
     The tokenizer cuts each text into the pieces that the model was pretrained on and numbers them; another model's
     tokenizer would give numbers that mean other words. A shorter `max_length` saves time and memory, as attention grows
@@ -366,7 +368,8 @@ def encode(
         texts: each with something to read: not blank, decoded, and known to the tokenizer.
         labels: one a text: classes from 0, $P(class 1)$, or a distribution over classes.
         max_length: tokens, the special ones included; at least 8, at most 512 and what the tokenizer allows.
-        show: whether to print how many texts were cut; `cut` of the result numbers them either way.
+        show: whether to print how many texts were cut, and how many hold an unknown token; `cut` of the result numbers
+            the first either way.
 
     Raises:
         ValueError: no tokenizer, `max_length` out of range, no texts, one with nothing to read, or labels that
@@ -392,7 +395,21 @@ def encode(
             ids[i] = row
     if cut and show:
         print(f"{len(cut)} of {len(ids)} texts were cut to {max_length} tokens")
+    if show and (strange := sum(map(has_unknown(tokenizer), ids))):
+        print(f"{strange} of {len(ids)} texts hold signs that the tokenizer does not know, such as emoji")
     return Dataset(ids, labels, pad=tokenizer.pad_token_id or 0, cut=cut)
+
+
+def has_unknown(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sequence[int]], bool]:
+    """Function from token ids to whether one of them stands for what the tokenizer does not know.
+
+    A tokenizer that falls back on bytes, as that of the bundled decoder does, knows everything.
+
+    Args:
+        tokenizer: that made the ids.
+    """
+    unknown = tokenizer.unk_token_id
+    return lambda ids: unknown is not None and unknown in ids
 
 
 def labelled(

@@ -1380,6 +1380,11 @@ MUTANTS = [
            "classes = torch.cat([called, labels]).unique()[:, None]",
            "classes = labels.unique()[:, None]",
            (f"{T}::test_macro_f1_weighs_each_class_that_is_there_or_called_the_same",)),
+    Mutant(DATA, "unknown signs are told of nobody",
+           "unknown is not None and unknown in ids",
+           "unknown is None",
+           (f"{B}::test_signs_that_the_tokenizer_does_not_know_are_reported",
+            f"{S}::test_a_text_with_a_sign_that_the_tokenizer_does_not_know_is_marked")),
 ]
 
 

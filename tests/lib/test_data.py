@@ -20,6 +20,7 @@ from lib.data import (
     Dataset,
     class_weights,
     encode,
+    has_unknown,
     hold_out,
     index_labels,
     label,
@@ -443,6 +444,18 @@ def test_ten_thousand_words_are_cut_and_the_cut_is_reported(tokenizer: Any, capf
     assert encode(tokenizer, ["word " * 15], [0], max_length=16).cut == (0,)
 
 
+def test_signs_that_the_tokenizer_does_not_know_are_reported(
+    tokenizer: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    texts = ["fine \N{GRINNING FACE}", "fine", "caf\u00e9", "\N{THUMBS DOWN SIGN}"]
+    data = encode(tokenizer, texts, [1, 1, 1, 0])
+    assert capfd.readouterr() == ("2 of 4 texts hold signs that the tokenizer does not know, such as emoji\n", "")
+    pieces = [tokenizer.tokenize(text) for text in texts]
+    assert list(map(has_unknown(tokenizer), data.ids)) == ["[UNK]" in row for row in pieces] == [True, False, False, True]
+    encode(tokenizer, texts, [1, 1, 1, 0], show=False)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_long_text_makes_the_tokenizer_warn_nobody(tokenizer: Any, caplog: pytest.LogCaptureFixture) -> None:
     """A line on stderr would fail a chapter's notebook."""
     tokenizer.deprecation_warnings.clear()
@@ -472,6 +485,7 @@ def test_a_tokenizer_without_a_pad_token_will_do(toy_encoder: Encoder) -> None:
         (["good", ""], [1, 0], "texts must not be blank, got '' at 1"),
         (["good", " \n"], [1, 0], "texts must not be blank, got ' .n' at 1"),
         (["good", None], [1, 0], "texts must not be blank, got None at 1"),
+        (["good", b"caf\xe9"], [1, 0], r"texts must be decoded text, got the bytes b'caf\\xe9' at 1: text.decode"),
         (["good", "bad"], [1], "one length, got 2 and 1"),
     ],
 )

@@ -100,6 +100,14 @@ data = encode(load_encoder("minilm").tokenizer, ["A fine film.", "Dull."], [1, 0
 assert len(data) == 2 and data.labels == [1, 0]
 assert [len(row) for row in data.ids] == [6, 4]  # [CLS] and [SEP] count
 
+# %% has_unknown
+from lib.data import has_unknown
+from lib.models import load_encoder
+
+tokenizer = load_encoder("minilm").tokenizer
+rows = tokenizer(["A fine film.", "A fine film \N{GRINNING FACE}"])["input_ids"]
+assert list(map(has_unknown(tokenizer), rows)) == [False, True]
+
 # %% labelled
 from lib.corpora.sentiment import load_domain
 from lib.data import labelled, shuffled, soft_label
