@@ -107,6 +107,7 @@ def test_labels_that_are_no_classes_are_named(labels: list, error: type[Exceptio
         index_labels(labels)
 
 
+@quick
 @given(st.lists(st.integers(0, 3), min_size=8, max_size=60).filter(lambda y: {*y} == {*range(max(y) + 1)} != {0}))
 def test_class_weights_are_sklearns(y: list[int]) -> None:
     from sklearn.utils.class_weight import compute_class_weight
