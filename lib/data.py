@@ -356,8 +356,8 @@ def encode(
     """Texts and labels as a `Dataset`; texts that are cut, or hold what the tokenizer does not know, are reported.
 
     Of a text longer than `max_length` an encoder loses the end, a decoder from `load_decoder` the beginning: what it is
-    asked stands last. What has no piece in the vocabulary, often an emoji, is one and the same unknown token: texts that
-    differ only there look alike to the model.
+    asked stands last. What has no piece in the vocabulary, often an emoji, is one and the same unknown token: texts
+    that differ only there look alike to the model.
 
     The tokenizer cuts each text into the pieces that the model was pretrained on and numbers them; another model's
     tokenizer would give numbers that mean other words. A shorter `max_length` saves time and memory, as attention grows

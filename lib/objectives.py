@@ -71,9 +71,9 @@ def cross_entropy(smoothing: float = 0.0, weights: Sequence[float] | None = None
 
         -1/N sum_n sum_c w_c q_nc log p_nc,   q <- (1 - e) q + e / C     smoothing: Szegedy et al. 2016, section 7
 
-    Weights say what an error on a class costs: with those of `class_weights` a rare class pulls as hard as a common one,
-    so that the model finds more of it and calls more that is none of it. Wanted where the rare class is the one that
-    matters; the probabilities are then no longer those of the data.
+    Weights say what an error on a class costs. With those of `class_weights` a rare class pulls as hard as a common
+    one, so that the model finds more of it, and calls more so that is not. One wants them where the rare class is the
+    one that matters; the probabilities are then no longer those of the data.
 
     Args:
         smoothing: e, at least 0 and below 1; the share of the uniform distribution over all C classes.

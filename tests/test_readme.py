@@ -89,7 +89,8 @@ def test_a_rare_class_is_weighed_and_reported(tmp_path: Path) -> None:
     told = re.search(r"put `(cross_entropy\(weights=.*?\))` in place", README)[1]
     sport, food = TOPICS["sport"], TOPICS["food"]
     texts, labels = [*sport] * 9 + [*food], ["sport"] * 45 + ["food"] * 5
-    done = run_recipe(tmp_path, texts, labels, RECIPE.replace("cross_entropy()", told).replace("texts[:3]", "texts[-5:]"))
+    recipe = RECIPE.replace("cross_entropy()", told).replace("texts[:3]", "texts[-5:]")
+    done = run_recipe(tmp_path, texts, labels, recipe)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(["food"] * 5)
     assert "macro avg" in done.stdout and "recall" in done.stdout

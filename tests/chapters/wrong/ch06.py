@@ -79,7 +79,7 @@ WRONG = [
     ("check_weights", lambda y: (len(y) / (y.max() + 1) / np.bincount(y))[y], "not for each row"),
     ("check_leaks", lambda train, test: sum(text in train for text in test), "exact copies alone"),
     ("check_leaks", lambda train, test: sum(t.lower() in [s.lower() for s in train] for t in test), "punctuation and"),
-    ("check_leaks", lambda train, test: len({*map(letters, train)} & {*map(letters, test)}), "two copies there are two"),
+    ("check_leaks", lambda train, test: len({*map(letters, train)} & {*map(letters, test)}), "copies there are two"),
     ("check_leaks", lambda train, test: np.mean([letters(t) in map(letters, train) for t in test]), "not a count"),
     ("check_macro_f1", accuracy, "that is accuracy"),
     ("check_macro_f1", lambda table: np.mean(np.diag(table) / np.sum(table, axis=1)), "recall alone"),
