@@ -38,6 +38,7 @@ class Effect:
         dof: degrees of freedom of `error`, above 0.
         seeds: n, at least 2.
         level: coverage of the interval (`low`, `high`).
+        items: m, where the interval speaks of other test items too; 0 where it speaks of other seeds alone.
     """
 
     difference: float
@@ -45,6 +46,7 @@ class Effect:
     dof: float
     seeds: int
     level: float = 0.95
+    items: int = 0
 
     def interval(self, level: float) -> tuple[float, float]:
         """The interval (low, high) that holds the true difference with probability `level`, between 0 and 1.
@@ -123,7 +125,7 @@ def crossed_effect(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Effect
     total = max(seed + item - rest, rest)
     parts = seed**2 / (n - 1) + item**2 / (m - 1) + rest**2 / ((n - 1) * (m - 1))
     dof = max(float(total**2 / parts), 1.0) if parts else n - 1
-    return Effect(float(mean), float((total / (n * m)) ** 0.5), dof, n, _fraction("level", level))
+    return Effect(float(mean), float((total / (n * m)) ** 0.5), dof, n, _fraction("level", level), m)
 
 
 def prediction_interval(values: ArrayLike, *, level: float = 0.95) -> tuple[float, float]:
@@ -368,7 +370,8 @@ def _said(effect: Effect, level: float) -> str:
     ends = effect.interval(level)
     places = decimals(*ends)
     value, low, high = (typeset(f"{x:+z.{3 if places is None else places}f}") for x in (effect.difference, *ends))
-    return f"{value} [{low}, {high}] at {100 * level:.3g}% over {effect.seeds} seeds"
+    items = f" and {effect.items} test items" if effect.items else ""
+    return f"{value} [{low}, {high}] at {100 * level:.3g}% over {effect.seeds} seeds{items}"
 
 
 @lru_cache

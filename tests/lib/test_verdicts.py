@@ -122,6 +122,8 @@ def test_the_crossed_interval_by_hand() -> None:
     effect = crossed_effect([[0, 2], [4, 10]], [[0, 0], [0, 0]])
     assert (effect.difference, effect.error) == (4.0, pytest.approx(12**0.5))
     assert effect.dof == pytest.approx(48**2 / (36**2 + 16**2 + 4**2))
+    assert (effect.seeds, effect.items) == (2, 2)
+    assert " at 95% over 2 seeds and 2 test items: " in verdict(effect, bound=1.0, direction=1).reasons[0]
     assert crossed_effect([[0, 1], [1, 0]], [[0, 0], [0, 0]]).error == 0.5  # MS 0, 0, 1: the floor, not below zero
     assert crossed_effect([[1, 3], [5, 7]], [0, 0]) == crossed_effect([[1, 3], [5, 7]], [[0, 0], [0, 0]])
 

@@ -49,7 +49,10 @@ def test_a_claim_stands_with_the_word_of_the_rule_whatever_it_is(found: Item, wo
 
 def test_a_claim_has_its_numbers_and_a_link_to_where_it_is_tested() -> None:
     page = register.claims({"C8": ENTRY}, {"C8": claim(9.0)}, {"02-tiny": notebook()})
-    assert f"| arm 0 | +9.00 | +8.72{GAP}to{GAP}+9.28 (95%) | 5 |" in page
+    assert f"| arm 0 | +9.00 | +8.72{GAP}to{GAP}+9.28 (95%) | seeds (5) |" in page
+    both = claim(9.0)
+    both["effects"]["arm 0"]["items"] = 1200
+    assert "| seeds (5) and items (1,200) |" in register.claims({"C8": ENTRY}, {"C8": both}, {"02-tiny": notebook()})
     there = '<a href="02-tiny.html#does-it-help">Does it help?</a>'
     assert f'| <a href="#c8-supported">C8</a> | Does it help? | {there} | ●{GAP}**supported** |' in page
     assert re.search(r'<svg[^>]* role="img" aria-label="1 effects[^"]*C8 supported', page)
