@@ -194,10 +194,18 @@ def ranked(claim: Item) -> list[tuple[str, Effect, float, str]]:
     return sorted(rows, key=lambda row: key(row[0]))
 
 
-def picture(judged: Mapping[str, Item]) -> str:
-    """All effects with the intervals that decided them, each divided by its claim's bound: -1 to 1 is nothing."""
-    rows = [(f"{name}: {label}", [x / claim["bound"] for x in (effect.difference, *effect.interval(level))], judged_so)
+def scaled(judged: Mapping[str, Item]) -> list[tuple[str, list[float], str]]:
+    """Each effect's label, its estimate with the ends of the interval that decided it, and its word.
+
+    The numbers are divided by the claim's bound: -1 to 1 is nothing.
+    """
+    return [(f"{name}: {label}", [x / claim["bound"] for x in (effect.difference, *effect.interval(level))], judged_so)
             for name, claim in judged.items() for label, effect, level, judged_so in ranked(claim)]
+
+
+def picture(judged: Mapping[str, Item]) -> str:
+    """All effects with the intervals that decided them, on one axis."""
+    rows = scaled(judged)
     fig, axis = plt.subplots(figsize=(5.0, 0.9 + 0.48 * len(rows)))
     axis.axvspan(-1, 1, color=COLOURS[4], alpha=0.2, linewidth=0)
     axis.axvline(0, color=INK, linewidth=0.7)

@@ -58,6 +58,18 @@ def test_a_claim_has_its_numbers_and_a_link_to_where_it_is_tested() -> None:
     assert re.search(r'<svg[^>]* role="img" aria-label="1 effects[^"]*C8 supported', page)
 
 
+def test_the_picture_draws_the_interval_that_decided() -> None:
+    """Where a gain is excluded, the one at 90 %: that at 95 % ends beyond the bound, 2."""
+    found = claim(0.0, 3.0, 1.0)
+    for row, error in zip(found["effects"].values(), (0.8, 0.5, 2.0), strict=True):
+        row["error"] = error
+    drawn = register.scaled({"C8": found})
+    assert [word for *_, word in drawn] == ["no gain", "supported", "undecided"]
+    for (_, (_, low, high), _), half in zip(drawn, (2.1318 * 0.8, 2.7764 * 0.5, 2.7764 * 2.0), strict=True):  # t table
+        assert high - low == pytest.approx(half, rel=1e-4)  # twice the half, in bounds of 2
+    assert drawn[0][1][2] < 1 < 2.7764 * 0.8 / 2, "what is drawn lies where the word says"
+
+
 def test_a_claim_without_a_chapter_is_not_tested_yet_and_links_nowhere() -> None:
     page = register.claims({"C20": WAITING}, {}, {"02-tiny": notebook()})
     assert "## C20. Help: not tested yet" in page and ".html" not in page and "<svg" not in page
