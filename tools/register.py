@@ -174,7 +174,7 @@ def _claim(entry: Item, found: Item | None, judged: str, chapters: Mapping[str, 
         rows = [f"| Effect, {found['unit']} | Estimate | Interval | For other |", "|---|---:|---:|---:|"]
         for label, effect, level, _ in ranked(found):
             ends = effect.interval(level)
-            over = f"seeds ({effect.seeds})" + (f" and items ({effect.items:,})" if effect.items else "")
+            over = f"{effect.over} ({effect.seeds})" + (f" and items ({effect.items:,})" if effect.items else "")
             rows.append(f"| {label} | {number(effect.difference, decimals(*ends), sign=True)} | "
                         f"{spread(ends, sign=True)} ({100 * level:.3g}%) | {over} |")
         lines += [*rows, "", f"What counts as nothing: {found['bound']:g} {found['unit']}.", ""]

@@ -155,7 +155,7 @@ def judge(claim: Facts) -> Verdict:
     """
     from lib.evidence.verdicts import Effect, verdict
 
-    keys = ("difference", "error", "dof", "seeds", "level", "items")
+    keys = ("difference", "error", "dof", "seeds", "level", "items", "over")
     effects = [Effect(**{key: row[key] for key in keys if key in row}) for row in claim["effects"].values()]
     return verdict(effects, bound=claim["bound"], direction=claim["direction"])
 

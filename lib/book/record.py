@@ -95,6 +95,7 @@ class Run:
         if hasattr(value, "dof"):  # an Effect, whose module need not be loaded here
             effect = cast("Effect", value)
             values, seeds, level, items = list[float](), effect.seeds, effect.level, effect.items
+            over = effect.over
             mean, *around = _numbers(name, [effect.difference, effect.low, effect.high])
             ends: list[float] | None = around
         else:
@@ -143,7 +144,7 @@ class Run:
         """
         if not re.fullmatch(r"[CF][1-9]\d*", claim):
             raise ValueError(f"claim must be C or F and a number, got {claim!r}")
-        keys = ("difference", "error", "dof", "seeds", "level", "items", "low", "high")
+        keys = ("difference", "error", "dof", "seeds", "level", "items", "over", "low", "high")
         rows = {label: {key: getattr(effect, key) for key in keys} for label, effect in effects.items()}
         facts = {"id": claim, "unit": unit, "bound": bound, "direction": direction, "effects": rows,
                  "profile": self.profile, "device": self.device}  # fmt: skip
