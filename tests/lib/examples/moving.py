@@ -10,37 +10,26 @@ import matplotlib.pyplot as plt
 
 from lib.book.moving import Control, moving
 
-fig, ax = plt.subplots()
-ax.fill([0, 1, 1, 0], [0, 0, 1, 1], gid="moving-kept")
-ax.fill([1, 2, 2, 1], [0, 0, 0.5, 0.5], gid="moving-lost")
-moving(
-    fig,
-    kind="rank",
-    data={"spectra": [[1.0, 0.5]], "shapes": [[3, 2]], "names": ["matrix"]},
-    controls=[Control("rank", [1, 2])],
-    words="Rank {rank} keeps {kept}.",
-    said={"rank": "1", "kept": "80.0 %"},
-    alt="Two singular values; the first is kept.",
-)
+fig, axis = plt.subplots()
+axis.fill([0, 1, 1, 0], [0, 0, 2, 2], gid="moving-kept")
+data, rank = {"spectra": [[2.0]], "shapes": [[1, 1]], "names": ["number"]}, Control("rank", [0, 1], start=1)
+moving(fig, kind="rank", data=data, controls=[rank], words="{kept} kept.", said={"kept": "100.0 %"}, alt="A square.")
 assert not plt.get_fignums()
 
 # %% ranks
+import matplotlib.pyplot as plt
 import numpy as np
 
 from lib.book.moving import ranks
 
 ranks({"diagonal matrix": np.diag([5.0, 3.0, 1.0])}, tried=[1, 2, 3], start=2, alt="Two of three values are kept.")
+assert not plt.get_fignums()
 
 # %% shrinkage
+import matplotlib.pyplot as plt
+
 from lib.book.moving import shrinkage
 
-shrinkage(
-    curvature=[1.0, 0.1],
-    turn=30,
-    target=[1.0, 2.0],
-    rate=0.5,
-    strengths=[0.0, 0.1, 1.0],
-    steps=[0, 10, 100],
-    start=(1, 1),
-    alt="Two paths from zero to the lowest loss.",
-)
+bowl = {"curvature": [1.0, 0.1], "turn": 30, "target": [1.0, 2.0], "rate": 0.5}
+shrinkage(**bowl, strengths=[0.0, 0.1], steps=[0, 10], start=(1, 1), alt="Two paths from zero to the lowest loss.")
+assert not plt.get_fignums()
