@@ -226,8 +226,10 @@ def shrinkage(
     ax.annotate("lowest loss", (t[0], t[1]), (8, 4), textcoords="offset points")
     for y, words, colour in ((0.95, "gradient descent", COLOURS[0]), (0.87, "L2", COLOURS[1])):
         ax.text(0.02, y, words, transform=ax.transAxes, color=colour, weight="bold", va="top")
-    ax.set(aspect="equal", xlabel="first weight", ylabel="second weight", title="Two paths to the same place",
-           xlim=(min(-0.6, t[0] - 1), max(0.6, t[0] + 1)), ylim=(min(-0.6, t[1] - 1), max(0.6, t[1] + 1)))  # fmt: skip
+    low, high = min(-0.6, t[1] - 1), max(0.6, t[1] + 1)
+    middle, reach = t[0] / 2, 0.8 * (high - low)
+    ax.set(aspect="equal", xlim=(middle - reach, middle + reach), ylim=(low, high), xlabel="first weight",
+           ylabel="second weight", title="Two paths to the same place")  # fmt: skip
     moving(
         fig, kind="shrinkage",
         data={"curvature": h.tolist(), "axes": R.tolist(), "target": t.tolist(), "rate": rate},
