@@ -33,7 +33,7 @@ def _ridge(Z: Array, y: Array, lam: float, new: Array, *, centre: Any, level: An
     return (new - centre) @ w + level
 
 
-def _charged_intercept(Z: Array, y: Array, lam: float, new: Array) -> Any:
+def _penalised_intercept(Z: Array, y: Array, lam: float, new: Array) -> Any:
     ones = [np.column_stack([np.ones(len(rows)), rows]) for rows in (Z, new)]
     return _ridge(ones[0], y, lam, ones[1], centre=0.0, level=0.0)
 
@@ -97,7 +97,7 @@ check_ridge = checker(
         "there is no intercept: labels whose mean is not zero need one": lambda Z, y, lam, new: _ridge(
             Z, y, lam, new, centre=0.0, level=0.0
         ),
-        "the intercept must cost nothing, and here it is charged like a weight": _charged_intercept,
+        "the intercept must cost nothing, and here it is penalised like a weight": _penalised_intercept,
         "centre the features too: otherwise the weights pay for the features' mean": lambda Z, y, lam, new: _ridge(
             Z, y, lam, new, centre=0.0, level=y.mean()
         ),
@@ -107,17 +107,17 @@ check_ridge = checker(
         "take the mean of the *training* features off the new ones": lambda Z, y, lam, new: (
             _ridge(Z, y, lam, new - new.mean(0) + Z.mean(0), centre=Z.mean(0), level=y.mean())
         ),
-        "the charge is for the sum of squares: do not multiply it by the number of sentences": lambda Z, y, lam, new: (
+        "the penalty is for the sum of squares: do not multiply it by the number of sentences": lambda Z, y, lam, new: (
             _ridge(Z, y, lam * len(Z), new, centre=Z.mean(0), level=y.mean())
         ),
-        "that is least squares: the charge is missing": lambda Z, y, lam, new: (
+        "that is least squares: the penalty is missing": lambda Z, y, lam, new: (
             _ridge(Z, y, 0.0, new, centre=Z.mean(0), level=y.mean())
         ),
         "lam goes in once, not squared": lambda Z, y, lam, new: (
             _ridge(Z, y, lam**2, new, centre=Z.mean(0), level=y.mean())
         ),
     },
-    praise="Centred, charged, and the mean put back: a head for any frozen features.",
+    praise="Centred, penalised, and the mean put back: a head for any frozen features.",
 )
 check_bag = checker(
     [

@@ -100,7 +100,7 @@ WRONG = [
     ("check_ridge", centred_ridge, "add the mean of the labels"),
     ("check_ridge", own_mean, "of the *training* features"),
     ("check_ridge", lambda Z, y, lam, new: ridge(Z, y, lam * len(y), new), "number of sentences"),
-    ("check_ridge", lambda Z, y, lam, new: ridge(Z, y, 0, new), "the charge is missing"),
+    ("check_ridge", lambda Z, y, lam, new: ridge(Z, y, 0, new), "the penalty is missing"),
     ("check_ridge", lambda Z, y, lam, new: ridge(Z, y, lam * lam, new), "not squared"),
     ("check_bag", lambda x, mask: mask @ x, "not a sum"),
     ("check_bag", lambda x, mask: x[mask == 1].sum(1), "expected"),
