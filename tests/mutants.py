@@ -58,6 +58,7 @@ LIKELIHOOD, LL = "lib/text/likelihood.py", "tests/lib/test_likelihood.py"
 GENERATION, N = "lib/text/generation.py", "tests/lib/test_generation.py"
 E, V, B = "tests/lib/test_experiments.py", "tests/lib/test_verdicts.py", "tests/lib/test_data.py"
 CONVERSATIONS, TEMPLATES, DOCTOR = "lib/text/conversations.py", "lib/text/templates.py", "lib/text/doctor.py"
+FORGETTING, FO, EW = "lib/text/forgetting.py", "tests/lib/test_forgetting.py", "tests/lib/test_ewc.py"
 SERVER, UNRULY = "lib/serve/_server.py", "tests/lib/test_service_faults.py"
 SAID, DISK = "tests/lib/test_messages.py", "tests/lib/test_disk.py"
 C, DR = "tests/lib/test_conversations.py", "tests/lib/test_doctor.py"
@@ -1415,6 +1416,36 @@ MUTANTS = [
            (f"{MS}::test_both_paths_stand_where_numpy_ends",), (*PARTS, "tools")),
     Mutant(MOVING_JS, "the words are not said again", "words.textContent = ", "figure.title = ",
            (f"{MS}::test_a_rank_says_what_numpy_loses",), (*PARTS, "tools")),
+    # What tuning takes, and what matters
+    Mutant(FORGETTING, "the other divergence",
+           "kl += F.kl_div(log_q, log_p, reduction", "kl += F.kl_div(log_p, log_q, reduction",
+           (f"{FO}::test_it_is_torchs_divergence_at_each_learned_place",)),
+    Mutant(FORGETTING, "a mean over the words as well",
+           "kl += F.kl_div(log_q, log_p, reduction=\"sum\"", "kl += F.kl_div(log_q, log_p, reduction=\"mean\"",
+           (f"{FO}::test_it_is_torchs_divergence_at_each_learned_place",)),
+    Mutant(FORGETTING, "padding counts", "    return speaks.hidden(**batch)[learned_at(labels)], tokens",
+           "    tokens = batch['input_ids'][:, 1:].flatten()\n"
+           "    return speaks.hidden(**batch)[:, :-1].flatten(0, 1), tokens",
+           (f"{FO}::test_it_is_torchs_divergence_at_each_learned_place",)),
+    Mutant(FORGETTING, "the base is what it becomes",
+           "head.clone() if _head(speaks).requires_grad else head", "head",
+           (f"{FO}::test_the_base_is_kept_as_it_was",)),
+    Mutant(FORGETTING, "judging with dropout", "with judging(tuned), parametrize", "with torch.no_grad(), parametrize",
+           (f"{FO}::test_judging_disturbs_nothing",)),
+    Mutant(FORGETTING, "the penalty pulls by the other divergence",
+           "strength * F.kl_div(log_q, log_p, reduction", "strength * F.kl_div(log_p, log_q, reduction",
+           (f"{FO}::test_the_penalty_is_what_judges_and_its_gradient_the_mean_of_replays",)),
+    Mutant(FORGETTING, "the same texts at every step",
+           "        some = torch.randperm(len(data))[:rows].tolist()", "        some = list(range(len(data)))[:rows]",
+           (f"{FO}::test_a_penalty_draws_other_texts_at_each_step_and_the_same_for_one_seed",)),
+    Mutant(REGULARIZERS, "Fisher by halves: the classes are not weighted",
+           "one.detach().exp() * g.square()", "g.square()",
+           (f"{EW}::test_it_is_the_diagonal_of_the_hessian_of_the_divergence",)),
+    Mutant(REGULARIZERS, "the square of a mean in place of the mean of squares",
+           "        if len(log_p) != 1:", "        log_p = log_p.mean(0, keepdim=True)\n        if len(log_p) != 1:",
+           (f"{EW}::test_what_means_nothing_is_refused_by_name",)),
+    Mutant(REGULARIZERS, "EWC towards zero", "weight[name] * (p - start[name]).square()", "weight[name] * p.square()",
+           (f"{EW}::test_its_gradient_is_strength_times_weight_times_the_way",)),
 ]
 
 
