@@ -48,6 +48,8 @@ S, LOWER, W = "tests/lib/test_service.py", "lib/run/frozen.py", "tests/lib/test_
 P, R, D = "tests/lib/test_projection.py", "tests/lib/test_regularizers.py", "tests/lib/test_derivations.py"
 EXPERIMENTS, STORE, VERDICTS = "lib/evidence/sweeps.py", "lib/evidence/store.py", "lib/evidence/verdicts.py"
 DATA = "lib/data.py"
+MOVING, MV = "lib/book/moving.py", "tests/lib/test_moving.py"
+MOVING_JS, MS = "tools/ext/static/moving.js", "tests/site/test_moving.py"
 K = "tests/lib/test_resume.py"
 Q = "tests/lib/test_pairs.py::test_a_pair_trains_or_is_refused_by_name"
 QQ = "tests/lib/test_pairs.py::test_a_pair_on_a_language_model_trains_or_is_refused_by_name"
@@ -56,6 +58,7 @@ LIKELIHOOD, LL = "lib/text/likelihood.py", "tests/lib/test_likelihood.py"
 GENERATION, N = "lib/text/generation.py", "tests/lib/test_generation.py"
 E, V, B = "tests/lib/test_experiments.py", "tests/lib/test_verdicts.py", "tests/lib/test_data.py"
 CONVERSATIONS, TEMPLATES, DOCTOR = "lib/text/conversations.py", "lib/text/templates.py", "lib/text/doctor.py"
+FORGETTING, FO, EW = "lib/text/forgetting.py", "tests/lib/test_forgetting.py", "tests/lib/test_ewc.py"
 SERVER, UNRULY = "lib/serve/_server.py", "tests/lib/test_service_faults.py"
 SAID, DISK = "tests/lib/test_messages.py", "tests/lib/test_disk.py"
 C, DR = "tests/lib/test_conversations.py", "tests/lib/test_doctor.py"
@@ -1393,6 +1396,56 @@ MUTANTS = [
            (f"{BENCH}::test_a_forecast_may_be_a_quarter_off_on_either_side",), WITH_BENCH),
     Mutant("benchmarks/report.py", "texts keep their length along the axis of lengths", 'fill=axis == "max_length", **',
            "**", (f"{BENCH}::test_laws_of_growth_come_back",), WITH_BENCH),
+    # Figures that compute in the page
+    Mutant(MOVING, "rows of the picture grow downwards", "d = -height", "d = height",
+           (f"{MV}::test_what_moves_is_marked_and_where_data_lie_is_told",)),
+    Mutant(MOVING, "the norm is not squared", "kept = float((spectrum[:start] ** 2).sum() / (spectrum**2).sum())",
+           "kept = float(spectrum[:start].sum() / spectrum.sum())",
+           (f"{MV}::test_ranks_say_what_the_best_approximation_misses",)),
+    Mutant(MOVING, "one step too few", "for _ in range(count):", "for _ in range(count - 1):",
+           (f"{MV}::test_shrinkage_says_where_both_end",)),
+    Mutant(MOVING, "sliders without a script", 'class="par-axis" hidden', 'class="par-axis"',
+           (f"{MV}::test_without_the_script_there_are_words_and_nothing_to_move",)),
+    Mutant(MOVING_JS, "the page does not square singular values", "value => value * value)", "value => value)",
+           (f"{MS}::test_a_rank_says_what_numpy_loses",), (*PARTS, "tools")),
+    Mutant(MOVING_JS, "the lost part begins one later", "lost: steps(rank,", "lost: steps(rank + 1,",
+           (f"{MS}::test_kept_and_lost_share_the_spectrum_where_the_rank_cuts",), (*PARTS, "tools")),
+    Mutant(MOVING_JS, "L2 as its strength squared", "h / (h + strength)", "h / (h + strength ** 2)",
+           (f"{MS}::test_both_paths_stand_where_numpy_ends",), (*PARTS, "tools")),
+    Mutant(MOVING_JS, "the bowl is turned the other way", "axes[row][0] * along[0]", "axes[0][row] * along[0]",
+           (f"{MS}::test_both_paths_stand_where_numpy_ends",), (*PARTS, "tools")),
+    Mutant(MOVING_JS, "the words are not said again", "words.textContent = ", "figure.title = ",
+           (f"{MS}::test_a_rank_says_what_numpy_loses",), (*PARTS, "tools")),
+    # What tuning takes, and what matters
+    Mutant(FORGETTING, "the other divergence",
+           "kl += F.kl_div(log_q, log_p, reduction", "kl += F.kl_div(log_p, log_q, reduction",
+           (f"{FO}::test_it_is_torchs_divergence_at_each_learned_place",)),
+    Mutant(FORGETTING, "a mean over the words as well",
+           "kl += F.kl_div(log_q, log_p, reduction=\"sum\"", "kl += F.kl_div(log_q, log_p, reduction=\"mean\"",
+           (f"{FO}::test_it_is_torchs_divergence_at_each_learned_place",)),
+    Mutant(FORGETTING, "padding counts", "    return speaks.hidden(**batch)[learned_at(labels)], tokens",
+           "    tokens = batch['input_ids'][:, 1:].flatten()\n"
+           "    return speaks.hidden(**batch)[:, :-1].flatten(0, 1), tokens",
+           (f"{FO}::test_it_is_torchs_divergence_at_each_learned_place",)),
+    Mutant(FORGETTING, "the base is what it becomes",
+           "head.clone() if _head(speaks).requires_grad else head", "head",
+           (f"{FO}::test_the_base_is_kept_as_it_was",)),
+    Mutant(FORGETTING, "judging with dropout", "with judging(tuned), parametrize", "with torch.no_grad(), parametrize",
+           (f"{FO}::test_judging_disturbs_nothing",)),
+    Mutant(FORGETTING, "the penalty pulls by the other divergence",
+           "strength * F.kl_div(log_q, log_p, reduction", "strength * F.kl_div(log_p, log_q, reduction",
+           (f"{FO}::test_the_penalty_is_what_judges_and_its_gradient_the_mean_of_replays",)),
+    Mutant(FORGETTING, "the same texts at every step",
+           "        some = torch.randperm(len(data))[:rows].tolist()", "        some = list(range(len(data)))[:rows]",
+           (f"{FO}::test_a_penalty_draws_other_texts_at_each_step_and_the_same_for_one_seed",)),
+    Mutant(REGULARIZERS, "Fisher by halves: the classes are not weighted",
+           "one.detach().exp() * g.square()", "g.square()",
+           (f"{EW}::test_it_is_the_diagonal_of_the_hessian_of_the_divergence",)),
+    Mutant(REGULARIZERS, "the square of a mean in place of the mean of squares",
+           "        if len(log_p) != 1:", "        log_p = log_p.mean(0, keepdim=True)\n        if len(log_p) != 1:",
+           (f"{EW}::test_what_means_nothing_is_refused_by_name",)),
+    Mutant(REGULARIZERS, "EWC towards zero", "weight[name] * (p - start[name]).square()", "weight[name] * p.square()",
+           (f"{EW}::test_its_gradient_is_strength_times_weight_times_the_way",)),
     # A rare class
     Mutant(OBJECTIVES, "the weighted loss divided by nothing but the rows' number, with weights left out",
            "            q = q * torch.tensor(costs).to(q)\n",
