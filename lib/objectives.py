@@ -66,7 +66,7 @@ def targets(labels: Tensor, classes: int) -> Tensor:
     return q
 
 
-def cross_entropy(smoothing: float = 0.0, weights: Sequence[float] | None = None) -> Objective:
+def cross_entropy(smoothing: float = 0.0, *, weights: Sequence[float] | None = None) -> Objective:
     """Cross-entropy with hard, human (soft) or smoothed targets, and one logit or C: one formula for all.
 
         -1/N sum_n sum_c w_c q_nc log p_nc,   q <- (1 - e) q + e / C     smoothing: Szegedy et al. 2016, section 7

@@ -66,7 +66,7 @@ def test_weights_of_classes_are_torchs(smoothing):
     z, y, w = random_logits(3), torch.tensor([0, 2, 1, 1, 0]), [0.5, 3.0, 1.25]
     q = torch.from_numpy(scipy.special.softmax(random_logits(3, 1).numpy(), axis=1))
     for labels in (y, q):
-        found = cross_entropy(smoothing, w)(fixed(z), {"labels": labels}).total
+        found = cross_entropy(smoothing, weights=w)(fixed(z), {"labels": labels}).total
         own = F.cross_entropy(z, labels, torch.tensor(w, dtype=z.dtype), label_smoothing=smoothing, reduction="none")
         close(found, own.mean())
 
