@@ -16,13 +16,14 @@ from pathlib import Path
 import torch
 
 from lib.adapters import LoRA, attach
-from lib.data import shuffled
+from lib.data import encode, shuffled
+from lib.evaluation import predict_logits
 from lib.files.folders import kept
 from lib.models import LanguageModel
 from lib.names import ends_in
 from lib.text.conversations import encode_pairs
 from lib.text.generation import chat_prompt, generate
-from lib.text.language import next_token
+from lib.text.language import Answers, next_token
 from lib.text.likelihood import by_sum, rank_options
 from lib.training import Plan, fit
 
@@ -116,10 +117,15 @@ def answers(model: LanguageModel, task: Task, examples: Sequence[Example]) -> li
         examples: m of one task, all with options or all without.
     """
     prompts = [chat_prompt(model.tokenizer, example.prompt) for example in examples]
-    if examples[0].options:
-        scores = rank_options(model, prompts, [example.options for example in examples], normalize=by_sum)
-        return [example.options[int(s.argmax())] for s, example in zip(scores, examples, strict=True)]
-    return [text.strip() for text in generate(model, prompts, max_new_tokens=task.tokens)]
+    options = {example.options for example in examples}
+    if options == {()}:
+        return [text.strip() for text in generate(model, prompts, max_new_tokens=task.tokens)]
+    if len(options) == 1:  # the same for all: a prompt is read once, and not once an option
+        (words,) = options
+        data = encode(model.tokenizer, prompts, [0] * len(prompts), max_length=512)
+        return [words[i] for i in predict_logits(Answers(model, words), data).argmax(1)]
+    ranked = rank_options(model, prompts, [example.options for example in examples], normalize=by_sum)
+    return [example.options[int(s.argmax())] for s, example in zip(ranked, examples, strict=True)]
 
 
 def scores(task: Task, said: Sequence[str], examples: Sequence[Example]) -> list[float]:
