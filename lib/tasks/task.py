@@ -61,6 +61,7 @@ class Task:
         dull: name -> the answer that needs no model, given the example; the first one is the usual one.
         metric: what `score` measures, in the field's words.
         tokens: the longest answer that the model may write.
+        chat: the prompt is a user's turn; False has the model go on writing where the prompt ends.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Task:
     dull: Mapping[str, Callable[[Example], str]]
     metric: str
     tokens: int = 64
+    chat: bool = True
 
 
 def parted(examples: Sequence[Example], *, salt: str = "v1") -> dict[str, list[Example]]:
@@ -116,10 +118,10 @@ def answers(model: LanguageModel, task: Task, examples: Sequence[Example]) -> li
     Args:
         examples: m of one task, all with options or all without.
     """
-    prompts = [chat_prompt(model.tokenizer, example.prompt) for example in examples]
+    prompts = [chat_prompt(model.tokenizer, e.prompt) if task.chat else e.prompt for e in examples]
     options = {example.options for example in examples}
     if options == {()}:
-        return [text.strip() for text in generate(model, prompts, max_new_tokens=task.tokens)]
+        return [text.rstrip() for text in generate(model, prompts, max_new_tokens=task.tokens)]
     if len(options) == 1:  # the same for all: a prompt is read once, and not once an option
         (words,) = options
         data = encode(model.tokenizer, prompts, [0] * len(prompts), max_length=512)
@@ -142,7 +144,7 @@ def tune(model: LanguageModel, task: Task, *, size: int, epochs: int, seed: int,
         epochs: passes.
     """
     examples = shuffled(task.parts["train"], seed)[:size]
-    data = encode_pairs(model.tokenizer, [(example.prompt, example.answer) for example in examples])
+    data = encode_pairs(model.tokenizer, [(example.prompt, example.answer) for example in examples], chat=task.chat)
     attach(model, ends_in(*LINEAR), lambda W: LoRA(W, rank=rank, alpha=2 * rank))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], weight_decay=0.0)
     fit(model, optimizer, next_token(), data, Plan(epochs=epochs, batch_size=8, lr=lr, seed=seed), metric=None,
