@@ -17,8 +17,9 @@ from nbformat import NotebookNode
 from pybtex.database import Entry, parse_string
 
 from lib.book._numerals import decimals
-from lib.book.cards import CLAIM
+from lib.book.cards import CLAIM, judge, possible
 from lib.book.figures import COLOURS, INK, _svg
+from lib.evidence.verdicts import Effect
 from tools import speed, terms
 from tools.gate import results, stand, word
 from tools.numerals import GAP, number, spread, stacked
@@ -27,16 +28,18 @@ Item = dict[str, Any]
 SOURCE = ("The source is a Chinese article, 大语言模型原理基础与前沿：基于投影和正则化的方法 (*Large language models, "
           "foundations and frontiers: methods of projection and regularisation*); it came to us without author, date "
           "or address.")
-MARK = {"supported": "●", "refuted": "✕", "mixed": "◐", "inconclusive": "○", "not tested yet": "–",
+MARK = {"supported": "●", "refuted": "✕", "no gain": "=", "mixed": "◐", "undecided": "○", "not tested yet": "–",
         "not run for this copy": "–"}
 MEANS = {
-    "supported": "the interval lies wholly on the promised side of zero, and the effect is not shown to be nothing; "
-                 "where no difference is promised, the effect is shown to be nothing",
-    "refuted": "the interval lies wholly on the other side of zero, or the effect is shown to be nothing; where no "
-               "difference is promised, the interval lies wholly beyond what counts as nothing",
-    "mixed": "one of the claim's effects is supported and another refuted, each by an interval widened for the number "
-             "of effects",
-    "inconclusive": "neither; more seeds could decide",
+    "supported": "the interval lies wholly on the promised side of zero, and not all of it is too small to count; "
+                 "where no difference is promised, all of it is too small to count",
+    "refuted": "the interval lies wholly on the other side of zero, and not all of it is too small to count; where no "
+               "difference is promised, it lies wholly beyond what counts as nothing",
+    "no gain": "the promised effect, if there is one, is smaller than what we said would count: a larger one is "
+               "excluded, in our reading of the claim",
+    "mixed": "one of the claim's effects is supported and another refuted or without gain, each by an interval widened "
+             "for the number of effects",
+    "undecided": "none of these: the runs cannot tell, and the interval says which effects they leave possible",
     "not tested yet": "no chapter tests it",
     "not run for this copy": "its chapter was not run when this copy was made",
 }
@@ -45,8 +48,8 @@ BRYSBAERT = "https://doi.org/10.1016/j.jml.2019.104047"
 BESIDES = {BRYSBAERT: "on [the page of the run](run.md)"}  # address -> the page, beside the chapters, that cites it
 
 DESCRIPTIONS = {
-    "claims": "Every testable claim of the source: its question and protocol, the effects with intervals, and the "
-              "verdict that a fixed rule gives.",
+    "claims": "Every testable claim of the source, and claims of the field: question and protocol, the effects with "
+              "intervals, and the verdict that a fixed rule gives.",
     "recipe": "Which method to take for how many labels, how much time and which shift, each row with the runs it "
               "rests on.",
     "errata": "Where the source is wrong: what it says, what is true, and the cell that shows it.",
@@ -57,8 +60,8 @@ DESCRIPTIONS = {
 
 
 def order(names: Iterable[str]) -> list[str]:
-    """C9 before C10."""
-    return sorted(names, key=lambda name: int(name[1:]))
+    """C9 before C10, and the source's before those of the field, F1, F2, ..."""
+    return sorted(names, key=lambda name: (name[0], int(name[1:])))
 
 
 def sections(source: str) -> str:
@@ -119,23 +122,33 @@ def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Ma
     legend = [name for name in MEANS if name in words.values() or not name.startswith("not ")]
     quick = ["The verdicts are those of the `quick` profile: few sentences and few seeds. The `full` profile, with "
              "more of each, has not been run yet.", ""]
-    rows = ["| Claim | What is asked | Tested in | Verdict |", "|---|---|---|---|"]
-    for name in names:
-        entry = entries[name]
-        where = link(entry["chapter"], entry["section"]) if entry["chapter"] in chapters else "no chapter yet"
-        here = f'<a href="#{make_id(f"{name}: {words[name]}")}">{name}</a>'
-        rows.append(f"| {here} | {entry['asks']} | {where} | {marked(words[name])} |")
+
+    def rows(kind: str) -> list[str]:
+        found = ["| Claim | What is asked | Tested in | Verdict |", "|---|---|---|---|"]
+        for name in names:
+            entry = entries[name]
+            where = link(entry["chapter"], entry["section"]) if entry["chapter"] in chapters else "no chapter yet"
+            here = f'<a href="#{make_id(f"{name}: {words[name]}")}">{name}</a>'
+            found += [f"| {here} | {entry['asks']} | {where} | {marked(words[name])} |"] * (name[0] == kind)
+        return stacked(*found)
+
+    field = ["", "## Claims of the field", "", "What papers and practitioners say of newer methods, judged on our "
+             "small models by the same rule. Each names the model for which it was claimed.", "", *rows("F")]
+    field *= any(name[0] == "F" for name in names)
     lines = ["# The claims, judged", "",
              "Each testable claim of the source, what our runs say about it, and the rule by which they say it. "
              f"A claim that failed stands as large as one that held. All effects of a claim must bear it out. {SOURCE}",
-             "", "The interval is the 95% one; an effect is shown to be nothing if its interval at 90% lies within a "
-             "bound fixed before the runs.", "",
+             "", "Each effect stands with the interval that decided it: at 95% where a sign is claimed, at 90%, which "
+             "leaves 5% on either side, where a larger effect is excluded. It speaks of other seeds, or of other seeds "
+             "and other test items (sentences). Why some are at 97.8% and 95.6% says [how this book "
+             "decides](how-this-book-decides.md).", "",
              *(f"- {marked(name)}: {MEANS[name]}." for name in legend), "",
-             *(quick if judged and not full else []), *stacked(*rows)]
+             *(quick if judged and not full else []), *rows("C"), *field]
     if drawn := {name: judged[name] for name in names if name in judged}:
         lines += ["", "## All effects on one axis", "", picture(drawn), "",
-                  "The grey band is what counts as nothing, fixed before the runs. Blue effects support their claim, "
-                  "red ones refute it, orange ones decide nothing."]
+                  "The grey band is what counts as nothing, fixed before the runs; the line is the interval that "
+                  "decides. Blue effects support their claim, red ones refute it, green ones are too small to "
+                  "count, and the hollow orange ones are undecided."]
     for name in names:
         lines += [*titled(name, entries[name], f"{name}: {words[name]}", f": {words[name]}"),
                   *_claim(entries[name], judged.get(name), words[name], chapters)]
@@ -148,40 +161,58 @@ def marked(judged: str) -> str:
 
 
 def _claim(entry: Item, found: Item | None, judged: str, chapters: Mapping[str, NotebookNode]) -> list[str]:
-    lines = [f"> {entry['quote']}", ">", f"> {entry['translation']} (Source, {sections(entry['source'])})", "",
-             f"**The question.** {entry['asks']}", ""]
+    if "says" in entry:  # a claim of the field
+        said = [f"> {entry['says']}", "", f"**Who says so.** {entry['cites']}", "",
+                f"**Of which model.** {entry['model']}"]
+    else:
+        said = [f"> {entry['quote']}", ">", f"> {entry['translation']} (Source, {sections(entry['source'])})"]
+    lines = [*said, "", f"**The question.** {entry['asks']}", ""]
     if entry["chapter"] in chapters:
         lines += [f"**Where.** {heading(chapters[entry['chapter']])}: {link(entry['chapter'], entry['section'])}", ""]
     lines += [f"**Protocol.** {entry['protocol']}", ""]
     if found:
-        rows = [f"| Effect, {found['unit']} | Estimate | Interval | Seeds |", "|---|---:|---:|---:|"]
-        for label, row in ranked(found):
-            ends = row["low"], row["high"]
-            rows.append(f"| {label} | {number(row['difference'], decimals(*ends), sign=True)} | "
-                        f"{spread(ends, sign=True)} ({100 * row['level']:.0f}%) | {row['seeds']} |")
+        rows = [f"| Effect, {found['unit']} | Estimate | Interval | For other |", "|---|---:|---:|---:|"]
+        for label, effect, level, _ in ranked(found):
+            ends = effect.interval(level)
+            over = f"{effect.over} ({effect.seeds})" + (f" and items ({effect.items:,})" if effect.items else "")
+            rows.append(f"| {label} | {number(effect.difference, decimals(*ends), sign=True)} | "
+                        f"{spread(ends, sign=True)} ({100 * level:.3g}%) | {over} |")
         lines += [*rows, "", f"What counts as nothing: {found['bound']:g} {found['unit']}.", ""]
     practice = ["", f"**In practice.** {entry['practice']}"] if found else []
     return [*lines, f"**Verdict.** {MARK[judged]} {judged.capitalize()}.", *practice]
 
 
-def ranked(claim: Item) -> list[tuple[str, Item]]:
-    """The effects by label, with rank 4 before rank 16: what the notebook's file stores has lost its order."""
+def ranked(claim: Item) -> list[tuple[str, Effect, float, str]]:
+    """Each effect as (label, effect, level of the interval that decided it, word), rank 4 before rank 16.
+
+    What the notebook's file stores has lost its order.
+    """
     def key(label: str) -> list[Any]:
         return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", label)]
-    return sorted(claim["effects"].items(), key=lambda row: key(row[0]))
+    found = judge(claim)
+    rows = zip(claim["effects"], found.effects, found.levels, found.words, strict=True)
+    return sorted(rows, key=lambda row: key(row[0]))
+
+
+def scaled(judged: Mapping[str, Item]) -> list[tuple[str, list[float], str]]:
+    """Each effect's label, its estimate with the ends of the interval that decided it, and its word.
+
+    The numbers are divided by the claim's bound: -1 to 1 is nothing.
+    """
+    return [(f"{name}: {label}", [x / claim["bound"] for x in (effect.difference, *effect.interval(level))], judged_so)
+            for name, claim in judged.items() for label, effect, level, judged_so in ranked(claim)]
 
 
 def picture(judged: Mapping[str, Item]) -> str:
-    """All effects with their intervals, each divided by its claim's bound: between -1 and 1 is nothing."""
-    rows = [(f"{name}: {label}", [row[key] / claim["bound"] for key in ("difference", "low", "high")],
-             COLOURS[{"supported": 0, "refuted": 5}.get(word(claim | {"effects": {label: row}}), 1)])
-            for name, claim in judged.items() for label, row in ranked(claim)]
+    """All effects with the intervals that decided them, on one axis."""
+    rows = scaled(judged)
     fig, axis = plt.subplots(figsize=(5.0, 0.9 + 0.48 * len(rows)))
     axis.axvspan(-1, 1, color=COLOURS[4], alpha=0.2, linewidth=0)
     axis.axvline(0, color=INK, linewidth=0.7)
-    for height, (label, (middle, low, high), colour) in enumerate(reversed(rows)):
+    for height, (label, (middle, low, high), judged_so) in enumerate(reversed(rows)):
+        colour = COLOURS[{"supported": 0, "refuted": 5, "no gain": 2}.get(judged_so, 1)]
         axis.plot([low, high], [height, height], color=colour)
-        axis.plot(middle, height, "o", color=colour)
+        axis.plot(middle, height, "o", color=colour, markerfacecolor="none" if judged_so == "undecided" else colour)
         axis.annotate(label, (0, height), (2, 6), xycoords=axis.get_yaxis_transform(), textcoords="offset points",
                       fontsize=9)
     axis.set(yticks=[], ylim=(-0.5, len(rows) - 0.2), xlabel="effect, in units of what counts as nothing")
@@ -190,7 +221,8 @@ def picture(judged: Mapping[str, Item]) -> str:
     axis.spines["left"].set_visible(False)
     axis.grid(axis="x", alpha=0.14)
     counted = ", ".join(f"{name} {word(claim)}" for name, claim in judged.items())
-    alt = f"{len(rows)} effects with their intervals, in units of what counts as nothing. Verdicts: {counted}."
+    alt = (f"{len(rows)} effects with the intervals that decide, in units of what counts as nothing. "
+           f"Verdicts: {counted}.")
     return f'<figure class="par-figure">{_svg(fig, alt)}</figure>'
 
 
@@ -326,7 +358,7 @@ def _ground(ground: Item, shown: Item, where: str) -> str:
         anchor = make_id(f"{shown['id']}: {judged}")
         told = f"{ground['effect']}: {stand(shown, ground)}" if "effect" in ground else f"{MARK[judged]} {judged}"
         return f'<a href="claims.html#{anchor}">{shown["id"]}</a>, {told} ({where})'
-    ends = shown["interval"]
+    ends = possible(shown)
     places = decimals(*ends) if ends else None
     between = f" [{f',{GAP}'.join(number(end, places, sign=True) for end in ends)}]" if ends else ""
     unit = "" if shown["unit"] == "1" else f" {shown['unit']}"

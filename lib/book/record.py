@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat, cast
 
 from IPython import get_ipython
 from IPython.display import display
@@ -54,7 +54,7 @@ class Run:
     def record(
         self,
         name: str,
-        value: SupportsFloat | Sequence[SupportsFloat],
+        value: SupportsFloat | Sequence[SupportsFloat] | Effect,
         *,
         unit: str,
         digits: int = 3,
@@ -63,12 +63,15 @@ class Run:
         note: str = "",
         card: bool = True,
         stored: bool = False,
+        over: str = "seeds",
     ) -> None:
         """Write the facts of a result into the cell's output, where the gate reads them, and show them as a card.
 
         Args:
             name: `snake_case`, unique in the book; prose says the number as a link to `#name`.
-            value: a number, or one number a seed, shown as the mean with its 95% interval (Student's t).
+            value: a number; one number a seed, shown as the mean with its 95% interval (Student's t); or an effect,
+                shown with its interval at its own level.
+            over: what there is one number of: "seeds", or "splits" of one sample, or "repeats" of one run.
             unit: what the number counts; "1" for a pure number.
             digits: significant digits on the card, at least 1; what is stored is exact.
             at_least: a hard gate. Without one, the published band of this profile and device is the gate.
@@ -79,7 +82,7 @@ class Run:
 
         Raises:
             ValueError: a name that is not `snake_case` or was recorded before in this cell, a value that is not finite,
-                an empty unit, digits below 1.
+                an empty unit, digits below 1, another `over`.
         """
         if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
             raise ValueError(f"name must be snake_case, got {name!r}")
@@ -87,13 +90,27 @@ class Run:
             raise ValueError(f'unit of {name} must say what the number counts ("1" for a pure number), got {unit!r}')
         if digits < 1:
             raise ValueError(f"digits must be at least 1, got {digits}")
-        values = _numbers(name, value)
+        if over not in cards.OVER:
+            raise ValueError(f"over must be one of {', '.join(cards.OVER)}, got {over!r}")
+        if hasattr(value, "dof"):  # an Effect, whose module need not be loaded here
+            effect = cast("Effect", value)
+            values, seeds, level, items = list[float](), effect.seeds, effect.level, effect.items
+            over = effect.over
+            mean, *around = _numbers(name, [effect.difference, effect.low, effect.high])
+            ends: list[float] | None = around
+        else:
+            values, level, items = _numbers(name, value), 0.95, 0
+            seeds, ends = len(values), interval(values)
+            mean = values[0] if seeds == 1 else fmean(values)
         self._once(name)
         facts = {
             "name": name,
-            "value": values[0] if len(values) == 1 else fmean(values),
+            "value": mean,
             "values": values,
-            "interval": interval(values),
+            "seeds": seeds,
+            "items": items,
+            "interval": ends,
+            "level": level,
             "unit": unit,
             "digits": digits,
             "note": note,
@@ -101,6 +118,7 @@ class Run:
             "at_most": at_most,
             "card": card,
             "stored": stored,
+            "over": over,
             "profile": self.profile,
             "device": self.device,
         }
@@ -108,25 +126,25 @@ class Run:
         display({**shown, cards.RESULT: facts}, raw=True)
 
     def claim(self, claim: str, effects: Mapping[str, Effect], *, unit: str, bound: float, direction: int) -> None:
-        """Show the verdict on a claim of the source, and write its effects into the cell's output.
+        """Show the verdict on a claim of the source or of the field, and write its effects into the cell's output.
 
         The rule is `lib.evidence.verdicts.verdict`: all effects must bear the claim out. The gate applies it to the
         same facts and holds the word against the claim's entry in `chapters/claims/`.
 
         Args:
-            claim: "C1", "C2", ...; each is judged in one cell of the book.
+            claim: "C1", "C2", ... of the source, "F1", "F2", ... of the field; each is judged in one cell of the book.
             effects: what was compared -> its effect, all in `unit`.
             unit: what the effects count.
             bound: what counts as nothing, in `unit`, fixed before the runs.
             direction: the sign that the claim promises, 1 or -1, or 0 where it promises no difference.
 
         Raises:
-            ValueError: an id that is not C and a number, a claim made twice in one cell, no effect, a bound not above
-                0, another direction.
+            ValueError: an id that is not C or F and a number, a claim made twice in one cell, no effect, a bound not
+                above 0, another direction.
         """
-        if not re.fullmatch(r"C[1-9]\d*", claim):
-            raise ValueError(f"claim must be C and a number, got {claim!r}")
-        keys = ("difference", "error", "dof", "seeds", "level", "low", "high")
+        if not re.fullmatch(r"[CF][1-9]\d*", claim):
+            raise ValueError(f"claim must be C or F and a number, got {claim!r}")
+        keys = ("difference", "error", "dof", "seeds", "level", "items", "over", "low", "high")
         rows = {label: {key: getattr(effect, key) for key in keys} for label, effect in effects.items()}
         facts = {"id": claim, "unit": unit, "bound": bound, "direction": direction, "effects": rows,
                  "profile": self.profile, "device": self.device}  # fmt: skip

@@ -36,22 +36,38 @@ def claim(*differences: float, error: float = 0.1) -> Item:
 
 
 @pytest.mark.parametrize(("found", "word"), [
-    (claim(9.0), "supported"), (claim(-9.0), "refuted"), (claim(0.1), "refuted"), (claim(9.0, -9.0), "mixed"),
-    (claim(1.0, error=5.0), "inconclusive"),
+    (claim(9.0), "supported"), (claim(-9.0), "refuted"), (claim(0.1), "no gain"), (claim(9.0, -9.0), "mixed"),
+    (claim(1.0, error=5.0), "undecided"),
 ])
 def test_a_claim_stands_with_the_word_of_the_rule_whatever_it_is(found: Item, word: str) -> None:
     page = register.claims({"C8": ENTRY}, {"C8": found | {"word": "supported"}}, {"02-tiny": notebook()})
-    assert f"(c8-{word})=\n## C8. Help: {word}\n" in page and f"**{word}** |\n" in page
-    others = {"supported", "refuted", "mixed", "inconclusive"} - {word}
+    assert f"(c8-{word.replace(' ', '-')})=\n## C8. Help: {word}\n" in page
+    assert f"**{word.replace(' ', GAP)}** |\n" in page
+    others = {"supported", "refuted", "no gain", "mixed", "undecided"} - {word}
     assert not any(f"## C8. Help: {other}" in page for other in others)
 
 
 def test_a_claim_has_its_numbers_and_a_link_to_where_it_is_tested() -> None:
     page = register.claims({"C8": ENTRY}, {"C8": claim(9.0)}, {"02-tiny": notebook()})
-    assert f"| arm 0 | +9.00 | +8.70{GAP}to{GAP}+9.30 (95%) | 5 |" in page
+    assert f"| arm 0 | +9.00 | +8.72{GAP}to{GAP}+9.28 (95%) | seeds (5) |" in page
+    both = claim(9.0)
+    both["effects"]["arm 0"]["items"] = 1200
+    assert "| seeds (5) and items (1,200) |" in register.claims({"C8": ENTRY}, {"C8": both}, {"02-tiny": notebook()})
     there = '<a href="02-tiny.html#does-it-help">Does it help?</a>'
     assert f'| <a href="#c8-supported">C8</a> | Does it help? | {there} | ●{GAP}**supported** |' in page
     assert re.search(r'<svg[^>]* role="img" aria-label="1 effects[^"]*C8 supported', page)
+
+
+def test_the_picture_draws_the_interval_that_decided() -> None:
+    """Where a gain is excluded, the one at 90 %: that at 95 % ends beyond the bound, 2."""
+    found = claim(0.0, 3.0, 1.0)
+    for row, error in zip(found["effects"].values(), (0.8, 0.5, 2.0), strict=True):
+        row["error"] = error
+    drawn = register.scaled({"C8": found})
+    assert [word for *_, word in drawn] == ["no gain", "supported", "undecided"]
+    for (_, (_, low, high), _), half in zip(drawn, (2.1318 * 0.8, 2.7764 * 0.5, 2.7764 * 2.0), strict=True):  # t table
+        assert high - low == pytest.approx(half, rel=1e-4)  # twice the half, in bounds of 2
+    assert drawn[0][1][2] < 1 < 2.7764 * 0.8 / 2, "what is drawn lies where the word says"
 
 
 def test_a_claim_without_a_chapter_is_not_tested_yet_and_links_nowhere() -> None:
@@ -86,8 +102,25 @@ def test_the_page_says_that_the_full_profile_has_not_run_until_it_has() -> None:
 def test_claims_are_in_the_order_of_their_numbers_and_effects_too() -> None:
     page = register.claims({"C10": WAITING, "C9": WAITING}, {}, {})
     assert page.index("## C9") < page.index("## C10")
-    labels = [label for label, _ in register.ranked({"effects": {"rank 16": {}, "rank 4": {}, "a": {}}})]
+    effect = claim(1.0)["effects"]["arm 0"]
+    ranks = claim() | {"effects": {"rank 16": effect, "rank 4": effect, "a": effect}}
+    labels = [label for label, *_ in register.ranked(ranks)]
     assert labels.index("rank 4") < labels.index("rank 16")
+
+
+FIELD = {key: value for key, value in ENTRY.items() if key not in ("source", "quote", "translation")} | {
+    "says": "It always helps.", "cites": "Ada (2024).", "model": "7 billion parameters."}
+
+
+def test_a_claim_of_the_field_has_a_citation_in_place_of_a_quotation_and_a_table_of_its_own() -> None:
+    page = register.claims({"F1": FIELD, "C10": WAITING, "C9": ENTRY}, {"F1": claim(9.0) | {"id": "F1"}},
+                           {"02-tiny": notebook()})
+    table = page.index("## Claims of the field")
+    assert page.index("C10</a>") < table < page.index("F1</a>") and page.index("## C10") < page.index("## F1. Help")
+    mine = page[page.index("## F1. "):]
+    assert "> It always helps." in mine and "(Source" not in mine
+    assert "**Who says so.** Ada (2024)." in mine and "**Of which model.** 7 billion parameters." in mine
+    assert "Claims of the field" not in register.claims({"C9": ENTRY}, {}, {})
 
 
 def test_an_erratum_names_the_cell_and_a_cell_that_is_gone_is_an_error() -> None:
