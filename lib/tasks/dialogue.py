@@ -1,9 +1,9 @@
-"""Dialogue: which of ten replies did a person write to this turn?
+"""Dialogue: which of five replies did a person write to this turn?
 
 Datasheet:
     Origin. PyPI `chatterbot-corpus` 1.3.3, the English conversations of `chatterbot_corpus/data/english`.
     Licence. BSD 3-clause. Nothing of it is stored in this repository.
-    Content. 1,000 prompts and the first reply to each, in small talk; some replies joke, some are wrong on facts.
+    Content. 487 prompts and the first reply to each, in small talk; some replies joke, some are wrong on facts.
     Repairs made here. `trivia.yml` is left out (questions with facts, not talk); of a prompt that stands several times,
         whatever its case and punctuation, the first reply is taken, since `tech_support.yml` repeats its own 121 times.
     Known faults. The speaker of the replies says that it is a robot, in one part of them.
@@ -23,19 +23,19 @@ from lib.tasks.wordnet import exact
 
 ARCHIVE = "chatterbot_corpus-1.3.3-py2.py3-none-any.whl"
 SHA256 = "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154"
-CHOICES = 10
+CHOICES = 5
 
 
 def dialogue() -> Task:
-    """The reply that follows a turn, among ten; scored by accuracy (hit at 1).
+    """The reply that follows a turn, among five; scored by accuracy (hit at 1).
 
     The dull answer shares most words with the turn, the shortest of those that share as many.
 
     Raises:
         RuntimeError: nothing is cached and pip cannot fetch the package.
     """
-    return Task("dialogue", parted(cached("task-dialogue-1", _examples)), exact, {"most shared words": _shared},
-                metric="hit at 1 of 10")
+    return Task("dialogue", parted(cached("task-dialogue-2", _examples)), exact, {"most shared words": _shared},
+                metric="hit at 1 of 5")
 
 
 def _shared(example: Example) -> str:

@@ -151,6 +151,23 @@ def tune(model: LanguageModel, task: Task, *, size: int, epochs: int, seed: int,
         show=False)
 
 
+def prompted(model: LanguageModel, task: Task, *, seed: int, items: int, shots: Sequence[int] = (0, 2)) -> Task:
+    """The task with the number of solved examples before each question that scores best on development examples.
+
+    Args:
+        model: the base, as it is.
+        seed: which examples are shown and which development examples judge.
+        items: development examples.
+        shots: what is tried; the first of the best is taken.
+    """
+    def judged(several: int) -> float:
+        tried = with_shots(task, several, seed)
+        examples = shuffled(tried.parts["dev"], seed)[:items]
+        return sum(scores(tried, answers(model, tried, examples), examples))
+
+    return with_shots(task, max(shots, key=judged), seed)
+
+
 def cached(name: str, make: Callable[[], Sequence[Example]]) -> list[Example]:
     """The examples of a task, made the first time and kept in the cache.
 
