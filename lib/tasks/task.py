@@ -60,7 +60,7 @@ class Task:
         score: (answer, example) -> points from 0 to 100.
         dull: name -> the answer that needs no model, given the example; the first one is the usual one.
         metric: what `score` measures, in the field's words.
-        tokens: the longest answer that the model may write.
+        tokens: the longest answer that the model may write, at least 1.
         chat: the prompt is a user's turn; False has the model go on writing where the prompt ends.
     """
 
@@ -98,12 +98,26 @@ def parted(examples: Sequence[Example], *, salt: str = "v1") -> dict[str, list[E
     return parts
 
 
+def exact(answer: str, example: Example) -> float:
+    """100 for the right answer, else 0.
+
+    Args:
+        answer: what was said.
+        example: the question.
+    """
+    return 100.0 * (answer == example.answer)
+
+
 def with_shots(task: Task, shots: int, seed: int) -> Task:
     """The task with `shots` solved examples of its training part before every question: a prompt that shows the format.
 
     Args:
-        shots: at least 0; 0 returns the task.
-        seed: which examples.
+        task: its training part has at least so many.
+        shots: at least 0; 0 changes nothing.
+        seed: which examples, from 0.
+
+    Raises:
+        ValueError: a negative seed.
     """
     shown = shuffled(task.parts["train"], seed)[:shots]
     before = "".join(f"{example.prompt}\n{example.answer}\n\n" for example in shown)
@@ -115,8 +129,15 @@ def with_shots(task: Task, shots: int, seed: int) -> Task:
 def answers(model: LanguageModel, task: Task, examples: Sequence[Example]) -> list[str]:
     """What the model says to each example: its likeliest option, or what it writes, greedily.
 
+    Where an answer is one of several options, the score is the sum of its tokens' log-probabilities after the prompt;
+    one wants it where an answer off the list would be useless.
+
     Args:
-        examples: m of one task, all with options or all without.
+        task: how it is asked.
+        examples: m of it, at least 1, all with options or all without.
+
+    Raises:
+        ValueError: an empty prompt or option, or a prompt too long for the model.
     """
     prompts = [chat_prompt(model.tokenizer, e.prompt) if task.chat else e.prompt for e in examples]
     options = {example.options for example in examples}
@@ -131,7 +152,13 @@ def answers(model: LanguageModel, task: Task, examples: Sequence[Example]) -> li
 
 
 def scores(task: Task, said: Sequence[str], examples: Sequence[Example]) -> list[float]:
-    """Points, (m,), of answers."""
+    """Points, (m,), of answers.
+
+    Args:
+        task: how it is scored.
+        said: m answers.
+        examples: the m questions.
+    """
     return [task.score(answer, example) for answer, example in zip(said, examples, strict=True)]
 
 
@@ -140,8 +167,17 @@ def tune(model: LanguageModel, task: Task, *, size: int, epochs: int, seed: int,
 
     Args:
         model: the base; its weights stay.
-        size: examples, drawn by the seed; all where there are fewer.
-        epochs: passes.
+        task: what is learned.
+        size: examples, at least 1, drawn by the seed; all where there are fewer.
+        epochs: passes, at least 1.
+        seed: which examples in which order, from 0.
+        rank: of each update, at least 1; alpha is twice as large.
+        lr: learning rate, above 0.
+
+    Raises:
+        ValueError: a number out of range, or an adapter that is there already.
+        FloatingPointError: the loss is no number any more.
+        TypeError, OSError: as `fit`.
     """
     examples = shuffled(task.parts["train"], seed)[:size]
     data = encode_pairs(model.tokenizer, [(example.prompt, example.answer) for example in examples], chat=task.chat)
@@ -156,9 +192,13 @@ def prompted(model: LanguageModel, task: Task, *, seed: int, items: int, shots: 
 
     Args:
         model: the base, as it is.
-        seed: which examples are shown and which development examples judge.
-        items: development examples.
-        shots: what is tried; the first of the best is taken.
+        task: what is asked.
+        seed: which examples are shown and which development examples judge, from 0.
+        items: development examples, at least 1.
+        shots: numbers that are tried, each at least 0; the first of the best is taken.
+
+    Raises:
+        ValueError: as `answers`.
     """
     def judged(several: int) -> float:
         tried = with_shots(task, several, seed)
@@ -174,6 +214,9 @@ def cached(name: str, make: Callable[[], Sequence[Example]]) -> list[Example]:
     Args:
         name: with a version in it, counted up when `make` changes.
         make: fetches and parses.
+
+    Raises:
+        OSError: the disk is full.
     """
     def fill(folder: Path) -> None:
         rows = [[e.prompt, e.answer, e.group, e.options, e.extra] for e in make()]

