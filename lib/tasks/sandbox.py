@@ -74,8 +74,8 @@ def run_safely(code: str, *, seconds: int = 5, megabytes: int = 512) -> Outcome:
         program.write_text(f"{code}\nprint({token!r}, flush=True)\n", "utf-8")
         root.mkdir()
         with said.open("wb") as output:
-            subprocess.run(_command(root, seconds, megabytes * 2**20), env=_environment(program), stdin=subprocess.DEVNULL,
-                           stdout=output, stderr=subprocess.STDOUT)
+            subprocess.run(_command(root, seconds, megabytes * 2**20), env=_environment(program),
+                           stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         with said.open("rb") as file:
             file.seek(max(0, said.stat().st_size - 4000))
             text = file.read().decode(errors="replace").rstrip()
@@ -90,7 +90,8 @@ def check_sandbox() -> None:
         ValueError: never, with the numbers that it uses.
         RuntimeError: it cannot; the message says what is missing.
     """
-    missing = [tool for tool in ("unshare", "setpriv", "prlimit", "mount", "chroot", "timeout") if shutil.which(tool) is None]
+    tools = ("unshare", "setpriv", "prlimit", "mount", "chroot", "timeout")
+    missing = [tool for tool in tools if shutil.which(tool) is None]
     if sys.platform != "linux" or missing:
         raise RuntimeError(f"generated code runs in Linux namespaces alone, and this system lacks "
                            f"{', '.join(missing) or 'them'}: nothing was run")

