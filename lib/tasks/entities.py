@@ -35,7 +35,7 @@ def entities() -> Task:
         ValueError: the data in the cache or in the archive are not what they should be.
         OSError: the disk is full.
     """
-    return Task("entities", parted(cached("task-entities-1", _examples)), _pair_f1,
+    return Task("entities", parted(cached("task-entities-2", _examples)), _pair_f1,
                 {"every capital a place": lambda e: "; ".join(f"place: {name}" for name in _capitals(e.extra))},
                 metric="entity F1")
 
