@@ -56,7 +56,7 @@ class Outcome:
 def run_safely(code: str, *, seconds: int = 5, megabytes: int = 512) -> Outcome:
     """Run Python code of unknown intent and say whether it came to its end.
 
-    Where there is no sandbox, the program is not run and has not finished; `check_sandbox` says so beforehand.
+    Where there is no sandbox, the program is not run and has not finished; `require_sandbox` says so beforehand.
 
     Args:
         code: a whole program for this Python's standard library.
@@ -83,7 +83,7 @@ def run_safely(code: str, *, seconds: int = 5, megabytes: int = 512) -> Outcome:
     return Outcome(finished, text.removesuffix(token).rstrip()[-2000:])
 
 
-def check_sandbox() -> None:
+def require_sandbox() -> None:
     """Try whether code can be run safely here.
 
     Raises:

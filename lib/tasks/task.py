@@ -28,6 +28,7 @@ from lib.text.likelihood import by_sum, rank_options
 from lib.training import Plan, fit
 
 PARTS = {"train": 0.6, "dev": 0.1, "test": 0.3}
+LONGEST = 512  # tokens of a row
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -145,7 +146,7 @@ def answers(model: LanguageModel, task: Task, examples: Sequence[Example]) -> li
         return [text.rstrip() for text in generate(model, prompts, max_new_tokens=task.tokens)]
     if len(options) == 1:  # the same for all: a prompt is read once, and not once an option
         (words,) = options
-        data = encode(model.tokenizer, prompts, [0] * len(prompts), max_length=512)
+        data = encode(model.tokenizer, prompts, [0] * len(prompts), max_length=_longest(model))
         return [words[i] for i in predict_logits(Answers(model, words), data).argmax(1)]
     ranked = rank_options(model, prompts, [example.options for example in examples], normalize=by_sum)
     return [example.options[int(s.argmax())] for s, example in zip(ranked, examples, strict=True)]
@@ -181,11 +182,17 @@ def tune(model: LanguageModel, task: Task, *, size: int, epochs: int, seed: int,
         TypeError, OSError: as `fit`.
     """
     examples = shuffled(task.parts["train"], seed)[:size]
-    data = encode_pairs(model.tokenizer, [(example.prompt, example.answer) for example in examples], chat=task.chat)
+    data = encode_pairs(model.tokenizer, [(example.prompt, example.answer) for example in examples], chat=task.chat,
+                        max_length=_longest(model))
     attach(model, ends_in(*LINEAR), lambda W: LoRA(W, rank=rank, alpha=2 * rank))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], weight_decay=0.0)
     fit(model, optimizer, next_token(), data, Plan(epochs=epochs, batch_size=8, lr=lr, seed=seed), metric=None,
         show=False)
+
+
+def _longest(model: LanguageModel) -> int:
+    """Tokens of a row, at most."""
+    return min(LONGEST, model.tokenizer.model_max_length)
 
 
 def prompted(model: LanguageModel, task: Task, *, seed: int, items: int, shots: Sequence[int] = (0, 2)) -> Task:
