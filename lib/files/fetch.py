@@ -72,7 +72,7 @@ def _npm(archive: str, sha256: str) -> bytes:
     name, _, version = archive.removesuffix(".tgz").rpartition("-")
     command = [found] if (found := shutil.which("npm")) else [sys.executable, "-c", _NPM]
     with tempfile.TemporaryDirectory() as place:
-        npm = subprocess.run([*command, "pack", f"{name}@{version}", "--ignore-scripts", "--silent"], cwd=place,
+        npm = subprocess.run([*command, "pack", f"{name}@{version}", "--ignore-scripts", "--loglevel=error"], cwd=place,
                              capture_output=True, text=True)
         file = Path(place) / archive
         if npm.returncode or not file.is_file():

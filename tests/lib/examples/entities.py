@@ -1,0 +1,8 @@
+"""Examples of `lib.tasks.entities`; see `tests/lib/test_examples.py`."""
+
+# %% entities
+from lib.tasks.entities import entities
+
+task = entities()
+example = task.parts["test"][0]
+assert task.score(example.answer, example) == 100 and task.score(task.dull["every capital a place"](example), example) <= 100

@@ -1,0 +1,8 @@
+"""Examples of `lib.tasks.translation`; see `tests/lib/test_examples.py`."""
+
+# %% translation
+from lib.tasks.translation import translation
+
+task = translation()
+example = task.parts["test"][0]
+assert task.score(example.answer, example) == 100 and task.score(task.dull["copy the source"](example), example) <= 100
