@@ -4,8 +4,8 @@ Datasheet:
     Origin. npm `typescript` 5.9.3: the English messages in `lib/typescript.js`, their French versions by Microsoft's
         translators in `lib/fr/diagnosticMessages.generated.json`, joined by key.
     Licence. Apache-2.0. Nothing of it is stored in this repository.
-    Content. 2,070 pairs; 869 hold a placeholder such as {0}. Technical prose of one kind: a model that translates these
-        well need not translate novels.
+    Content. 2,070 pairs; 869 hold a placeholder such as `{0}`. Technical prose of one kind: a model that translates
+        these well need not translate novels.
     Repairs made here. Messages that differ in numbers and case alone are one group.
     Known faults. About 30 near-duplicates that differ in a word stay where the split puts them.
 """

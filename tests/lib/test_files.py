@@ -1,4 +1,4 @@
-"""Files that are whole or not there, fetched as data, kept in the cache: pip and npm are real, what they ask is here."""
+"""Files that are whole or not there, fetched as data, kept in the cache: pip and npm are real, what they ask is not."""
 from __future__ import annotations
 
 import errno

@@ -72,6 +72,7 @@ def test_nothing_is_written_outside(tmp_path: Path) -> None:
         place.unlink()
     for place in ("/usr/mine", "/lib/mine", f"{sys.base_prefix}/mine", "../program.py", "/mine"):
         assert not run_safely(f"open({place!r}, 'a')").finished
+    assert run_safely("import os\nassert os.statvfs('/usr').f_flag & os.ST_RDONLY").finished  # for root too
     assert run_safely("open('mine', 'w').write('x')\nassert open('mine').read() == 'x'").finished  # its own folder
 
 
@@ -118,6 +119,8 @@ def test_it_has_no_rights_and_gets_none_and_sees_no_other_process() -> None:
     mount = "import ctypes\nlibc = ctypes.CDLL(None)\n"
     assert run_safely(mount + "assert libc.mount(b'none', b'/box', b'tmpfs', 0, None) == -1\n"
                       "assert libc.chroot(b'.') == -1\nassert libc.unshare(0x10000000) == -1").finished
+    if os.geteuid() == 0:
+        assert run_safely(f"import os\nassert os.getuid() == os.getgid() == {sandbox.NOBODY}").finished
     assert run_safely("import os\nassert not {k for k in os.environ if 'HOME' in k or 'KEY' in k}").finished
 
 

@@ -5,4 +5,5 @@ from lib.tasks.classification import classification
 
 task = classification()
 example = task.parts["test"][0]
-assert task.score(example.answer, example) == 100 and task.score(task.dull["most frequent"](example), example) <= 100
+dull = task.dull["most frequent"](example)
+assert task.score(example.answer, example) == 100 >= task.score(dull, example)

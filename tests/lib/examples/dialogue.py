@@ -5,4 +5,5 @@ from lib.tasks.dialogue import dialogue
 
 task = dialogue()
 example = task.parts["test"][0]
-assert task.score(example.answer, example) == 100 and task.score(task.dull["most shared words"](example), example) <= 100
+dull = task.dull["most shared words"](example)
+assert task.score(example.answer, example) == 100 >= task.score(dull, example)
