@@ -4,6 +4,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from lib.book.exercises import checker
 from lib.book.quiz import Feedback
 from lib.tasks.task import Example
@@ -83,7 +85,55 @@ def check_examples(answer: Callable[[Pairs], Any]) -> Feedback:
     """What is wrong with a function from pairs to examples, if anything is."""
 
     def as_numbers(pairs: Pairs) -> Any:
+        asked = list(pairs)  # an answer may work in place
         examples = answer(pairs)
-        return None if examples is None else _facts(examples, pairs)
+        return None if examples is None else _facts(examples, asked)
 
     return _judge(as_numbers)
+
+
+_tuned = np.array([[80.0, 20.0, 100.0, 60.0], [90.0, 10.0, 100.0, 40.0]])  # seeds x items
+_prompted = np.array([[50.0, 0.0, 100.0, 10.0], [70.0, 0.0, 100.0, 20.0]])
+_low, _high = np.array([10.0, 10.0, 0.0, 20.0]), np.array([60.0, 40.0, 20.0, 100.0])
+check_gain = checker(
+    [((_tuned, _prompted, _low), 18.75), ((_tuned, _prompted, _high), 7.5)],
+    {
+        "that is the gain over the prompted model: the dull answer may be better": lambda tuned, prompted, dull: (
+            tuned.mean() - prompted.mean()
+        ),
+        "that is the gain over the dull answer: the prompted model may be better": lambda tuned, prompted, dull: (
+            tuned.mean() - dull.mean()
+        ),
+        "the better baseline, not the mean of both": lambda tuned, prompted, dull: (
+            tuned.mean() - (prompted.mean() + dull.mean()) / 2
+        ),
+        "the better baseline, not the worse": lambda tuned, prompted, dull: (
+            tuned.mean() - min(prompted.mean(), dull.mean())
+        ),
+        "one baseline for all items: the better one of each item is known only afterwards": (
+            lambda tuned, prompted, dull: (tuned - np.maximum(prompted, dull)).mean()
+        ),
+    },
+    praise="What costs nothing is what tuning has to beat.",
+)
+_W = np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]])
+_one = (np.array([[1.0, 2.0, 0.0]]), np.array([[1.0], [0.5]]), 2)
+_two = (np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]]), np.array([[2.0, 0.0], [1.0, 1.0]]), 8)
+
+
+def _merged(W: Any, adapters: Any, *, alpha: bool = True, rank: bool = True, share: bool = False) -> Any:
+    updates = [(a if alpha else 1) / (len(A) if rank else 1) * B @ A for A, B, a in adapters]
+    return W + sum(updates) / (len(updates) if share else 1)
+
+
+check_merged = checker(
+    [((_W, [_one]), _merged(_W, [_one])), ((_W, [_one, _two]), _merged(_W, [_one, _two]))],
+    {
+        "each update is scaled by alpha / rank": lambda W, adapters: _merged(W, adapters, alpha=False, rank=False),
+        "alpha is divided by the rank, the number of rows of A": lambda W, adapters: _merged(W, adapters, rank=False),
+        "the sum of the updates, not their mean": lambda W, adapters: _merged(W, adapters, share=True),
+        "the base is part of it": lambda W, adapters: _merged(W, adapters) - W,
+        "all adapters, not the last alone": lambda W, adapters: _merged(W, adapters[-1:]),
+    },
+    praise="One matrix, as fast as the base; what each adapter did alone is no longer in it.",
+)
