@@ -45,8 +45,8 @@ BRYSBAERT = "https://doi.org/10.1016/j.jml.2019.104047"
 BESIDES = {BRYSBAERT: "on [the page of the run](run.md)"}  # address -> the page, beside the chapters, that cites it
 
 DESCRIPTIONS = {
-    "claims": "Every testable claim of the source: its question and protocol, the effects with intervals, and the "
-              "verdict that a fixed rule gives.",
+    "claims": "Every testable claim of the source, and claims of the field: question and protocol, the effects with "
+              "intervals, and the verdict that a fixed rule gives.",
     "recipe": "Which method to take for how many labels, how much time and which shift, each row with the runs it "
               "rests on.",
     "errata": "Where the source is wrong: what it says, what is true, and the cell that shows it.",
@@ -57,8 +57,8 @@ DESCRIPTIONS = {
 
 
 def order(names: Iterable[str]) -> list[str]:
-    """C9 before C10."""
-    return sorted(names, key=lambda name: int(name[1:]))
+    """C9 before C10, and the source's before those of the field, F1, F2, ..."""
+    return sorted(names, key=lambda name: (name[0], int(name[1:])))
 
 
 def sections(source: str) -> str:
@@ -119,19 +119,26 @@ def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Ma
     legend = [name for name in MEANS if name in words.values() or not name.startswith("not ")]
     quick = ["The verdicts are those of the `quick` profile: few sentences and few seeds. The `full` profile, with "
              "more of each, has not been run yet.", ""]
-    rows = ["| Claim | What is asked | Tested in | Verdict |", "|---|---|---|---|"]
-    for name in names:
-        entry = entries[name]
-        where = link(entry["chapter"], entry["section"]) if entry["chapter"] in chapters else "no chapter yet"
-        here = f'<a href="#{make_id(f"{name}: {words[name]}")}">{name}</a>'
-        rows.append(f"| {here} | {entry['asks']} | {where} | {marked(words[name])} |")
+
+    def rows(kind: str) -> list[str]:
+        found = ["| Claim | What is asked | Tested in | Verdict |", "|---|---|---|---|"]
+        for name in names:
+            entry = entries[name]
+            where = link(entry["chapter"], entry["section"]) if entry["chapter"] in chapters else "no chapter yet"
+            here = f'<a href="#{make_id(f"{name}: {words[name]}")}">{name}</a>'
+            found += [f"| {here} | {entry['asks']} | {where} | {marked(words[name])} |"] * (name[0] == kind)
+        return stacked(*found)
+
+    field = ["", "## Claims of the field", "", "What papers and practitioners say of newer methods, judged on our "
+             "small models by the same rule. Each names the model for which it was claimed.", "", *rows("F")]
+    field *= any(name[0] == "F" for name in names)
     lines = ["# The claims, judged", "",
              "Each testable claim of the source, what our runs say about it, and the rule by which they say it. "
              f"A claim that failed stands as large as one that held. All effects of a claim must bear it out. {SOURCE}",
              "", "The interval is the 95% one; an effect is shown to be nothing if its interval at 90% lies within a "
              "bound fixed before the runs.", "",
              *(f"- {marked(name)}: {MEANS[name]}." for name in legend), "",
-             *(quick if judged and not full else []), *stacked(*rows)]
+             *(quick if judged and not full else []), *rows("C"), *field]
     if drawn := {name: judged[name] for name in names if name in judged}:
         lines += ["", "## All effects on one axis", "", picture(drawn), "",
                   "The grey band is what counts as nothing, fixed before the runs. Blue effects support their claim, "
@@ -148,8 +155,12 @@ def marked(judged: str) -> str:
 
 
 def _claim(entry: Item, found: Item | None, judged: str, chapters: Mapping[str, NotebookNode]) -> list[str]:
-    lines = [f"> {entry['quote']}", ">", f"> {entry['translation']} (Source, {sections(entry['source'])})", "",
-             f"**The question.** {entry['asks']}", ""]
+    if "says" in entry:  # a claim of the field
+        said = [f"> {entry['says']}", "", f"**Who says so.** {entry['cites']}", "",
+                f"**Of which model.** {entry['model']}"]
+    else:
+        said = [f"> {entry['quote']}", ">", f"> {entry['translation']} (Source, {sections(entry['source'])})"]
+    lines = [*said, "", f"**The question.** {entry['asks']}", ""]
     if entry["chapter"] in chapters:
         lines += [f"**Where.** {heading(chapters[entry['chapter']])}: {link(entry['chapter'], entry['section'])}", ""]
     lines += [f"**Protocol.** {entry['protocol']}", ""]

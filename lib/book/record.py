@@ -108,24 +108,24 @@ class Run:
         display({**shown, cards.RESULT: facts}, raw=True)
 
     def claim(self, claim: str, effects: Mapping[str, Effect], *, unit: str, bound: float, direction: int) -> None:
-        """Show the verdict on a claim of the source, and write its effects into the cell's output.
+        """Show the verdict on a claim of the source or of the field, and write its effects into the cell's output.
 
         The rule is `lib.evidence.verdicts.verdict`: all effects must bear the claim out. The gate applies it to the
         same facts and holds the word against the claim's entry in `chapters/claims/`.
 
         Args:
-            claim: "C1", "C2", ...; each is judged in one cell of the book.
+            claim: "C1", "C2", ... of the source, "F1", "F2", ... of the field; each is judged in one cell of the book.
             effects: what was compared -> its effect, all in `unit`.
             unit: what the effects count.
             bound: what counts as nothing, in `unit`, fixed before the runs.
             direction: the sign that the claim promises, 1 or -1, or 0 where it promises no difference.
 
         Raises:
-            ValueError: an id that is not C and a number, a claim made twice in one cell, no effect, a bound not above
-                0, another direction.
+            ValueError: an id that is not C or F and a number, a claim made twice in one cell, no effect, a bound not
+                above 0, another direction.
         """
-        if not re.fullmatch(r"C[1-9]\d*", claim):
-            raise ValueError(f"claim must be C and a number, got {claim!r}")
+        if not re.fullmatch(r"[CF][1-9]\d*", claim):
+            raise ValueError(f"claim must be C or F and a number, got {claim!r}")
         keys = ("difference", "error", "dof", "seeds", "level", "low", "high")
         rows = {label: {key: getattr(effect, key) for key in keys} for label, effect in effects.items()}
         facts = {"id": claim, "unit": unit, "bound": bound, "direction": direction, "effects": rows,

@@ -215,7 +215,7 @@ def test_a_claim_shows_its_verdict_and_every_effect(run: record.Run, shown: Show
 
 
 @pytest.mark.parametrize(("claim", "effects", "words"), [
-    ("c3", 1, "claim must be C and a number, got 'c3'"), ("C3", 0, "effects must hold at least one effect"),
+    ("c3", 1, "claim must be C or F and a number, got 'c3'"), ("C3", 0, "effects must hold at least one effect"),
 ])
 def test_a_claim_without_name_or_effect_is_refused(run: record.Run, claim: str, effects: int, words: str) -> None:
     given = {"a - b": paired_effect([1, 2], [0, 0])} if effects else {}

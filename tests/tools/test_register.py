@@ -90,6 +90,21 @@ def test_claims_are_in_the_order_of_their_numbers_and_effects_too() -> None:
     assert labels.index("rank 4") < labels.index("rank 16")
 
 
+FIELD = {key: value for key, value in ENTRY.items() if key not in ("source", "quote", "translation")} | {
+    "says": "It always helps.", "cites": "Ada (2024).", "model": "7 billion parameters."}
+
+
+def test_a_claim_of_the_field_has_a_citation_in_place_of_a_quotation_and_a_table_of_its_own() -> None:
+    page = register.claims({"F1": FIELD, "C10": WAITING, "C9": ENTRY}, {"F1": claim(9.0) | {"id": "F1"}},
+                           {"02-tiny": notebook()})
+    table = page.index("## Claims of the field")
+    assert page.index("C10</a>") < table < page.index("F1</a>") and page.index("## C10") < page.index("## F1. Help")
+    mine = page[page.index("## F1. "):]
+    assert "> It always helps." in mine and "(Source" not in mine
+    assert "**Who says so.** Ada (2024)." in mine and "**Of which model.** 7 billion parameters." in mine
+    assert "Claims of the field" not in register.claims({"C9": ENTRY}, {}, {})
+
+
 def test_an_erratum_names_the_cell_and_a_cell_that_is_gone_is_an_error() -> None:
     entry = {"title": "It is gone", "source": "4.3, 5.2",
              "says": "One.", "truth": "Two.", "chapter": "02-tiny", "cell": "shown"}
