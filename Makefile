@@ -61,8 +61,8 @@ report: $(READY) ## print every result beside its bounds; fails where one is out
 lint: $(READY) ## check code style, types and the notebooks' sources
 	$(call timed,$(PY) -m ruff check . && $(PY) -m mypy && $(PY) -m tools.lint)
 
-bands: $(READY) ## run every chapter for SEEDS="0 1 2 3 4" and publish the bands of its results in results/
-	$(call timed,$(PY) -m tools.bands --profile $(PROFILE) --seeds $(SEEDS))
+bands: $(READY) ## run every chapter, or NAME=05 alone, for SEEDS="0 1 2 3 4" and publish the bands of its results in results/
+	$(call timed,$(PY) -m tools.bands --profile $(PROFILE) --seeds $(SEEDS) --name "$(NAME)")
 
 evidence: $(READY) ## run the sweeps that results/evidence lacks; goes on where it was stopped
 	$(call timed,$(PY) -m tools.book $(SETTINGS) --evidence)

@@ -39,8 +39,11 @@ def band(runs: Sequence[float]) -> tuple[float, float]:
 
 
 @lock.one_build
-def publish(root: Path, profile: str, seeds: Sequence[int]) -> int:
+def publish(root: Path, profile: str, seeds: Sequence[int], name: str = "") -> int:
     """Run every chapter for every seed and write the bands of its results, the book's and nobody else's.
+
+    Args:
+        name: the beginning of a chapter's file name, to run those alone; the bands of the others stay.
 
     Returns:
         0, or 1 where a run is unsound or breaks a bound: nothing is written then.
@@ -48,10 +51,11 @@ def publish(root: Path, profile: str, seeds: Sequence[int]) -> int:
     if len(set(seeds)) < 3:
         raise Mistake(f"SEEDS must name at least 3 different seeds, got {' '.join(map(str, seeds))}")
     seeds = sorted(set(seeds))
-    say(f"run every chapter for seeds {' '.join(map(str, seeds))}, PROFILE={profile}")
-    jobs = [Job(path, Settings(profile, seed)) for path in chapters(root) for seed in seeds]
+    asked = chapters(root, name)
+    say(f"run {len(asked)} chapter(s) for seeds {' '.join(map(str, seeds))}, PROFILE={profile}")
+    jobs = [Job(path, Settings(profile, seed)) for path in asked for seed in seeds]
     said = quoted.names(list(quoted.texts(root)))
-    runs: dict[str, dict[str, list[dict[str, Any]]]] = {path.stem: {} for path in chapters(root)}
+    runs: dict[str, dict[str, list[dict[str, Any]]]] = {path.stem: {} for path in asked}
     problems = []
     for job, notebook in zip(jobs, execute(jobs), strict=True):
         found = gate.sound(notebook, job.chapter.stem)
@@ -66,20 +70,23 @@ def publish(root: Path, profile: str, seeds: Sequence[int]) -> int:
     if problems:
         print("\n".join(["no bands are written:", *(f"  {problem}" for problem in problems)]), file=sys.stderr)
         return 1
-    entries: dict[str, dict[str, Any]] = {}
+    path = bands_file(root, jobs[0].settings)
+    before = json.loads(path.read_text("utf-8")) if path.exists() else {"provenance": {}, "chapters": {}}
+    stay = {each.stem for each in chapters(root)} - set(runs)
+    entries: dict[str, dict[str, Any]] = {key: was for key, was in before["chapters"].items() if key in stay}
     for chapter, names in runs.items():
-        for name, found_results in names.items():
-            if hard(found_results[0]) and (name not in said or found_results[0]["stored"]):
+        for result_name, found_results in names.items():
+            if hard(found_results[0]) and (result_name not in said or found_results[0]["stored"]):
                 continue  # a bound of its own judges it, and no sentence says it live
             values = [result["value"] for result in found_results]
             low, high = band(values)
-            entries.setdefault(chapter, {})[name] = {"low": low, "high": high, "runs": values,
+            entries.setdefault(chapter, {})[result_name] = {"low": low, "high": high, "runs": values,
                                                      "unit": found_results[0]["unit"]}
-            print(f"  {chapter}  {name:<40} {low:.5g} to {high:.5g} from {len(values)} runs")
-    settings = jobs[0].settings
-    origin = provenance(root, settings) | {"seeds": seeds, "rule": RULE}
-    path = bands_file(root, settings)
-    write(path, json.dumps({"provenance": origin, "chapters": entries}, indent=1) + "\n")
+            print(f"  {chapter}  {result_name:<40} {low:.5g} to {high:.5g} from {len(values)} runs")
+    origin = provenance(root, jobs[0].settings) | {"seeds": seeds, "rule": RULE}
+    commits = {key: commit for key, commit in before["provenance"].get("commits", {}).items() if key in stay}
+    origin["commits"] = dict(sorted((commits | dict.fromkeys(runs, origin["commit"])).items()))  # of each chapter
+    write(path, json.dumps({"provenance": origin, "chapters": dict(sorted(entries.items()))}, indent=1) + "\n")
     print(f"  written to {path.relative_to(root)}, from {len(seeds)} runs of each chapter, by this rule:\n  {RULE}")
     return 0
 
@@ -88,8 +95,9 @@ def main() -> int:
     """The command line behind `make bands`."""
     parser = arguments()
     parser.add_argument("--seeds", nargs="*", type=whole, required=True)
+    parser.add_argument("--name", default="", help="the beginning of a chapter's file name; the others' bands stay")
     asked = parser.parse_args()
-    return publish(ROOT, asked.profile, asked.seeds)
+    return publish(ROOT, asked.profile, asked.seeds, asked.name)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ from nbformat import NotebookNode
 from pybtex.database import Entry, parse_string
 
 from lib.book._numerals import decimals
-from lib.book.cards import CLAIM
+from lib.book.cards import CLAIM, judge, possible
 from lib.book.figures import COLOURS, INK, _svg
+from lib.evidence.verdicts import Effect
 from tools import speed, terms
 from tools.gate import results, stand, word
 from tools.numerals import GAP, number, spread, stacked
@@ -27,16 +28,18 @@ Item = dict[str, Any]
 SOURCE = ("The source is a Chinese article, 大语言模型原理基础与前沿：基于投影和正则化的方法 (*Large language models, "
           "foundations and frontiers: methods of projection and regularisation*); it came to us without author, date "
           "or address.")
-MARK = {"supported": "●", "refuted": "✕", "mixed": "◐", "inconclusive": "○", "not tested yet": "–",
+MARK = {"supported": "●", "refuted": "✕", "no gain": "=", "mixed": "◐", "undecided": "○", "not tested yet": "–",
         "not run for this copy": "–"}
 MEANS = {
-    "supported": "the interval lies wholly on the promised side of zero, and the effect is not shown to be nothing; "
-                 "where no difference is promised, the effect is shown to be nothing",
-    "refuted": "the interval lies wholly on the other side of zero, or the effect is shown to be nothing; where no "
-               "difference is promised, the interval lies wholly beyond what counts as nothing",
-    "mixed": "one of the claim's effects is supported and another refuted, each by an interval widened for the number "
-             "of effects",
-    "inconclusive": "neither; more seeds could decide",
+    "supported": "the interval lies wholly on the promised side of zero, and not all of it is too small to count; "
+                 "where no difference is promised, all of it is too small to count",
+    "refuted": "the interval lies wholly on the other side of zero, and not all of it is too small to count; where no "
+               "difference is promised, it lies wholly beyond what counts as nothing",
+    "no gain": "the promised effect, if there is one, is smaller than what we said would count: a larger one is "
+               "excluded, in our reading of the claim",
+    "mixed": "one of the claim's effects is supported and another refuted or without gain, each by an interval widened "
+             "for the number of effects",
+    "undecided": "none of these: the runs cannot tell, and the interval says which effects they leave possible",
     "not tested yet": "no chapter tests it",
     "not run for this copy": "its chapter was not run when this copy was made",
 }
@@ -135,14 +138,16 @@ def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Ma
     lines = ["# The claims, judged", "",
              "Each testable claim of the source, what our runs say about it, and the rule by which they say it. "
              f"A claim that failed stands as large as one that held. All effects of a claim must bear it out. {SOURCE}",
-             "", "The interval is the 95% one; an effect is shown to be nothing if its interval at 90% lies within a "
-             "bound fixed before the runs.", "",
+             "", "Each effect stands with the interval that decided it: at 95% where a sign is claimed, at 90%, which "
+             "leaves 5% on either side, where a larger effect is excluded. What it covers, and why some are at 97.8% "
+             "and 95.6%, says [how this book decides](how-this-book-decides.md).", "",
              *(f"- {marked(name)}: {MEANS[name]}." for name in legend), "",
              *(quick if judged and not full else []), *rows("C"), *field]
     if drawn := {name: judged[name] for name in names if name in judged}:
         lines += ["", "## All effects on one axis", "", picture(drawn), "",
-                  "The grey band is what counts as nothing, fixed before the runs. Blue effects support their claim, "
-                  "red ones refute it, orange ones decide nothing."]
+                  "The grey band is what counts as nothing, fixed before the runs; the line is the interval that "
+                  "decides. Blue effects support their claim, red ones refute it, green ones are too small to "
+                  "count, and the hollow orange ones are undecided."]
     for name in names:
         lines += [*titled(name, entries[name], f"{name}: {words[name]}", f": {words[name]}"),
                   *_claim(entries[name], judged.get(name), words[name], chapters)]
@@ -166,33 +171,38 @@ def _claim(entry: Item, found: Item | None, judged: str, chapters: Mapping[str, 
     lines += [f"**Protocol.** {entry['protocol']}", ""]
     if found:
         rows = [f"| Effect, {found['unit']} | Estimate | Interval | Seeds |", "|---|---:|---:|---:|"]
-        for label, row in ranked(found):
-            ends = row["low"], row["high"]
-            rows.append(f"| {label} | {number(row['difference'], decimals(*ends), sign=True)} | "
-                        f"{spread(ends, sign=True)} ({100 * row['level']:.0f}%) | {row['seeds']} |")
+        for label, effect, level, _ in ranked(found):
+            ends = effect.interval(level)
+            rows.append(f"| {label} | {number(effect.difference, decimals(*ends), sign=True)} | "
+                        f"{spread(ends, sign=True)} ({100 * level:.3g}%) | {effect.seeds} |")
         lines += [*rows, "", f"What counts as nothing: {found['bound']:g} {found['unit']}.", ""]
     practice = ["", f"**In practice.** {entry['practice']}"] if found else []
     return [*lines, f"**Verdict.** {MARK[judged]} {judged.capitalize()}.", *practice]
 
 
-def ranked(claim: Item) -> list[tuple[str, Item]]:
-    """The effects by label, with rank 4 before rank 16: what the notebook's file stores has lost its order."""
+def ranked(claim: Item) -> list[tuple[str, Effect, float, str]]:
+    """Each effect as (label, effect, level of the interval that decided it, word), rank 4 before rank 16.
+
+    What the notebook's file stores has lost its order.
+    """
     def key(label: str) -> list[Any]:
         return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", label)]
-    return sorted(claim["effects"].items(), key=lambda row: key(row[0]))
+    found = judge(claim)
+    rows = zip(claim["effects"], found.effects, found.levels, found.words, strict=True)
+    return sorted(rows, key=lambda row: key(row[0]))
 
 
 def picture(judged: Mapping[str, Item]) -> str:
-    """All effects with their intervals, each divided by its claim's bound: between -1 and 1 is nothing."""
-    rows = [(f"{name}: {label}", [row[key] / claim["bound"] for key in ("difference", "low", "high")],
-             COLOURS[{"supported": 0, "refuted": 5}.get(word(claim | {"effects": {label: row}}), 1)])
-            for name, claim in judged.items() for label, row in ranked(claim)]
+    """All effects with the intervals that decided them, each divided by its claim's bound: -1 to 1 is nothing."""
+    rows = [(f"{name}: {label}", [x / claim["bound"] for x in (effect.difference, *effect.interval(level))], judged_so)
+            for name, claim in judged.items() for label, effect, level, judged_so in ranked(claim)]
     fig, axis = plt.subplots(figsize=(5.0, 0.9 + 0.48 * len(rows)))
     axis.axvspan(-1, 1, color=COLOURS[4], alpha=0.2, linewidth=0)
     axis.axvline(0, color=INK, linewidth=0.7)
-    for height, (label, (middle, low, high), colour) in enumerate(reversed(rows)):
+    for height, (label, (middle, low, high), judged_so) in enumerate(reversed(rows)):
+        colour = COLOURS[{"supported": 0, "refuted": 5, "no gain": 2}.get(judged_so, 1)]
         axis.plot([low, high], [height, height], color=colour)
-        axis.plot(middle, height, "o", color=colour)
+        axis.plot(middle, height, "o", color=colour, markerfacecolor="none" if judged_so == "undecided" else colour)
         axis.annotate(label, (0, height), (2, 6), xycoords=axis.get_yaxis_transform(), textcoords="offset points",
                       fontsize=9)
     axis.set(yticks=[], ylim=(-0.5, len(rows) - 0.2), xlabel="effect, in units of what counts as nothing")
@@ -201,7 +211,8 @@ def picture(judged: Mapping[str, Item]) -> str:
     axis.spines["left"].set_visible(False)
     axis.grid(axis="x", alpha=0.14)
     counted = ", ".join(f"{name} {word(claim)}" for name, claim in judged.items())
-    alt = f"{len(rows)} effects with their intervals, in units of what counts as nothing. Verdicts: {counted}."
+    alt = (f"{len(rows)} effects with the intervals that decide, in units of what counts as nothing. "
+           f"Verdicts: {counted}.")
     return f'<figure class="par-figure">{_svg(fig, alt)}</figure>'
 
 
@@ -337,7 +348,7 @@ def _ground(ground: Item, shown: Item, where: str) -> str:
         anchor = make_id(f"{shown['id']}: {judged}")
         told = f"{ground['effect']}: {stand(shown, ground)}" if "effect" in ground else f"{MARK[judged]} {judged}"
         return f'<a href="claims.html#{anchor}">{shown["id"]}</a>, {told} ({where})'
-    ends = shown["interval"]
+    ends = possible(shown)
     places = decimals(*ends) if ends else None
     between = f" [{f',{GAP}'.join(number(end, places, sign=True) for end in ends)}]" if ends else ""
     unit = "" if shown["unit"] == "1" else f" {shown['unit']}"

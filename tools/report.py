@@ -105,7 +105,7 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
     lines = ["# The run behind these pages", "",
              f"The run that made this copy of the book also checked it: **{good} of {len(found)} results**"
              f"{partly(list(chapters), ran)}. Of several seeds only the mean is held to the bound; the interval is the "
-             f"95% one{crossing}. All that follows "
+             f"95% one unless its card says otherwise{crossing}. All that follows "
              "comes from the run's own records.", "",
              "| What | Value |", "|---|---|", *(f"| **{name}** | {value} |" for name, value in facts.items()), "",
              "## How long it took", ""]
@@ -145,7 +145,7 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
 
 def row(result: Item) -> str:
     """One result beside the bounds that hold for it."""
-    ends, several = result["interval"], len(result["values"]) > 1
+    ends, several = cards.possible(result), result["seeds"] > 1
     bound = bounds(*cards.bounds(result, result["band"]))
     bound = f"mean {bound}" if several and bound else bound
     bound = f"{bound} (published)" if result["band"] else bound

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,21 +19,24 @@ if TYPE_CHECKING:
 RESULT = "application/vnd.project-and-regularize.result+json"
 CLAIM = "application/vnd.project-and-regularize.claim+json"
 PROFILES = ("quick", "full")
-FACTS = {"name", "value", "values", "interval", "unit", "digits", "note", "at_least", "at_most", "card", "stored",
-         "profile", "device"}
+FACTS = {"name", "value", "values", "seeds", "interval", "level", "unit", "digits", "note", "at_least", "at_most",
+         "card", "stored", "over", "profile", "device"}
+OVER = ("seeds", "splits", "repeats")
+SHARE = re.compile(r"(?P<percent>%) (accuracy|of (?!the way))|share |of ([a-z]+ )*(sentences|answers|draws)\b")
 GOOD = ("holds", "inside", "undecided")  # where the mean lies where it must
 SIGNS = {"inside": "\N{CHECK MARK}", "holds": "\N{CHECK MARK}", "undecided": "\N{WHITE CIRCLE}",
          "outside": "\N{MULTIPLICATION X}", "broken": "\N{MULTIPLICATION X}", "unpublished": "\N{EN DASH}"}
 WORDS = {"en": {
-    "inside": "inside the published band", "outside": "outside the published band", "holds": "holds:",
-    "broken": "broken:", "undecided": "undecided:", "unpublished": "no band published yet",
+    "inside": "inside the published band", "outside": "outside the published band", "holds": "holds",
+    "broken": "broken", "undecided": "undecided", "unpublished": "no band published yet",
     "exactly": "exactly {low}", "between": "{low} to {high}", "least": "at least {low}", "most": "at most {high}",
     "mean": "mean {asked}", "crossed": "{asked}, but the interval crosses it",
-    "spread": "95% interval {low} to {high}, {seeds} seeds",
+    "spread": "{level}% interval {low} to {high}, {number} {over}",
+    "seeds": "seeds", "splits": "splits", "repeats": "repeats",
     "stored": "from stored runs", "live": "from this run",
-    "claim": "Claim {id}", "judged": "Claim {id} is {word}",
+    "claim": "Claim {id}", "judged": "Claim {id}: {word}",
     "nothing": "unit: {unit}; what counts as nothing: {bound}, fixed before the runs ({where})",
-    "supported": "supported", "refuted": "refuted", "mixed": "mixed", "inconclusive": "inconclusive",
+    "supported": "supported", "refuted": "refuted", "mixed": "mixed", "no gain": "no gain",
 }}
 
 Facts = Mapping[str, Any]
@@ -82,13 +86,28 @@ def bounds(facts: Facts, band: Facts | None) -> tuple[float | None, float | None
     return (facts["at_least"], facts["at_most"]) if hard(facts) or not band else (band["low"], band["high"])
 
 
+def possible(facts: Facts) -> list[float] | None:
+    """The interval of a result as it is shown: that of a share ends where shares end, at 0 and at 1 or 100 %.
+
+    Student's interval knows no such limits; the status is judged by the interval as it was computed.
+
+    Args:
+        facts: what `record` wrote.
+    """
+    ends, share = facts["interval"], SHARE.match(facts["unit"])
+    whole = 100.0 if share and share["percent"] else 1.0
+    if not ends or not share or not all(0 <= x <= whole for x in (facts["value"], *facts["values"])):
+        return ends  # a difference of shares may be negative
+    return [min(max(end, 0.0), whole) for end in ends]
+
+
 def number(facts: Facts) -> Card:
     """A result in print: "value" with the decimals that its interval tells apart, "unit", "low" and "high".
 
     Args:
         facts: what `record` wrote.
     """
-    ends, value = facts["interval"], facts["value"]
+    ends, value = possible(facts), facts["value"]
     shown = [_format(value, facts["digits"])]
     if ends and (places := decimals(*ends)) is not None:
         shown = [typeset(f"{x:z,.{places}f}") for x in (value, *ends)]
@@ -104,7 +123,7 @@ def summary(facts: Facts, language: str = "en") -> str:
         language: one of `WORDS`.
     """
     words, shown = WORDS[language], number(facts)
-    spread = ", " + words["spread"].format(**shown, seeds=len(facts["values"])) if "low" in shown else ""
+    spread = ", " + _spread(facts, words) if "low" in shown else ""
     origin = words["stored" if facts["stored"] else "live"]
     return (f"{facts['name'].replace('_', ' ')}: {shown['value']}{shown['unit']}{spread}; {origin} "
             f"({facts['profile']}, {facts['device']})")
@@ -156,7 +175,7 @@ def claim_card(claim: Facts, language: str = "en") -> Card:
     told = {"id": claim["id"], "word": words[found.word]}
     note = words["nothing"].format(unit=claim["unit"], bound=f"{claim['bound']:g}",
                                    where=f"{claim['profile']}, {claim['device']}")
-    drawn = _CLAIM.format(status=found.word, name=words["claim"].format(**told), word=told["word"],
+    drawn = _CLAIM.format(status=found.word.replace(" ", "-"), name=words["claim"].format(**told), word=told["word"],
                           note=html.escape(note),
                           body="".join(f'<div class="par-note">{html.escape(line)}</div>' for line in lines))
     plain = "\n".join([words["judged"].format(**told), *(f"  {line}" for line in lines), f"  {note}"])
@@ -187,20 +206,27 @@ def _format(value: float, digits: int) -> str:
     return typeset(f"{value:,}" if isinstance(value, int) else f"{value:#.{digits}g}".rstrip(".") if value else "0")
 
 
+def _spread(facts: Facts, words: Card) -> str:
+    """The interval and the number of seeds, in words."""
+    return words["spread"].format(**number(facts), level=f"{100 * facts['level']:.3g}",
+                                 number=facts["seeds"], over=words[facts["over"]])
+
+
 def _words(facts: Facts, found: str, ends: tuple[float | None, float | None], words: Card) -> Card:
     """The card's words: number, unit, spread, and what its gate says."""
-    shown, seeds, bounded = number(facts), len(facts["values"]), hard(facts)
+    shown, bounded = number(facts), hard(facts)
     low, high = (None if end is None else typeset(f"{end:g}") if bounded else _format(end, facts["digits"])
                  for end in ends)
     kind = ("exactly" if low and low == high else "between" if low and high else "least" if low else
             "most" if high else "")
     asked = words[kind].format(low=low, high=high) if kind else ""
-    asked = words["mean"].format(asked=asked) if bounded and seeds > 1 else asked
+    asked = words["mean"].format(asked=asked) if bounded and facts["seeds"] > 1 else asked
     asked = words["crossed"].format(asked=asked) if found == "undecided" else asked
-    spread = words["spread"].format(low=shown["low"], high=shown["high"], seeds=seeds) if "low" in shown else ""
+    spread = _spread(facts, words) if "low" in shown else ""
     return {
         "name": facts["name"].replace("_", " "), "number": shown["value"], "unit": shown["unit"], "spread": spread,
-        "between": ", " if spread else "", "sign": SIGNS[found], "gate": f"{words[found]} {asked}".strip(),
+        "between": ", " if spread else "", "sign": SIGNS[found],
+        "gate": f"{words[found]}{':' if bounded else ''} {asked}".strip(),
         "note": facts["note"], "where": f"{facts['profile']}, {facts['device']}",
     }
 
@@ -209,7 +235,8 @@ def _gauge(facts: Facts, low: float | None, high: float | None) -> str:
     """Draw the gate as a bar, the interval as a line, seeds as dots and the value as a disc, on one axis."""
     if (low is None and high is None) or low == high:
         return ""
-    marks = [mark for mark in (low, high, *facts["values"], *(facts["interval"] or [])) if mark is not None]
+    ends = possible(facts)
+    marks = [mark for mark in (low, high, *facts["values"], *(ends or [])) if mark is not None]
     margin = 0.25 * (max(marks) - min(marks)) or 1.0
     left, right = min(marks) - margin, max(marks) + margin
 
@@ -220,7 +247,7 @@ def _gauge(facts: Facts, low: float | None, high: float | None) -> str:
         shape = f'x="{start}" y="{10 - height / 2}" width="{max(end - start, 1):.1f}" height="{height}"'
         return f'<rect {shape} rx="2" fill="currentColor" opacity="{opacity}"/>'
 
-    spread = bar(x(facts["interval"][0], 0), x(facts["interval"][1], 0), 2, 0.6) if facts["interval"] else ""
+    spread = bar(x(ends[0], 0), x(ends[1], 0), 2, 0.6) if ends else ""
     seeds = [f'<circle cx="{x(v, 0)}" cy="10" r="2" fill="currentColor" opacity=".6"/>' for v in facts["values"]]
     return (
         '<svg class="par-gauge" viewBox="0 0 200 20" width="200" height="20" aria-hidden="true" focusable="false">'

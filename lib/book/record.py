@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat, cast
 
 from IPython import get_ipython
 from IPython.display import display
@@ -54,7 +54,7 @@ class Run:
     def record(
         self,
         name: str,
-        value: SupportsFloat | Sequence[SupportsFloat],
+        value: SupportsFloat | Sequence[SupportsFloat] | Effect,
         *,
         unit: str,
         digits: int = 3,
@@ -63,12 +63,15 @@ class Run:
         note: str = "",
         card: bool = True,
         stored: bool = False,
+        over: str = "seeds",
     ) -> None:
         """Write the facts of a result into the cell's output, where the gate reads them, and show them as a card.
 
         Args:
             name: `snake_case`, unique in the book; prose says the number as a link to `#name`.
-            value: a number, or one number a seed, shown as the mean with its 95% interval (Student's t).
+            value: a number; one number a seed, shown as the mean with its 95% interval (Student's t); or an effect,
+                shown with its interval at its own level.
+            over: what there is one number of: "seeds", or "splits" of one sample, or "repeats" of one run.
             unit: what the number counts; "1" for a pure number.
             digits: significant digits on the card, at least 1; what is stored is exact.
             at_least: a hard gate. Without one, the published band of this profile and device is the gate.
@@ -79,7 +82,7 @@ class Run:
 
         Raises:
             ValueError: a name that is not `snake_case` or was recorded before in this cell, a value that is not finite,
-                an empty unit, digits below 1.
+                an empty unit, digits below 1, another `over`.
         """
         if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
             raise ValueError(f"name must be snake_case, got {name!r}")
@@ -87,13 +90,25 @@ class Run:
             raise ValueError(f'unit of {name} must say what the number counts ("1" for a pure number), got {unit!r}')
         if digits < 1:
             raise ValueError(f"digits must be at least 1, got {digits}")
-        values = _numbers(name, value)
+        if over not in cards.OVER:
+            raise ValueError(f"over must be one of {', '.join(cards.OVER)}, got {over!r}")
+        if hasattr(value, "dof"):  # an Effect, whose module need not be loaded here
+            effect = cast("Effect", value)
+            values, seeds, level = list[float](), effect.seeds, effect.level
+            mean, *around = _numbers(name, [effect.difference, effect.low, effect.high])
+            ends: list[float] | None = around
+        else:
+            values, level = _numbers(name, value), 0.95
+            seeds, ends = len(values), interval(values)
+            mean = values[0] if seeds == 1 else fmean(values)
         self._once(name)
         facts = {
             "name": name,
-            "value": values[0] if len(values) == 1 else fmean(values),
+            "value": mean,
             "values": values,
-            "interval": interval(values),
+            "seeds": seeds,
+            "interval": ends,
+            "level": level,
             "unit": unit,
             "digits": digits,
             "note": note,
@@ -101,6 +116,7 @@ class Run:
             "at_most": at_most,
             "card": card,
             "stored": stored,
+            "over": over,
             "profile": self.profile,
             "device": self.device,
         }

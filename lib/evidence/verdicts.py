@@ -8,7 +8,7 @@
     power  probability of seeing what is there, between 0.5 and 1
     $t_k$  with k degrees of freedom, the quantile of Student's t that the level asks for
 
-A null result is not $p > 0.05$ but "within the bound", and the bound is one that n seeds can reach.
+A null result is not $p > 0.05$ but an effect above the bound excluded, and the bound is one that n seeds can reach.
 """
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from lib import _check
 from lib.book._numerals import decimals, typeset
 
 Floats = NDArray[np.float64]
+LOOK = 0.978  # coverage at each of three looks, so that all three together err 5 % of the time (Pocock, 1977)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def paired_effect(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Effect:
     seeds tell more than with separate means. One wants it whenever two methods are compared on the same seeds.
 
     $mean(d) +- t_{n-1} sd / sqrt(n)$ (Student, 1908, "The probable error of a mean"). The test items are taken as
-    given; `bootstrap_effect` asks about other items too.
+    given; `crossed_effect` asks about other items too.
 
     Args:
         a, b: (n,) one number a seed, the same seeds in the same order.
@@ -85,43 +86,44 @@ def paired_effect(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Effect:
     return Effect(float(d.mean()), float(d.std(ddof=1)) / len(d) ** 0.5, len(d) - 1, len(d), _fraction("level", level))
 
 
-def bootstrap_effect(
-    correct_a: ArrayLike, correct_b: ArrayLike, *, key: int | Sequence[int], draws: int = 2000, level: float = 0.95
-) -> Effect:
-    """The mean of $a - b$ over seeds and items, with an interval for other seeds and other items.
+def crossed_effect(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Effect:
+    """The mean of $a - b$ over seeds and test items, with an interval for other seeds and other items.
 
-    It is for a claim about other sentences than those tested: `paired_effect` speaks of the tested ones alone, from one
-    number a seed, and this needs the score of each item under each seed.
+    Ten seeds on one test set know those sentences well and others not at all, so an interval over seeds alone is too
+    sure of a difference of accuracies. One wants this wherever two methods answered the same items under the same
+    seeds. An arm without seeds, such as a zero-shot answer, is compared with every seed of the other; then more seeds
+    help little, and more items do.
 
-    Each draw resamples n seeds and, independently, m items (the pigeonhole bootstrap; Owen, 2007, "The pigeonhole
-    bootstrap", Annals of Applied Statistics 1). The variance of the draws lacks $1/n$ of the seeds' part, large for
-    few seeds, so that is added. With $V$ the total and $V_s = sd^2 / n$ that of the seeds' means, the interval is
-    Student's with Satterthwaite's $dof = V^2 / (V_s^2 / (n-1) + (V - V_s)^2 / (m-1))$. It errs to the wide side:
-    variation that belongs to neither a seed nor an item counts up to three times.
+    $d_ij = mean + seed_i + item_j + rest_ij$, each with a variance of its own. With the mean squares of the two-way
+    table (seeds, items, rest),
+
+        Var(mean) = max(MS_seed + MS_item - MS_rest, MS_rest) / (n m)
+
+    and Satterthwaite's $dof = (n m Var)^2 / (MS_seed^2 / (n-1) + MS_item^2 / (m-1) + MS_rest^2 / ((n-1) (m-1)))$, at
+    least 1. Where the table shows neither seeds nor items to differ, the estimate could fall below the noise of one
+    cell, and even below 0: hence the maximum.
+
+    Source: Satterthwaite, 1946, Biometrics Bulletin 2; Searle, Casella and McCulloch, 1992, "Variance Components",
+    chapter 4.
 
     Args:
-        correct_a, correct_b: (n, m) score of each item under each seed: 0 or 1, or any number.
-        key: seed of the draws.
-        draws: number of resamples; the error of the standard error is about $1 / sqrt(2 draws)$ of it.
+        a: (n, m) score of each item under each seed: 0 or 1, times 100 for points, or any number.
+        b: (n, m) for the same seeds and items, or (m,) for an arm without seeds.
         level: coverage of the interval.
 
     Raises:
-        ValueError: fewer than 2 seeds, 2 items or 100 draws, shapes that differ, a value that is not finite.
+        ValueError: fewer than 2 seeds or 2 items, shapes that do not fit, a value that is not finite.
     """
-    d = _paired(correct_a, correct_b, axes=2)
-    n, m = d.shape
-    _check.whole(100, draws=draws)
-    rng = np.random.default_rng(key)
-
-    def counts(size: int) -> NDArray[np.int64]:
-        return np.bincount(rng.integers(size, size=size), minlength=size)
-
-    means = [counts(n) @ d @ counts(m) / (n * m) for _ in range(draws)]
-    by_seed = float(d.mean(axis=1).var(ddof=1)) / n
-    total = float(np.var(means)) + by_seed / n
-    parts = by_seed**2 / (n - 1) + max(total - by_seed, 0.0) ** 2 / (m - 1)
-    dof = total**2 / parts if parts else n - 1
-    return Effect(float(d.mean()), total**0.5, dof, n, _fraction("level", level))
+    a, b = _finite("a", a, axes=2), _numbers("b", b)
+    d = _paired(a, np.tile(b, (len(a), 1)) if b.ndim == 1 else b, axes=2)
+    (n, m), mean, by_seed, by_item = d.shape, d.mean(), d.mean(axis=1), d.mean(axis=0)
+    seed = m * np.square(by_seed - mean).sum() / (n - 1)
+    item = n * np.square(by_item - mean).sum() / (m - 1)
+    rest = np.square(d - by_seed[:, None] - by_item + mean).sum() / ((n - 1) * (m - 1))
+    total = max(seed + item - rest, rest)
+    parts = seed**2 / (n - 1) + item**2 / (m - 1) + rest**2 / ((n - 1) * (m - 1))
+    dof = max(float(total**2 / parts), 1.0) if parts else n - 1
+    return Effect(float(mean), float((total / (n * m)) ** 0.5), dof, n, _fraction("level", level))
 
 
 def prediction_interval(values: ArrayLike, *, level: float = 0.95) -> tuple[float, float]:
@@ -155,7 +157,7 @@ def minimum_detectable(sd: float, seeds: int, *, power: float = 0.8, level: floa
     """
     _check.above_zero(sd=sd)
     _check.whole(2, seeds=seeds)
-    return sd * _detectable(seeds, _fraction("power", power), _fraction("level", level))
+    return sd / seeds**0.5 * _detectable(seeds - 1, _fraction("power", power), _fraction("level", level))
 
 
 def reachable_bound(sd: float, seeds: int, *, power: float = 0.8, level: float = 0.95) -> float:
@@ -174,7 +176,7 @@ def reachable_bound(sd: float, seeds: int, *, power: float = 0.8, level: float =
     """
     _check.above_zero(sd=sd)
     _check.whole(2, seeds=seeds)
-    return sd * _reachable(seeds, _fraction("power", power), _fraction("level", level))
+    return sd / seeds**0.5 * _reachable(seeds - 1, _fraction("power", power), _fraction("level", level))
 
 
 def equivalent(effect: Effect, bound: float) -> bool:
@@ -197,31 +199,46 @@ def equivalent(effect: Effect, bound: float) -> bool:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the rule says of the evidence: `word` for the claim, `words` and `reasons` for each effect it rests on."""
+    """What the rule says of the evidence: a word for the claim, and for each effect that it rests on.
+
+    Args:
+        word: of the claim.
+        words: of each effect.
+        reasons: of each effect, the interval that decided and where it lies.
+        levels: coverage of that interval, one an effect.
+        effects: as they were judged.
+        seeds: the number of seeds that were used, of the effect that has most.
+    """
 
     word: str
     words: tuple[str, ...]
     reasons: tuple[str, ...]
+    levels: tuple[float, ...]
+    effects: tuple[Effect, ...]
+    seeds: int
 
 
 def verdict(effects: Effect | Sequence[Effect], *, bound: float, direction: int) -> Verdict:
     """The verdict on a claim that holds if all of `effects` hold, by a rule fixed before the run.
 
-    "Not significant" is not "no effect": the claim is refuted for want of an effect only where the interval lies within
-    a bound that was named beforehand, and is inconclusive where the runs cannot tell. One wants it to keep the person
-    who hopes for a result from choosing the words.
+    "Not significant" is not "no effect": "no gain" is said only where a gain above the bound is excluded, and a claim
+    is undecided where the runs cannot tell. One wants it to keep the person who hopes for a result from choosing the
+    words.
 
-    For one effect, with its interval at its own level (0.95):
-        supported     the interval lies wholly on the claimed side of 0, and the effect is not within the bound;
-        refuted       the interval lies wholly on the other side of 0, or the effect is within the bound;
-        inconclusive  neither, or every seed gave the very same difference, not 0 (then the seeds vary nothing).
+    For one effect with a claimed sign, its interval at its own level (0.95), and the narrower one of `equivalent`
+    (0.90), which leaves 5 % on either side:
+        supported  the interval lies wholly on the claimed side of 0, and the effect is not within the bound;
+        refuted    the interval lies wholly on the other side of 0, and the effect is not within the bound;
+        no gain    an effect above the bound, with the claimed sign, is excluded: the narrower interval ends below it;
+        undecided  none of these, or every seed gave the very same difference, not 0 (then the seeds vary nothing).
     Arms that agree to the bit under every seed differ by 0, which is within every bound.
-    A claim of no difference (direction 0) is supported by an effect within the bound and refuted by an interval wholly
-    outside it. "Within the bound" is `equivalent`.
+    A claim of no difference (direction 0) is supported by an effect within the bound (`equivalent`), and refuted by an
+    interval wholly outside it.
     For several, k of them: the word they share, for which all must hold, so that no correction for their number is due
-    (Berger, 1982); mixed if one is supported and another refuted, each at the level $1 - (1 - level) / k$, since any
-    two of them would do (Bonferroni); otherwise inconclusive, since the undecided ones could still turn it. If you
-    quote one effect out of several, correct for their number; the word shown is uncorrected.
+    (Berger, 1982); no gain where each is that or refuted; mixed if one is supported and another refuted or without
+    gain, each at the level $1 - (1 - level) / k$, since any two of them would do (Bonferroni); otherwise undecided,
+    since the undecided ones could still turn it. If you quote one effect out of several, correct for their number; the
+    word shown is uncorrected.
 
     Args:
         effects: one, or several of the same unit.
@@ -231,17 +248,51 @@ def verdict(effects: Effect | Sequence[Effect], *, bound: float, direction: int)
     Raises:
         ValueError: no effect, a bound not above 0, another direction.
     """
-    several = [effects] if isinstance(effects, Effect) else list(effects)
-    if not several:
-        raise ValueError("effects must hold at least one effect, got none")
+    several = _several(effects)
     if direction not in (-1, 0, 1):
         raise ValueError(f"direction must be 1, 0 or -1, got {direction}")
-    words, reasons = zip(*(_judge(effect, bound, direction) for effect in several), strict=True)
-    if len(set(words)) == 1:
-        return Verdict(words[0], words, reasons)
+    words, reasons, levels = zip(*(_judge(effect, bound, direction) for effect in several), strict=True)
     strict = (replace(effect, level=1 - (1 - effect.level) / len(several)) for effect in several)
-    found = {_judge(effect, bound, direction)[0] for effect in strict}
-    return Verdict("mixed" if {"supported", "refuted"} <= found else "inconclusive", words, reasons)
+    if len(set(words)) == 1:
+        word = words[0]
+    elif set(words) == {"refuted", "no gain"}:
+        word = "no gain"  # true of both
+    else:
+        found = {_judge(effect, bound, direction)[0] for effect in strict}
+        word = "mixed" if "supported" in found and found & {"refuted", "no gain"} else "undecided"
+    return Verdict(word, words, reasons, levels, several, max(effect.seeds for effect in several))
+
+
+def sequential(effect_of: Callable[[int], Effect | Sequence[Effect]], *, bound: float, direction: int,
+               looks: Sequence[int] = (10, 20, 30)) -> Verdict:
+    """The verdict at the first look that decides, or at the last: more seeds only where they are needed.
+
+    Whoever adds seeds until a result appears finds one that is not there: three looks at 95 % err up to 11 % of the
+    time. Each look here is judged at the level 0.978, which keeps the whole trial's error at 5 %: a true zero is called
+    supported or refuted, and a true effect as large as the bound is called "no gain", each at most that often (for
+    three looks at seeds in equal steps; fewer looks err less).
+
+    Source: Pocock, 1977, "Group sequential methods in the design and analysis of clinical trials", Biometrika 64.
+
+    Args:
+        effect_of: (n) -> the effect, or effects, of the first n seeds; called once a look, so it may run them.
+        bound: as in `verdict`, fixed before the first run.
+        direction: claimed sign, 1, -1 or 0.
+        looks: numbers of seeds, at most 3, each above the one before, from 2 up.
+
+    Raises:
+        ValueError: other looks, an effect of fewer seeds than were asked for, and as `verdict`.
+    """
+    if not 1 <= len(looks) <= 3 or list(looks) != sorted(set(looks)) or looks[0] < 2:
+        raise ValueError(f"looks must be one to three rising numbers of seeds, from 2 up, got {looks}")
+    for n in looks:
+        several = _several(effect_of(n))
+        if any(effect.seeds != n for effect in several):
+            raise ValueError(f"effect_of({n}) must use {n} seeds, got {[effect.seeds for effect in several]}")
+        found = verdict([replace(effect, level=LOOK) for effect in several], bound=bound, direction=direction)
+        if found.word != "undecided":
+            break
+    return found
 
 
 @dataclass(frozen=True)
@@ -284,24 +335,32 @@ def fit_exponent(x: ArrayLike, y: ArrayLike, *, level: float = 0.95) -> PowerLaw
     return PowerLaw(float(np.exp(line.intercept)), slope, slope - half, slope + half)
 
 
-def _judge(effect: Effect, bound: float, direction: int) -> tuple[str, str]:
-    null, low, high = equivalent(effect, bound), effect.low, effect.high
-    reason = _said(effect, effect.level)
+def _several(effects: Effect | Sequence[Effect]) -> tuple[Effect, ...]:
+    several = (effects,) if isinstance(effects, Effect) else tuple(effects)
+    if not several:
+        raise ValueError("effects must hold at least one effect, got none")
+    return several
+
+
+def _judge(effect: Effect, bound: float, direction: int) -> tuple[str, str, float]:
+    """The word on one effect, the reason, and the level of the interval that decided."""
+    level, narrower = effect.level, 2 * effect.level - 1  # the narrower one: two one-sided tests
+    said, null = _said(effect, level), equivalent(effect, bound)
     if 0 < abs(effect.difference) and effect.error <= 1e-9 * abs(effect.difference):
-        return "inconclusive", f"{reason}: every seed gave the same difference, so the seeds vary nothing"
-    if direction == 0:
-        supported, refuted = null, low > bound or high < -bound
-    else:
-        ahead, behind = (low > 0, high < 0) if direction > 0 else (high < 0, low > 0)
-        supported, refuted = ahead and not null, behind or null
-    if supported or refuted:
-        where = f"beyond {0 if direction else bound:g}"
-        if null:  # what decides is the interval of the two one-sided tests
-            reason, where = _said(effect, 2 * effect.level - 1), f"within {bound:g}"
-        return "supported" if supported else "refuted", f"{reason}: {where}"
-    least = reachable_bound(effect.error * effect.seeds**0.5, effect.seeds, level=effect.level)
-    return "inconclusive", (f"{reason}: undecided; if nothing is there, such seeds confirm a bound of {least:.2g} with "
-                            f"probability 0.8, and ours is {bound:g}")
+        return "undecided", f"{said}: every seed gave the same difference, so the seeds vary nothing", level
+    low, high = sorted((direction or 1) * end for end in effect.interval(level))
+    above = max((direction or 1) * end for end in effect.interval(narrower))
+    if null:
+        return ("no gain" if direction else "supported"), f"{_said(effect, narrower)}: within {bound:g}", narrower
+    if direction == 0 and (low > bound or high < -bound):
+        return "refuted", f"{said}: beyond {bound:g}", level
+    if direction and (low > 0 or high < 0):
+        return ("supported" if low > 0 else "refuted"), f"{said}: beyond 0", level
+    if direction and above < bound:
+        return "no gain", f"{_said(effect, narrower)}: an effect beyond {direction * bound:g} is excluded", narrower
+    least = effect.error * _reachable(effect.dof, 0.8, level)
+    return "undecided", (f"{said}: undecided; if nothing is there, such runs confirm a bound of {least:.2g} with "
+                         f"probability 0.8, and ours is {bound:g}"), level
 
 
 def _said(effect: Effect, level: float) -> str:
@@ -313,15 +372,15 @@ def _said(effect: Effect, level: float) -> str:
 
 
 @lru_cache
-def _detectable(seeds: int, power: float, level: float) -> float:
-    s, t = _spreads(seeds), _t(seeds - 1, level)
-    return _solve(lambda shift: stats.norm.cdf(shift - t * s) + stats.norm.cdf(-shift - t * s), power, t, seeds)
+def _detectable(dof: float, power: float, level: float) -> float:
+    s, t = _spreads(dof), _t(dof, level)
+    return _solve(lambda shift: stats.norm.cdf(shift - t * s) + stats.norm.cdf(-shift - t * s), power, t)
 
 
 @lru_cache
-def _reachable(seeds: int, power: float, level: float) -> float:
-    s, t = _spreads(seeds), _t(seeds - 1, 2 * level - 1)  # one-sided
-    return _solve(lambda bound: np.maximum(2 * stats.norm.cdf(bound - t * s) - 1, 0), power, t, seeds)
+def _reachable(dof: float, power: float, level: float) -> float:
+    s, t = _spreads(dof), _t(dof, 2 * level - 1)  # one-sided
+    return _solve(lambda bound: np.maximum(2 * stats.norm.cdf(bound - t * s) - 1, 0), power, t)
 
 
 def _t(dof: float, level: float) -> float:
@@ -329,21 +388,25 @@ def _t(dof: float, level: float) -> float:
     return float(special.stdtrit(dof, 0.5 + _fraction("level", level, above=0.0) / 2))
 
 
-def _spreads(seeds: int) -> Floats:
-    """4000 equally probable values of the sample's sd over the true sd, for averages over it."""
-    return np.asarray(stats.chi.ppf((np.arange(4000) + 0.5) / 4000, seeds - 1) / (seeds - 1) ** 0.5)
+def _spreads(dof: float) -> Floats:
+    """4000 equally probable values of the estimated error over the true one, for averages over it."""
+    return np.asarray(stats.chi.ppf((np.arange(4000) + 0.5) / 4000, dof) / dof**0.5)
 
 
-def _solve(chance: Callable[[float], Floats], power: float, t: float, seeds: int) -> float:
-    """The shift, in sd, at which `chance`, a function of shift * sqrt(n), has the mean `power`."""
-    return float(optimize.brentq(lambda shift: np.mean(chance(shift)) - power, 0, 100 * t + 100) / seeds**0.5)
+def _solve(chance: Callable[[float], Floats], power: float, t: float) -> float:
+    """The shift, in standard errors, at which `chance` has the mean `power`."""
+    return float(optimize.brentq(lambda shift: np.mean(chance(shift)) - power, 0, 100 * t + 100))
+
+
+def _numbers(name: str, values: ArrayLike) -> Floats:
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers, got {values!r}") from None
 
 
 def _finite(name: str, values: ArrayLike, *, axes: int) -> Floats:
-    try:
-        array = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be numbers, got {values!r}") from None
+    array = _numbers(name, values)
     if array.ndim != axes or min(array.shape) < 2:
         wanted = "(seeds,)" if axes == 1 else "(seeds, items)"
         raise ValueError(f"{name} must have shape {wanted}, each at least 2, got {array.shape}")

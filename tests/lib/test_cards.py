@@ -11,8 +11,9 @@ import pytest
 from lib.book import cards
 
 FACTS: dict[str, Any] = {
-    "name": "gain", "value": 2.0, "values": [1.0, 3.0], "interval": [0.5, 3.5], "unit": "points", "digits": 3,
-    "note": "", "at_least": None, "at_most": None, "card": True, "stored": False, "profile": "quick", "device": "cpu"}
+    "name": "gain", "value": 2.0, "values": [1.0, 3.0], "seeds": 2, "interval": [0.5, 3.5], "level": 0.95,
+    "unit": "points", "digits": 3, "note": "", "at_least": None, "at_most": None, "card": True, "stored": False,
+    "over": "seeds", "profile": "quick", "device": "cpu"}
 BAND = {"low": 1.0, "high": 3.0}
 
 
@@ -63,6 +64,30 @@ def test_every_word_comes_from_the_dictionary(monkeypatch: pytest.MonkeyPatch) -
         text = re.sub(r'<[^>]*>|: \+3\.0.*?(?=\n|<|$)', " ", shown["text/plain"])
         assert set(re.findall(r"[A-Za-z]{2,}", text)) <= {"gain", "points", "quick", "cpu"}, text
     assert cards.card(FACTS, None, "xx") != cards.card(FACTS, None)
+
+
+@pytest.mark.parametrize(("unit", "values", "ends", "shown"), [
+    ("of movie sentences", [0.9994], [0.9987, 1.0001], [0.9987, 1.0]), ("% accuracy", [99.0], [97.0, 102.5], [97, 100]),
+    ("% of test predictions", [0.0, 0.5], [-0.1, 0.6], [0, 0.6]), ("share of the norm", [0.9], [-1.0, 2.0], [0, 1]),
+    ("points of accuracy", [0.5], [-1.0, 2.0], [-1, 2]), ("of correlation", [0.1], [-0.1, 0.3], [-0.1, 0.3]),
+    ("% of the way", [99.0], [97.0, 102.0], [97, 102]), ("% of the sentences", [-3.0], [-5.0, 1.0], [-5, 1]),
+])
+def test_no_interval_of_a_share_leaves_what_a_share_can_be(unit: str, values: Any, ends: Any, shown: Any) -> None:
+    given = facts(unit=unit, value=sum(values) / len(values), values=values, seeds=5, interval=ends)
+    assert cards.possible(given) == shown
+    text = "{} to {}".format(*(cards.number(facts(unit="1", value=end, interval=ends, values=[end]))["value"]
+                               for end in shown))
+    assert text in cards.card(given, None)["text/plain"] and text in cards.summary(given)
+    assert cards.possible(facts(unit=unit, interval=None)) is None
+
+
+def test_the_interval_says_its_level_and_the_verdict_its_word() -> None:
+    assert "97.8% interval 0.5 to 3.5, 12 seeds" in cards.card(facts(level=0.978, seeds=12), None)["text/html"]
+    row = {"difference": 0.0, "error": 0.1, "dof": 4, "seeds": 5, "level": 0.95}
+    claim = {"id": "C1", "unit": "u", "bound": 1.0, "direction": 1, "profile": "p", "device": "d"}
+    none, open_ = (cards.claim_card(claim | {"effects": {"a": row | {"error": error}}}) for error in (0.1, 5.0))
+    assert "Claim C1: no gain" in none["text/plain"] and "par-claim par-no-gain" in none["text/html"]
+    assert "par-undecided" in open_["text/html"] and "✓" not in open_["text/html"] + open_["text/plain"]
 
 
 def test_a_card_can_be_linked_to() -> None:

@@ -18,7 +18,7 @@ from scipy.stats import t as student
 from lib.book import record
 from lib.book.cards import CLAIM, FACTS, RESULT
 from lib.book.record import interval, start
-from lib.evidence.verdicts import paired_effect
+from lib.evidence.verdicts import Effect, paired_effect
 
 Shown = list[dict[str, Any]]
 DEVICE = record.device
@@ -87,6 +87,20 @@ def test_seeds_become_a_mean_with_students_interval(run: record.Run, shown: Show
     assert "5 seeds" in shown[0]["text/html"]
 
 
+def test_an_effect_is_recorded_with_its_own_interval(run: record.Run, shown: Shown) -> None:
+    effect = Effect(3.0, 1.0, 7.5, 12, level=0.978)
+    run.record("gain", effect, unit="points", at_least=0.0)
+    result = shown[0][RESULT]
+    half = student.ppf(0.989, 7.5)
+    assert result["interval"] == pytest.approx([3 - half, 3 + half], rel=1e-12)
+    assert (result["value"], result["values"], result["seeds"], result["level"]) == (3.0, [], 12, 0.978)
+    assert json.loads(json.dumps(result)) == result and status(shown[0]) == "holds"
+    text = shown[0]["text/plain"]
+    assert "97.8% interval" in text and "12 seeds | ✓ holds: mean at least 0" in text
+    with pytest.raises(ValueError, match=r"gain_b must be one or more finite numbers, got \[nan, nan, nan\]"):
+        run.record("gain_b", Effect(math.nan, 1.0, 4, 5), unit="points")
+
+
 def test_the_interval_covers_as_often_as_it_says() -> None:
     draws = np.random.default_rng(0).normal(size=(2000, 4))
     covered = np.mean([low <= 0 <= high for low, high in (interval(list(row)) or (1.0, 0.0) for row in draws)])
@@ -118,6 +132,13 @@ def test_units_and_digits_are_checked(run: record.Run) -> None:
         run.record("seconds", 1.0, unit="")
     with pytest.raises(ValueError, match="digits must be at least 1, got 0"):
         run.record("seconds", 1.0, unit="s", digits=0)
+    with pytest.raises(ValueError, match="over must be one of seeds, splits, repeats, got 'folds'"):
+        run.record("seconds", [1.0, 2.0], unit="s", over="folds")
+
+
+def test_what_is_no_seed_is_not_called_one(run: record.Run, shown: Shown) -> None:
+    run.record("agreement", [0.8, 0.9, 0.85], unit="of movie sentences", over="splits")
+    assert "3 splits" in shown[0]["text/html"] and "seed" not in shown[0]["text/plain"]
 
 
 def test_a_name_is_recorded_once_but_a_cell_may_run_again(run: record.Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +232,7 @@ def test_a_claim_shows_its_verdict_and_every_effect(run: record.Run, shown: Show
     assert status(shown[0]) == "mixed" and set(found) == {
         "id", "unit", "bound", "direction", "effects", "profile", "device"}, "facts, and no word"
     assert (found["effects"]["a - b"]["low"], found["effects"]["a - b"]["high"]) == pytest.approx((low, high))
-    assert "Claim C3 is mixed" in shown[0]["text/plain"] and "a - &lt;c&gt;" in shown[0]["text/html"]
+    assert "Claim C3: mixed" in shown[0]["text/plain"] and "a - &lt;c&gt;" in shown[0]["text/html"]
 
 
 @pytest.mark.parametrize(("claim", "effects", "words"), [

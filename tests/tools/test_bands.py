@@ -61,9 +61,30 @@ def test_publishing_writes_what_the_runs_gave(book: Book, monkeypatch: Any, caps
     written = json.loads((book.root / "results" / "quick-cpu.json").read_text())
     low, high = bands.band(RUNS)
     assert written["chapters"] == {"01-a": {"accuracy": {"low": low, "high": high, "runs": RUNS, "unit": "1"}}}
-    assert set(written["provenance"]) == {"commit", "when", "device", "versions", "seeds", "rule"}
+    assert set(written["provenance"]) == {"commit", "when", "device", "versions", "seeds", "rule", "commits"}
     assert written["provenance"]["seeds"] == [0, 1, 2, 3, 4]
     assert "from 5 runs of each chapter, by this rule" in capsys.readouterr().out
+
+
+def test_one_chapter_alone_leaves_the_bands_of_the_others_and_drops_those_of_chapters_that_are_gone(
+        book: Book, monkeypatch: Any) -> None:
+    book.chapter("01-a")
+    book.chapter("02-b")
+    book.publish({"01-a": {"accuracy": (0.0, 1.0)}, "02-b": {"accuracy": (0.0, 1.0)}, "09-z": {"x": (0.0, 1.0)}})
+    ran = []
+
+    def runs(jobs: Any) -> list[Any]:
+        ran.extend(job.chapter.stem for job in jobs)
+        return [executed(result("accuracy", RUNS[job.settings.seed])) for job in jobs]
+
+    monkeypatch.setattr(bands, "execute", runs)
+    assert bands.publish(book.root, "quick", range(5), "02") == 0
+    written = json.loads((book.root / "results" / "quick-cpu.json").read_text())
+    assert ran == ["02-b"] * 5
+    assert list(written["chapters"]) == ["01-a", "02-b"]
+    assert (written["chapters"]["01-a"]["accuracy"]["low"], written["chapters"]["01-a"]["accuracy"]["high"]) == (0, 1)
+    assert written["chapters"]["02-b"]["accuracy"]["runs"] == RUNS
+    assert list(written["provenance"]["commits"]) == ["02-b"]
 
 
 def test_nothing_is_published_from_unsound_or_broken_runs(book: Book, monkeypatch: Any, capsys: Any) -> None:

@@ -117,7 +117,7 @@ def test_a_claim_whose_advice_is_locked_to_its_verdict_passes() -> None:
     ([], "claim C1 is never judged"),
     ([claim(), claim()], "claim C1 is judged in 01-a as well"),
     ([claim(-3.0)], "is refuted, its advice in chapters/claims is locked to supported"),
-    ([claim(0.7)], "is inconclusive, its advice in chapters/claims is locked to supported"),
+    ([claim(0.7)], "is undecided, its advice in chapters/claims is locked to supported"),
     ([claim(), claim(name="C7")], "claim C7 is judged here, its entry in chapters/claims names None"),
     ([claim(), claim(name="C2")], "claim C2 is judged here, its entry in chapters/claims names None"),
 ])
@@ -136,9 +136,9 @@ def test_the_rule_of_the_gate_is_that_of_the_card(monkeypatch: Any) -> None:
     for number, effects in enumerate(([3.0, 3.5, 2.5], [-3.0, -2.5, -3.2], [0.1, -0.1, 0.0]), start=1):
         run.claim(f"C{number}", {"a - b": paired_effect(effects, [0, 0, 0])}, unit="points", bound=1.0, direction=1)
     found = [data[CLAIM] for data in shown]
-    assert [gate.word(each) for each in found] == ["supported", "refuted", "refuted"]
+    assert [gate.word(each) for each in found] == ["supported", "refuted", "no gain"]
     assert [data["text/plain"].split("\n")[0] for data in shown] == [
-        "Claim C1 is supported", "Claim C2 is refuted", "Claim C3 is refuted"]
+        "Claim C1: supported", "Claim C2: refuted", "Claim C3: no gain"]
 
 
 GAIN = {"difference": 9.0, "error": 0.1, "dof": 4, "seeds": 5, "level": 0.95}

@@ -36,19 +36,20 @@ def claim(*differences: float, error: float = 0.1) -> Item:
 
 
 @pytest.mark.parametrize(("found", "word"), [
-    (claim(9.0), "supported"), (claim(-9.0), "refuted"), (claim(0.1), "refuted"), (claim(9.0, -9.0), "mixed"),
-    (claim(1.0, error=5.0), "inconclusive"),
+    (claim(9.0), "supported"), (claim(-9.0), "refuted"), (claim(0.1), "no gain"), (claim(9.0, -9.0), "mixed"),
+    (claim(1.0, error=5.0), "undecided"),
 ])
 def test_a_claim_stands_with_the_word_of_the_rule_whatever_it_is(found: Item, word: str) -> None:
     page = register.claims({"C8": ENTRY}, {"C8": found | {"word": "supported"}}, {"02-tiny": notebook()})
-    assert f"(c8-{word})=\n## C8. Help: {word}\n" in page and f"**{word}** |\n" in page
-    others = {"supported", "refuted", "mixed", "inconclusive"} - {word}
+    assert f"(c8-{word.replace(' ', '-')})=\n## C8. Help: {word}\n" in page
+    assert f"**{word.replace(' ', GAP)}** |\n" in page
+    others = {"supported", "refuted", "no gain", "mixed", "undecided"} - {word}
     assert not any(f"## C8. Help: {other}" in page for other in others)
 
 
 def test_a_claim_has_its_numbers_and_a_link_to_where_it_is_tested() -> None:
     page = register.claims({"C8": ENTRY}, {"C8": claim(9.0)}, {"02-tiny": notebook()})
-    assert f"| arm 0 | +9.00 | +8.70{GAP}to{GAP}+9.30 (95%) | 5 |" in page
+    assert f"| arm 0 | +9.00 | +8.72{GAP}to{GAP}+9.28 (95%) | 5 |" in page
     there = '<a href="02-tiny.html#does-it-help">Does it help?</a>'
     assert f'| <a href="#c8-supported">C8</a> | Does it help? | {there} | ●{GAP}**supported** |' in page
     assert re.search(r'<svg[^>]* role="img" aria-label="1 effects[^"]*C8 supported', page)
@@ -86,7 +87,9 @@ def test_the_page_says_that_the_full_profile_has_not_run_until_it_has() -> None:
 def test_claims_are_in_the_order_of_their_numbers_and_effects_too() -> None:
     page = register.claims({"C10": WAITING, "C9": WAITING}, {}, {})
     assert page.index("## C9") < page.index("## C10")
-    labels = [label for label, _ in register.ranked({"effects": {"rank 16": {}, "rank 4": {}, "a": {}}})]
+    effect = claim(1.0)["effects"]["arm 0"]
+    ranks = claim() | {"effects": {"rank 16": effect, "rank 4": effect, "a": effect}}
+    labels = [label for label, *_ in register.ranked(ranks)]
     assert labels.index("rank 4") < labels.index("rank 16")
 
 

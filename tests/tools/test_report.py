@@ -19,7 +19,8 @@ ENTRIES: dict[str, Any] = {
     "chapters": {"01-tiny": {
         "seconds": 61.4, "peak_mb": 1812, "cached": False, "when": "2026-01-02T03:00:00+00:00",
         "results": {"gain": result("gain", 12.34, at_least=2.0) | {
-            "band": None, "status": "holds", "interval": [11.0, 13.7], "values": [12.0, 12.68], "unit": "points"},
+            "band": None, "status": "holds", "interval": [11.0, 13.7], "values": [12.0, 12.68], "seeds": 2,
+            "unit": "points"},
                     "share": result("share", 0.5) | {"status": "inside", "band": {"low": 0.4, "high": 0.6}}},
         "claims": {"C8": {"word": "mixed"}}}}}
 

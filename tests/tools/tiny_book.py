@@ -15,8 +15,8 @@ from tools.execute import Job, Settings
 from tools.fold import marks
 from tools.notebooks import ROOT, chapters
 
-COMMON = {"interval": None, "unit": "1", "digits": 3, "note": "", "at_least": None, "at_most": None, "card": True,
-          "stored": False, "profile": "quick", "device": "cpu"}
+COMMON = {"interval": None, "level": 0.95, "seeds": 1, "over": "seeds", "unit": "1", "digits": 3, "note": "",
+          "at_least": None, "at_most": None, "card": True, "stored": False, "profile": "quick", "device": "cpu"}
 RECORD = f'''
 from IPython.display import display
 class Run:
@@ -74,7 +74,8 @@ class Book:
 
 def result(name: str, value: float, **other: Any) -> dict[str, Any]:
     """What `record` writes into a cell's output where all is well."""
-    return COMMON | {"name": name, "value": value, "values": [value]} | other
+    seeds = len(other.get("values", [value]))
+    return COMMON | {"name": name, "value": value, "values": [value], "seeds": seeds} | other
 
 
 def executed(*found: dict[str, Any], source: str | None = None, extra: tuple[Any, ...] = ()) -> nbformat.NotebookNode:

@@ -19,6 +19,12 @@ from lib.book.cards import bounds
 result, band = {"value": 0.8, "at_least": None, "at_most": 1.0}, {"low": 0.7, "high": 0.9}
 assert bounds(result, band) == (None, 1.0) and bounds(result | {"at_most": None}, band) == (0.7, 0.9)
 
+# %% possible
+from lib.book.cards import possible
+
+ends = possible({"value": 99.2, "values": [98.4, 100.0], "interval": [97.0, 101.4], "unit": "% accuracy"})
+assert ends == [97.0, 100.0]
+
 # %% number
 from lib.book.cards import number
 
@@ -28,15 +34,15 @@ assert shown == {"value": "0.812", "low": "0.790", "high": "0.830", "unit": " of
 # %% summary
 from lib.book.cards import summary
 
-facts = {"name": "gain", "value": 2.0, "values": [2.0], "interval": None, "unit": "points", "digits": 2}
+facts = {"name": "gain", "value": 2.0, "values": [2.0], "seeds": 1, "interval": None, "unit": "points", "digits": 2}
 said = summary(facts | {"stored": True, "profile": "quick", "device": "cpu"})
 assert said == "gain: 2.0 points; from stored runs (quick, cpu)"
 
 # %% card
 from lib.book.cards import card
 
-facts = {"name": "gain", "value": 2.0, "values": [2.0], "interval": None, "unit": "points", "digits": 2, "note": ""}
-shown = card(facts | {"at_least": 0.0, "at_most": None, "profile": "quick", "device": "cpu"}, None)
+facts = {"name": "gain", "value": 2.0, "values": [2.0], "seeds": 1, "interval": None, "unit": "points", "digits": 2}
+shown = card(facts | {"at_least": 0.0, "at_most": None, "note": "", "profile": "quick", "device": "cpu"}, None)
 assert shown["text/plain"] == "gain = 2.0 points | \N{CHECK MARK} holds: at least 0 (quick, cpu)"
 
 # %% judge
@@ -52,4 +58,4 @@ from lib.book.cards import claim_card
 row = {"difference": 3.0, "error": 0.5, "dof": 4, "seeds": 5, "level": 0.95}
 claim = {"id": "C1", "unit": "points", "bound": 1.0, "direction": 1, "effects": {"tuned - frozen": row}}
 shown = claim_card(claim | {"profile": "quick", "device": "cpu"})
-assert shown["text/plain"].startswith("Claim C1 is supported")
+assert shown["text/plain"].startswith("Claim C1: supported")

@@ -15,15 +15,15 @@ effect = paired_effect([0.84, 0.86, 0.85], [0.80, 0.81, 0.82])
 assert round(effect.difference, 3) == 0.04 and effect.seeds == 3
 assert effect.low > 0  # better, whatever the seed
 
-# %% bootstrap_effect
+# %% crossed_effect
 import numpy as np
 
-from lib.evidence.verdicts import bootstrap_effect
+from lib.evidence.verdicts import crossed_effect
 
 rng = np.random.default_rng(0)
-a, b = rng.random((5, 400)) < 0.9, rng.random((5, 400)) < 0.7  # 5 seeds, 400 test sentences
-effect = bootstrap_effect(a, b, key=1)
-assert effect.low < 0.2 < effect.high
+tuned, zero_shot = rng.random((5, 400)) < 0.9, rng.random(400) < 0.7  # 5 seeds, 400 test sentences
+effect = crossed_effect(100 * tuned, 100 * zero_shot)  # in points
+assert effect.low < 20 < effect.high
 
 # %% prediction_interval
 from lib.evidence.verdicts import prediction_interval
@@ -57,7 +57,7 @@ effects = [paired_effect([9, 9, 8], [1, 2, 1]), paired_effect([1, 2, 1], [9, 9, 
 found = verdict(effects, bound=0.5, direction=1)
 assert found.word == "mixed" and found.words == ("supported", "refuted")
 print(*found.reasons, sep="\n")
-assert "over 3 seeds" in found.reasons[0]
+assert found.seeds == 3 and "over 3 seeds" in found.reasons[0]
 
 # %% verdict
 from lib.evidence.verdicts import paired_effect, verdict
@@ -65,6 +65,15 @@ from lib.evidence.verdicts import paired_effect, verdict
 effect = paired_effect([0.84, 0.86, 0.85], [0.80, 0.81, 0.82])
 assert verdict(effect, bound=0.01, direction=1).word == "supported"
 assert verdict(effect, bound=0.01, direction=-1).word == "refuted"
+
+# %% sequential
+import numpy as np
+
+from lib.evidence.verdicts import paired_effect, sequential
+
+gains = np.random.default_rng(0).normal(0.3, 2.0, size=30)  # points, one a seed
+found = sequential(lambda n: paired_effect(gains[:n], np.zeros(n)), bound=2.0, direction=1)
+assert found.word == "no gain" and found.seeds < 30  # a gain of two points is excluded
 
 # %% PowerLaw
 from lib.evidence.verdicts import fit_exponent
