@@ -63,7 +63,7 @@ def output_truncate(W: Tensor, C: Tensor, rank: int) -> Tensor:
         raise ValueError(f"C must have shape {(W.shape[1], W.shape[1])}, got {tuple(C.shape)}")
     with torch.autocast(W.device.type, enabled=False), torch.no_grad():
         M = _at_least_fp32(W)
-        Q = torch.linalg.eigh(M @ C.to(M) @ M.T).eigenvectors[:, len(M) - rank:]  # eigenvalues ascend
+        Q = torch.linalg.eigh(M @ C.to(M) @ M.T).eigenvectors.flip(1)[:, :rank]  # the largest first
         return (Q @ (Q.T @ M)).to(W.dtype)
 
 
