@@ -139,8 +139,9 @@ def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Ma
              "Each testable claim of the source, what our runs say about it, and the rule by which they say it. "
              f"A claim that failed stands as large as one that held. All effects of a claim must bear it out. {SOURCE}",
              "", "Each effect stands with the interval that decided it: at 95% where a sign is claimed, at 90%, which "
-             "leaves 5% on either side, where a larger effect is excluded. What it covers, and why some are at 97.8% "
-             "and 95.6%, says [how this book decides](how-this-book-decides.md).", "",
+             "leaves 5% on either side, where a larger effect is excluded. It speaks of other seeds, or of other seeds "
+             "and other test items (sentences). Why some are at 97.8% and 95.6% says [how this book "
+             "decides](how-this-book-decides.md).", "",
              *(f"- {marked(name)}: {MEANS[name]}." for name in legend), "",
              *(quick if judged and not full else []), *rows("C"), *field]
     if drawn := {name: judged[name] for name in names if name in judged}:
@@ -170,11 +171,12 @@ def _claim(entry: Item, found: Item | None, judged: str, chapters: Mapping[str, 
         lines += [f"**Where.** {heading(chapters[entry['chapter']])}: {link(entry['chapter'], entry['section'])}", ""]
     lines += [f"**Protocol.** {entry['protocol']}", ""]
     if found:
-        rows = [f"| Effect, {found['unit']} | Estimate | Interval | Seeds |", "|---|---:|---:|---:|"]
+        rows = [f"| Effect, {found['unit']} | Estimate | Interval | For other |", "|---|---:|---:|---:|"]
         for label, effect, level, _ in ranked(found):
             ends = effect.interval(level)
+            over = f"{effect.over} ({effect.seeds})" + (f" and items ({effect.items:,})" if effect.items else "")
             rows.append(f"| {label} | {number(effect.difference, decimals(*ends), sign=True)} | "
-                        f"{spread(ends, sign=True)} ({100 * level:.3g}%) | {effect.seeds} |")
+                        f"{spread(ends, sign=True)} ({100 * level:.3g}%) | {over} |")
         lines += [*rows, "", f"What counts as nothing: {found['bound']:g} {found['unit']}.", ""]
     practice = ["", f"**In practice.** {entry['practice']}"] if found else []
     return [*lines, f"**Verdict.** {MARK[judged]} {judged.capitalize()}.", *practice]
@@ -192,10 +194,18 @@ def ranked(claim: Item) -> list[tuple[str, Effect, float, str]]:
     return sorted(rows, key=lambda row: key(row[0]))
 
 
-def picture(judged: Mapping[str, Item]) -> str:
-    """All effects with the intervals that decided them, each divided by its claim's bound: -1 to 1 is nothing."""
-    rows = [(f"{name}: {label}", [x / claim["bound"] for x in (effect.difference, *effect.interval(level))], judged_so)
+def scaled(judged: Mapping[str, Item]) -> list[tuple[str, list[float], str]]:
+    """Each effect's label, its estimate with the ends of the interval that decided it, and its word.
+
+    The numbers are divided by the claim's bound: -1 to 1 is nothing.
+    """
+    return [(f"{name}: {label}", [x / claim["bound"] for x in (effect.difference, *effect.interval(level))], judged_so)
             for name, claim in judged.items() for label, effect, level, judged_so in ranked(claim)]
+
+
+def picture(judged: Mapping[str, Item]) -> str:
+    """All effects with the intervals that decided them, on one axis."""
+    rows = scaled(judged)
     fig, axis = plt.subplots(figsize=(5.0, 0.9 + 0.48 * len(rows)))
     axis.axvspan(-1, 1, color=COLOURS[4], alpha=0.2, linewidth=0)
     axis.axvline(0, color=INK, linewidth=0.7)

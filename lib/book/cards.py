@@ -21,8 +21,8 @@ RESULT = "application/vnd.project-and-regularize.result+json"
 CLAIM = "application/vnd.project-and-regularize.claim+json"
 PROFILES = ("quick", "full")
 FIELD_SEEDS = 10  # that a claim of the field needs to be decided
-FACTS = {"name", "value", "values", "seeds", "interval", "level", "unit", "digits", "note", "at_least", "at_most",
-         "card", "stored", "over", "profile", "device"}
+FACTS = {"name", "value", "values", "seeds", "items", "interval", "level", "unit", "digits", "note", "at_least",
+         "at_most", "card", "stored", "over", "profile", "device"}
 OVER = ("seeds", "splits", "repeats")
 SHARE = re.compile(r"(?P<percent>%) (accuracy|of (?!the way))|share |of ([a-z]+ )*(sentences|answers|draws)\b")
 GOOD = ("holds", "inside", "undecided")  # where the mean lies where it must
@@ -33,7 +33,7 @@ WORDS = {"en": {
     "broken": "broken", "undecided": "undecided", "unpublished": "no band published yet",
     "exactly": "exactly {low}", "between": "{low} to {high}", "least": "at least {low}", "most": "at most {high}",
     "mean": "mean {asked}", "crossed": "{asked}, but the interval crosses it",
-    "spread": "{level}% interval {low} to {high}, {number} {over}",
+    "spread": "{level}% interval {low} to {high}, {number} {over}", "items": " and {items} test items",
     "seeds": "seeds", "splits": "splits", "repeats": "repeats",
     "stored": "from stored runs", "live": "from this run",
     "claim": "Claim {id}", "judged": "Claim {id}: {word}",
@@ -157,8 +157,8 @@ def judge(claim: Facts) -> Verdict:
     """
     from lib.evidence.verdicts import Effect, verdict
 
-    keys = ("difference", "error", "dof", "seeds", "level")
-    effects = [Effect(**{key: row[key] for key in keys}) for row in claim["effects"].values()]
+    keys = ("difference", "error", "dof", "seeds", "level", "items", "over")
+    effects = [Effect(**{key: row[key] for key in keys if key in row}) for row in claim["effects"].values()]
     found = verdict(effects, bound=claim["bound"], direction=claim["direction"])
     if str(claim.get("id")).startswith("F") and min(effect.seeds for effect in effects) < FIELD_SEEDS:
         few = f"; undecided on fewer than {FIELD_SEEDS} seeds"
@@ -215,8 +215,9 @@ def _format(value: float, digits: int) -> str:
 
 def _spread(facts: Facts, words: Card) -> str:
     """The interval and the number of seeds, in words."""
+    items = words["items"].format(items=facts["items"]) if facts["items"] else ""
     return words["spread"].format(**number(facts), level=f"{100 * facts['level']:.3g}",
-                                 number=facts["seeds"], over=words[facts["over"]])
+                                  number=facts["seeds"], over=words[facts["over"]]) + items
 
 
 def _words(facts: Facts, found: str, ends: tuple[float | None, float | None], words: Card) -> Card:

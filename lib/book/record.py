@@ -94,11 +94,12 @@ class Run:
             raise ValueError(f"over must be one of {', '.join(cards.OVER)}, got {over!r}")
         if hasattr(value, "dof"):  # an Effect, whose module need not be loaded here
             effect = cast("Effect", value)
-            values, seeds, level = list[float](), effect.seeds, effect.level
+            values, seeds, level, items = list[float](), effect.seeds, effect.level, effect.items
+            over = effect.over
             mean, *around = _numbers(name, [effect.difference, effect.low, effect.high])
             ends: list[float] | None = around
         else:
-            values, level = _numbers(name, value), 0.95
+            values, level, items = _numbers(name, value), 0.95, 0
             seeds, ends = len(values), interval(values)
             mean = values[0] if seeds == 1 else fmean(values)
         self._once(name)
@@ -107,6 +108,7 @@ class Run:
             "value": mean,
             "values": values,
             "seeds": seeds,
+            "items": items,
             "interval": ends,
             "level": level,
             "unit": unit,
@@ -142,7 +144,7 @@ class Run:
         """
         if not re.fullmatch(r"[CF][1-9]\d*", claim):
             raise ValueError(f"claim must be C or F and a number, got {claim!r}")
-        keys = ("difference", "error", "dof", "seeds", "level", "low", "high")
+        keys = ("difference", "error", "dof", "seeds", "level", "items", "over", "low", "high")
         rows = {label: {key: getattr(effect, key) for key in keys} for label, effect in effects.items()}
         facts = {"id": claim, "unit": unit, "bound": bound, "direction": direction, "effects": rows,
                  "profile": self.profile, "device": self.device}  # fmt: skip

@@ -38,6 +38,8 @@ class Effect:
         dof: degrees of freedom of `error`, above 0.
         seeds: n, at least 2.
         level: coverage of the interval (`low`, `high`).
+        items: m, where the interval speaks of other test items too; 0 where it speaks of other seeds alone.
+        over: what n counts: "seeds", or "repeats" of one run, which say nothing of another seed.
     """
 
     difference: float
@@ -45,6 +47,8 @@ class Effect:
     dof: float
     seeds: int
     level: float = 0.95
+    items: int = 0
+    over: str = "seeds"
 
     def interval(self, level: float) -> tuple[float, float]:
         """The interval (low, high) that holds the true difference with probability `level`, between 0 and 1.
@@ -66,7 +70,7 @@ class Effect:
         return self.interval(self.level)[1]
 
 
-def paired_effect(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Effect:
+def paired_effect(a: ArrayLike, b: ArrayLike, *, level: float = 0.95, over: str = "seeds") -> Effect:
     """The mean of $a - b$ over paired seeds, with Student's interval.
 
     What a seed does to both arms (which examples, which order) is in both numbers and cancels in the difference, so few
@@ -78,12 +82,14 @@ def paired_effect(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Effect:
     Args:
         a, b: (n,) one number a seed, the same seeds in the same order.
         level: coverage of the interval.
+        over: "seeds", or "repeats" of one run, such as timings.
 
     Raises:
         ValueError: fewer than 2 seeds, shapes that differ, a value that is not finite.
     """
     d = _paired(a, b, axes=1)
-    return Effect(float(d.mean()), float(d.std(ddof=1)) / len(d) ** 0.5, len(d) - 1, len(d), _fraction("level", level))
+    error = float(d.std(ddof=1)) / len(d) ** 0.5
+    return Effect(float(d.mean()), error, len(d) - 1, len(d), _fraction("level", level), over=over)
 
 
 def crossed_effect(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Effect:
@@ -123,7 +129,7 @@ def crossed_effect(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Effect
     total = max(seed + item - rest, rest)
     parts = seed**2 / (n - 1) + item**2 / (m - 1) + rest**2 / ((n - 1) * (m - 1))
     dof = max(float(total**2 / parts), 1.0) if parts else n - 1
-    return Effect(float(mean), float((total / (n * m)) ** 0.5), dof, n, _fraction("level", level))
+    return Effect(float(mean), float((total / (n * m)) ** 0.5), dof, n, _fraction("level", level), m)
 
 
 def prediction_interval(values: ArrayLike, *, level: float = 0.95) -> tuple[float, float]:
@@ -368,7 +374,8 @@ def _said(effect: Effect, level: float) -> str:
     ends = effect.interval(level)
     places = decimals(*ends)
     value, low, high = (typeset(f"{x:+z.{3 if places is None else places}f}") for x in (effect.difference, *ends))
-    return f"{value} [{low}, {high}] at {100 * level:.3g}% over {effect.seeds} seeds"
+    items = f" and {effect.items} test items" if effect.items else ""
+    return f"{value} [{low}, {high}] at {100 * level:.3g}% over {effect.seeds} {effect.over}{items}"
 
 
 @lru_cache

@@ -11,7 +11,7 @@ import pytest
 from lib.book import cards
 
 FACTS: dict[str, Any] = {
-    "name": "gain", "value": 2.0, "values": [1.0, 3.0], "seeds": 2, "interval": [0.5, 3.5], "level": 0.95,
+    "name": "gain", "value": 2.0, "values": [1.0, 3.0], "seeds": 2, "items": 0, "interval": [0.5, 3.5], "level": 0.95,
     "unit": "points", "digits": 3, "note": "", "at_least": None, "at_most": None, "card": True, "stored": False,
     "over": "seeds", "profile": "quick", "device": "cpu"}
 BAND = {"low": 1.0, "high": 3.0}
@@ -83,6 +83,7 @@ def test_no_interval_of_a_share_leaves_what_a_share_can_be(unit: str, values: An
 
 def test_the_interval_says_its_level_and_the_verdict_its_word() -> None:
     assert "97.8% interval 0.5 to 3.5, 12 seeds" in cards.card(facts(level=0.978, seeds=12), None)["text/html"]
+    assert ", 12 seeds and 600 test items;" in cards.summary(facts(seeds=12, items=600))
     row = {"difference": 0.0, "error": 0.1, "dof": 4, "seeds": 5, "level": 0.95}
     claim = {"id": "C1", "unit": "u", "bound": 1.0, "direction": 1, "profile": "p", "device": "d"}
     none, open_ = (cards.claim_card(claim | {"effects": {"a": row | {"error": error}}}) for error in (0.1, 5.0))

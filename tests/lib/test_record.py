@@ -88,15 +88,16 @@ def test_seeds_become_a_mean_with_students_interval(run: record.Run, shown: Show
 
 
 def test_an_effect_is_recorded_with_its_own_interval(run: record.Run, shown: Shown) -> None:
-    effect = Effect(3.0, 1.0, 7.5, 12, level=0.978)
+    effect = Effect(3.0, 1.0, 7.5, 12, level=0.978, items=600)
     run.record("gain", effect, unit="points", at_least=0.0)
     result = shown[0][RESULT]
     half = student.ppf(0.989, 7.5)
     assert result["interval"] == pytest.approx([3 - half, 3 + half], rel=1e-12)
-    assert (result["value"], result["values"], result["seeds"], result["level"]) == (3.0, [], 12, 0.978)
+    assert (result["value"], result["values"], result["seeds"], result["items"], result["level"]) == (
+        3.0, [], 12, 600, 0.978)
     assert json.loads(json.dumps(result)) == result and status(shown[0]) == "holds"
     text = shown[0]["text/plain"]
-    assert "97.8% interval" in text and "12 seeds | ✓ holds: mean at least 0" in text
+    assert "97.8% interval" in text and "12 seeds and 600 test items | ✓ holds: mean at least 0" in text
     with pytest.raises(ValueError, match=r"gain_b must be one or more finite numbers, got \[nan, nan, nan\]"):
         run.record("gain_b", Effect(math.nan, 1.0, 4, 5), unit="points")
 

@@ -55,6 +55,9 @@ def test_paired_effect_is_scipys_paired_t_test(seeds: int, level: float) -> None
 def test_paired_effect_by_hand() -> None:
     effect = paired_effect([3.0, 5.0, 7.0], [2.0, 3.0, 4.0])  # differences 1, 2, 3: mean 2, sd 1
     assert effect.difference == 2.0 and effect.error == pytest.approx(3**-0.5)
+    assert "over 3 seeds" in verdict(effect, bound=1.0, direction=1).reasons[0]
+    timed = verdict(paired_effect([3.0, 5.0], [2.0, 3.0], over="repeats"), bound=1.0, direction=1)
+    assert "over 2 repeats: " in timed.reasons[0] and "seeds: " not in timed.reasons[0]
     assert effect.high - 2 == pytest.approx(4.302653 * 3**-0.5, rel=1e-6)  # t table: 0.975, 2 degrees of freedom
 
 
@@ -122,6 +125,8 @@ def test_the_crossed_interval_by_hand() -> None:
     effect = crossed_effect([[0, 2], [4, 10]], [[0, 0], [0, 0]])
     assert (effect.difference, effect.error) == (4.0, pytest.approx(12**0.5))
     assert effect.dof == pytest.approx(48**2 / (36**2 + 16**2 + 4**2))
+    assert (effect.seeds, effect.items) == (2, 2)
+    assert " at 95% over 2 seeds and 2 test items: " in verdict(effect, bound=1.0, direction=1).reasons[0]
     assert crossed_effect([[0, 1], [1, 0]], [[0, 0], [0, 0]]).error == 0.5  # MS 0, 0, 1: the floor, not below zero
     assert crossed_effect([[1, 3], [5, 7]], [0, 0]) == crossed_effect([[1, 3], [5, 7]], [[0, 0], [0, 0]])
 

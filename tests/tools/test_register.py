@@ -49,10 +49,25 @@ def test_a_claim_stands_with_the_word_of_the_rule_whatever_it_is(found: Item, wo
 
 def test_a_claim_has_its_numbers_and_a_link_to_where_it_is_tested() -> None:
     page = register.claims({"C8": ENTRY}, {"C8": claim(9.0)}, {"02-tiny": notebook()})
-    assert f"| arm 0 | +9.00 | +8.72{GAP}to{GAP}+9.28 (95%) | 5 |" in page
+    assert f"| arm 0 | +9.00 | +8.72{GAP}to{GAP}+9.28 (95%) | seeds (5) |" in page
+    both = claim(9.0)
+    both["effects"]["arm 0"]["items"] = 1200
+    assert "| seeds (5) and items (1,200) |" in register.claims({"C8": ENTRY}, {"C8": both}, {"02-tiny": notebook()})
     there = '<a href="02-tiny.html#does-it-help">Does it help?</a>'
     assert f'| <a href="#c8-supported">C8</a> | Does it help? | {there} | ●{GAP}**supported** |' in page
     assert re.search(r'<svg[^>]* role="img" aria-label="1 effects[^"]*C8 supported', page)
+
+
+def test_the_picture_draws_the_interval_that_decided() -> None:
+    """Where a gain is excluded, the one at 90 %: that at 95 % ends beyond the bound, 2."""
+    found = claim(0.0, 3.0, 1.0)
+    for row, error in zip(found["effects"].values(), (0.8, 0.5, 2.0), strict=True):
+        row["error"] = error
+    drawn = register.scaled({"C8": found})
+    assert [word for *_, word in drawn] == ["no gain", "supported", "undecided"]
+    for (_, (_, low, high), _), half in zip(drawn, (2.1318 * 0.8, 2.7764 * 0.5, 2.7764 * 2.0), strict=True):  # t table
+        assert high - low == pytest.approx(half, rel=1e-4)  # twice the half, in bounds of 2
+    assert drawn[0][1][2] < 1 < 2.7764 * 0.8 / 2, "what is drawn lies where the word says"
 
 
 def test_a_claim_without_a_chapter_is_not_tested_yet_and_links_nowhere() -> None:

@@ -15,8 +15,9 @@ from tools.execute import Job, Settings
 from tools.fold import marks
 from tools.notebooks import ROOT, chapters
 
-COMMON = {"interval": None, "level": 0.95, "seeds": 1, "over": "seeds", "unit": "1", "digits": 3, "note": "",
-          "at_least": None, "at_most": None, "card": True, "stored": False, "profile": "quick", "device": "cpu"}
+COMMON = {"interval": None, "level": 0.95, "seeds": 1, "items": 0, "over": "seeds", "unit": "1", "digits": 3,
+          "note": "", "at_least": None, "at_most": None, "card": True, "stored": False,
+          "profile": "quick", "device": "cpu"}
 RECORD = f'''
 from IPython.display import display
 class Run:
