@@ -48,6 +48,8 @@ S, LOWER, W = "tests/lib/test_service.py", "lib/run/frozen.py", "tests/lib/test_
 P, R, D = "tests/lib/test_projection.py", "tests/lib/test_regularizers.py", "tests/lib/test_derivations.py"
 EXPERIMENTS, STORE, VERDICTS = "lib/evidence/sweeps.py", "lib/evidence/store.py", "lib/evidence/verdicts.py"
 DATA = "lib/data.py"
+MOVING, MV = "lib/book/moving.py", "tests/lib/test_moving.py"
+MOVING_JS, MS = "tools/ext/static/moving.js", "tests/site/test_moving.py"
 K = "tests/lib/test_resume.py"
 Q = "tests/lib/test_pairs.py::test_a_pair_trains_or_is_refused_by_name"
 QQ = "tests/lib/test_pairs.py::test_a_pair_on_a_language_model_trains_or_is_refused_by_name"
@@ -1439,6 +1441,26 @@ MUTANTS = [
            "            hook.remove()",
            "            pass",
            (f"{FR}::test_input_covariance_counts_real_tokens_and_leaves_no_hook",)),
+    # Figures that compute in the page
+    Mutant(MOVING, "rows of the picture grow downwards", "d = -height", "d = height",
+           (f"{MV}::test_what_moves_is_marked_and_where_data_lie_is_told",)),
+    Mutant(MOVING, "the norm is not squared", "kept = float((spectrum[:start] ** 2).sum() / (spectrum**2).sum())",
+           "kept = float(spectrum[:start].sum() / spectrum.sum())",
+           (f"{MV}::test_ranks_say_what_the_best_approximation_misses",)),
+    Mutant(MOVING, "one step too few", "for _ in range(count):", "for _ in range(count - 1):",
+           (f"{MV}::test_shrinkage_says_where_both_end",)),
+    Mutant(MOVING, "sliders without a script", 'class="par-axis" hidden', 'class="par-axis"',
+           (f"{MV}::test_without_the_script_there_are_words_and_nothing_to_move",)),
+    Mutant(MOVING_JS, "the page does not square singular values", "value => value * value)", "value => value)",
+           (f"{MS}::test_a_rank_says_what_numpy_loses",), (*PARTS, "tools")),
+    Mutant(MOVING_JS, "the lost part begins one later", "lost: steps(rank,", "lost: steps(rank + 1,",
+           (f"{MS}::test_kept_and_lost_share_the_spectrum_where_the_rank_cuts",), (*PARTS, "tools")),
+    Mutant(MOVING_JS, "L2 as its strength squared", "h / (h + strength)", "h / (h + strength ** 2)",
+           (f"{MS}::test_both_paths_stand_where_numpy_ends",), (*PARTS, "tools")),
+    Mutant(MOVING_JS, "the bowl is turned the other way", "axes[row][0] * along[0]", "axes[0][row] * along[0]",
+           (f"{MS}::test_both_paths_stand_where_numpy_ends",), (*PARTS, "tools")),
+    Mutant(MOVING_JS, "the words are not said again", "words.textContent = ", "figure.title = ",
+           (f"{MS}::test_a_rank_says_what_numpy_loses",), (*PARTS, "tools")),
 ]
 
 

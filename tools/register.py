@@ -147,8 +147,8 @@ def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Ma
     if drawn := {name: judged[name] for name in names if name in judged}:
         lines += ["", "## All effects on one axis", "", picture(drawn), "",
                   "The grey band is what counts as nothing, fixed before the runs; the line is the interval that "
-                  "decides. Blue effects support their claim, red ones refute it, green ones are too small to "
-                  "count, and the hollow orange ones are undecided."]
+                  "decides. Blue effects support their claim, red ones refute it, green ones exclude a gain "
+                  "that counts, and the hollow orange ones are undecided."]
     for name in names:
         lines += [*titled(name, entries[name], f"{name}: {words[name]}", f": {words[name]}"),
                   *_claim(entries[name], judged.get(name), words[name], chapters)]
