@@ -20,6 +20,7 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 INK = "#010203"  # stands for the page's text colour until the figure is shown
+MOVING = "moving-"  # begins the `gid` of an artist that `lib.book.moving` lets the page move
 
 
 COLOURS = ("#2a6fe0", "#cf7a10", "#2a9f6a", "#a44fb2", "#77757c", "#d23b3f")  # at least 3:1 on white and on black
@@ -86,6 +87,7 @@ def _svg(fig: Figure, alt: str) -> str:
     plt.close(fig)
     waste = r"<\?xml.*?(?=<svg)|<metadata>.*?</metadata>|<!--.*?-->|<style.*?</style>"
     svg = re.sub(waste, "", buffer.getvalue(), flags=re.S)
+    svg = re.sub(rf' id="{MOVING}([^"]+)"', r' data-part="\1"', svg)
     salt = hashlib.sha256((svg + alt).encode()).hexdigest()[:8]
     used = set(re.findall(r'#([^")]+)[")]', svg))
     svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{salt}-{m[1]}"' if m[1] in used else "", svg)

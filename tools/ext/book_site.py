@@ -216,6 +216,7 @@ def trim_page(app: Sphinx, page: str, template: str, context: dict[str, Any], do
     context["body"] = context["body"].replace(mark, f'{mark} aria-hidden="true" tabindex="-1"')
     context["body"] = typeset.stacked(typeset.whole(context["body"]))
     context["has_math"] = 'class="katex' in context["body"]
+    context["moves"] = "par-moving" in context["body"]
     given = DESCRIPTION.search(context.get("metatags") or "")
     context["metatags"] = DESCRIPTION.sub("", context.get("metatags") or "")
     context["description"] = html.unescape(given[1]) if given else ""

@@ -3,14 +3,16 @@
 import numpy as np
 
 
-def overflowing(z):
-    with np.errstate(over="ignore"):
-        return np.log(1 + np.exp(-z))
+def quietly(function):
+    def answer(*arguments):
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return answer
 
 
-def by_probability(z):
-    with np.errstate(over="ignore", divide="ignore"):
-        return -np.log(1 / (1 + np.exp(-z)))
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
 
 
 def symmetric_or_slanted(P):
@@ -30,22 +32,74 @@ def orthogonal_matrix(P):
     return 1 if np.allclose(P @ P, P) else 0
 
 
+def no_gate(W, x, g):
+    return g[:, None] * x, g @ W
+
+
+def gate_on_one_side(W, x, g):
+    return np.outer((W @ x > 0) * g, x), W.T @ g
+
+
+def not_through_W(W, x, g):
+    return np.outer((W @ x > 0) * g, x), (W @ x > 0) * g
+
+
+def transposed(W, x, g):
+    delta = np.where(W @ x > 0, g, 0)
+    return x[:, None] * delta, delta @ W
+
+
+def swapped(W, x, g):
+    delta = np.where(W @ x > 0, g, 0)
+    return delta @ W, np.outer(delta, x)
+
+
+def by_output(W, x, g):
+    delta = g * np.maximum(W @ x, 0)
+    return np.outer(delta, x), W.T @ delta
+
+
+def adam(theta, g, m, v, t, eta, *, root=np.sqrt, fix=True, square=True, mean=True, sign=1):
+    m = m * 0.9 + (1 - 0.9) * g
+    v = v * 0.999 + (1 - 0.999) * (g * g if square else g)
+    a, b = (m / (1 - 0.9**t), v / (1 - 0.999**t)) if fix else (m, v)
+    return theta - sign * eta * (a if mean else g) / (root(np.abs(b)) + 1e-8), m, v
+
+
+def correction_kept(theta, g, m, v, t, eta):
+    theta, m, v = adam(theta, g, m, v, t, eta)
+    return theta, m / (1 - 0.9**t), v / (1 - 0.999**t)
+
+
 WRONG = [
-    ("check_stable_loss", overflowing, "exp overflows"),
+    ("check_stable_loss", quietly(lambda z: np.log(1 + np.exp(-z))), "exp overflows"),
     ("check_stable_loss", lambda z: np.logaddexp(0, z), "turn the sign of z"),
     ("check_stable_loss", lambda z: np.log1p(np.exp(-np.abs(z))), "part max(-z, 0) is missing"),
-    ("check_stable_loss", by_probability, "exp overflows"),
+    ("check_stable_loss", quietly(lambda z: -np.log(sigmoid(z))), "exp overflows"),
+    ("check_stable_loss", quietly(lambda z: -np.log(np.clip(sigmoid(z), 1e-7, 1 - 1e-7))), "hides the overflow"),
+    ("check_stable_loss", quietly(lambda z: -np.log(np.maximum(sigmoid(z), 1e-12))), "loss stays at 27.6"),
+    ("check_layer_backward", no_gate, "through the bend first"),
+    ("check_layer_backward", gate_on_one_side, "through the bend as well"),
+    ("check_layer_backward", not_through_W, "W is missing"),
+    ("check_layer_backward", transposed, "a row for each output"),
+    ("check_layer_backward", swapped, "in the other order"),
+    ("check_layer_backward", by_output, "multiplies by its output"),
+    ("check_layer_backward", lambda W, x, g: np.outer(g, x), "expected"),
+    ("check_layer_backward", lambda W, x, g: ("W", "x"), "raised ValueError"),
+    ("check_adam_step", lambda *a: adam(*a, root=lambda v: v), "the root is missing"),
+    ("check_adam_step", lambda *a: adam(*a, fix=False), "too small at first"),
+    ("check_adam_step", lambda *a: adam(*a, square=False), "square g"),
+    ("check_adam_step", lambda *a: adam(*a, mean=False), "last gradient"),
+    ("check_adam_step", lambda *a: adam(*a, sign=-1), "this climbs"),
+    ("check_adam_step", correction_kept, "go on uncorrected"),
+    ("check_adam_step", lambda *a: adam(*a)[0], "expected"),
     ("check_decay_step", lambda t, g, eta, lam: t - eta * g, "its gradient is missing"),
     ("check_decay_step", lambda t, g, eta, lam: t - eta * g - eta * lam / 2 * t, "cancels the two"),
+    ("check_decay_step", lambda t, g, eta, lam: t - eta * (g + t / 2), "must depend on the strength"),
+    ("check_decay_step", lambda t, g, eta, lam: t - eta * g - eta * t, "missing from the pull"),
     ("check_decay_step", lambda t, g, eta, lam: t - eta * g - lam * t, "multiplied by the learning rate"),
     ("check_decay_step", lambda t, g, eta, lam: t - eta * (g - lam * t), "sign of the decay is turned"),
     ("check_decay_step", lambda t, g, eta, lam: (t - eta * g) * (1 - eta * lam), "the gradient as well"),
-    ("check_softmax_hessian", lambda p: np.diag(p) - p @ p.T, "largest difference"),
-    ("check_softmax_hessian", lambda p: np.ndarray, "expected"),
-    ("check_softmax_hessian", lambda p: np.diag(p - p**2), "only the diagonal"),
-    ("check_softmax_hessian", lambda p: p[:, None] * p - np.diag(p), "the loss is convex"),
-    ("check_softmax_hessian", lambda p: np.eye(len(p)) - p, "the first p, is missing"),
-    ("check_softmax_hessian", lambda p: np.eye(len(p)) * p - p * p, "broadcasting"),
     ("check_projection_kind", lambda P: 1 + int(np.array_equal(P, P.T)), "symmetric is not enough"),
     ("check_projection_kind", lambda P: 2 if np.allclose(P @ P, P) else 0, "idempotent alone"),
     ("check_projection_kind", symmetric_or_slanted, "expected"),
