@@ -14,6 +14,7 @@ check_grouped = checker(
     [
         (({"train": ["a", "b", "b"], "test": ["c"]},), 0),
         (({"train": ["a", "b"], "dev": ["b"], "test": ["b", "a", "c"]},), 2),
+        (({"train": ["a"], "dev": ["a"], "test": ["b"]},), 1),
         (({"train": ["x"], "dev": ["x"], "test": ["x"]},), 1),
     ],
     {
@@ -53,7 +54,7 @@ check_pairs = checker(
     },
     praise="What is missed and what is made up cost the same.",
 )
-_pairs = [("Paris", "France"), ("Rome", "Italy"), ("Lyon", "France")]
+_pairs = [("Rome", "Italy"), ("Paris", "France"), ("Lyon", "France")]
 Pairs = list[tuple[str, str]]
 
 
