@@ -8,6 +8,28 @@ def uncentred(A, k):
     return A @ V.T @ V
 
 
+def uncentred_directions(A, k):
+    mean = A.mean(axis=0)
+    V = np.linalg.svd(A)[2][:k]
+    return mean + (A - mean) @ V.T @ V
+
+
+def uncentred_rows(A, k):
+    V = np.linalg.svd(A - A.mean(0))[2][:k]
+    return (V.T @ (V @ A.T)).T
+
+
+def mean_by_rows(A, k):
+    mean = A.mean(1)[:, None]
+    V = np.linalg.svd(A - mean)[2][:k]
+    return mean + (A - mean) @ V.T @ V
+
+
+def one_mean(A, k):
+    V = np.linalg.svd(A - np.mean(A))[2][:k]
+    return np.mean(A) + (A - np.mean(A)) @ V.T @ V
+
+
 def without_mean(A, k):
     centred = A - A.mean(0)
     V = np.linalg.svd(centred, full_matrices=False)[2][:k]
@@ -31,39 +53,69 @@ def by_rows(A, k):
     return centred @ V.T @ V + A.mean(0)
 
 
-def some_fit(Z, y):
-    return np.concatenate([np.linalg.inv(Z[:, : len(y)]) @ y, np.zeros(Z.shape[1] - len(y))])
+def plain_ridge(Z, y, lam, new):
+    return new @ np.linalg.inv(Z.T @ Z + lam * np.eye(len(Z.T))) @ Z.T @ y
 
 
-def ridge(Z, y):
-    return np.linalg.inv(Z.T @ Z + np.eye(Z.shape[1])) @ Z.T @ y
+def with_ones(Z, y, lam, new):
+    Z, new = (np.insert(rows, Z.shape[1], 1.0, axis=1) for rows in (Z, new))
+    return plain_ridge(Z, y, lam, new)
+
+
+def labels_centred(Z, y, lam, new):
+    return plain_ridge(Z, y - y.mean(), lam, new) + y.mean()
+
+
+def centred_ridge(Z, y, lam, new):
+    return plain_ridge(Z - Z.mean(0), y - y.mean(), lam, new - Z.mean(0))
+
+
+def own_mean(Z, y, lam, new):
+    return plain_ridge(Z - Z.mean(0), y - y.mean(), lam, new - new.mean(0)) + y.mean()
+
+
+def ridge(Z, y, lam, new):
+    return centred_ridge(Z, y, lam, new) + y.mean()
 
 
 WRONG = [
     ("check_project", uncentred, "subtract the mean"),
+    ("check_project", uncentred_directions, "from the centred rows"),
+    ("check_project", uncentred_rows, "project the centred rows"),
+    ("check_project", mean_by_rows, "off each column"),
+    ("check_project", one_mean, "not one for all numbers"),
     ("check_project", without_mean, "put the mean back"),
     ("check_project", coordinates, "map them back"),
     ("check_project", by_columns, "the directions are its rows"),
-    ("check_freedom", lambda d, lam: np.sum(1 / (1 + (lam / d) ** 2)), "not the strength"),
-    ("check_freedom", lambda d, lam: np.sum(d > 0), "that is the rank"),
-    ("check_freedom", lambda d, lam: np.sum(1 / (1 + lam / d)), "square the singular values"),
-    ("check_freedom", lambda d, lam: np.mean(1 / (1 + lam / d**2)), "do not average"),
-    ("check_freedom", lambda d, lam: len(d) - np.sum(1 / (1 + lam / d**2)), "what is lost"),
-    ("check_shortest", some_fit, "not the shortest"),
-    ("check_shortest", ridge, "a penalty"),
-    ("check_shortest", lambda Z, y: y @ Z, "does not fit"),
+    ("check_project", lambda A, k: by_rows(A, 2), "largest difference"),
+    ("check_freedom", lambda d, eta, t: sum(1 - (1 - eta * s) ** t for s in d), "square the singular values"),
+    ("check_freedom", lambda d, eta, t: np.sum((1 - eta * d * d) ** t), "still missing"),
+    ("check_freedom", lambda d, eta, t: eta * t * np.sum(d * d), "a power, not a product"),
+    ("check_freedom", lambda d, eta, t: np.sum(d > 0), "that is the rank"),
+    ("check_freedom", lambda d, eta, t: np.mean(1 - (1 - eta * d * d) ** t), "do not average"),
+    ("check_freedom", lambda d, eta, t: np.sum(1 / (1 + 1 / (eta * t * d * d))), "that is ridge"),
+    ("check_ridge", plain_ridge, "no intercept"),
+    ("check_ridge", with_ones, "must cost nothing"),
+    ("check_ridge", labels_centred, "centre the features too"),
+    ("check_ridge", centred_ridge, "add the mean of the labels"),
+    ("check_ridge", own_mean, "of the *training* features"),
+    ("check_ridge", lambda Z, y, lam, new: ridge(Z, y, lam * len(y), new), "number of sentences"),
+    ("check_ridge", lambda Z, y, lam, new: ridge(Z, y, 0, new), "the penalty is missing"),
+    ("check_ridge", lambda Z, y, lam, new: ridge(Z, y, lam * lam, new), "not squared"),
     ("check_bag", lambda x, mask: mask @ x, "not a sum"),
     ("check_bag", lambda x, mask: x[mask == 1].sum(1), "expected"),
     ("check_bag", lambda x, mask: (x.T * mask).T.sum(1) / mask.sum(), "which are the rows"),
     ("check_bag", lambda x, mask: x.sum(0) / len(x), "padding does not count"),
     ("check_bag", lambda x, mask: x[mask == 1].sum(0) / len(mask), "number of tokens"),
-    ("check_bag", lambda x, mask: x[: mask.sum()].mean(0), "expected"),
+    ("check_bag", lambda x, mask: x[: sum(mask)].mean(0), "need not be the first"),
     ("check_bag", lambda x, mask: (x * mask[:, None]).sum(0) / x.shape[1], "expected"),
-    ("check_project", lambda A, k: by_rows(A, 2), "largest difference"),
     ("check_kept", lambda t: (t.sum() - np.trace(t)) / np.trace(t) / 2, "expected"),
+    ("check_kept", lambda t: (t.sum() - np.trace(t)) / np.trace(t), "means, not sums"),
+    ("check_kept", lambda t: 100 * (t.sum() - np.trace(t)) / np.trace(t) / (len(t) - 1), "not per cent"),
     ("check_kept", lambda t: t.mean() * len(t) / np.trace(t), "leave the diagonal out"),
     ("check_kept", lambda t: np.trace(t) / len(t) - (t.sum() - np.trace(t)) / len(t) / (len(t) - 1), "a share"),
     ("check_kept", lambda t: np.mean((t.sum(0) / np.diag(t) - 1) / (len(t) - 1)), "not one for each column"),
     ("check_kept", lambda t: np.mean((t.sum(1) / np.diag(t) - 1) / (len(t) - 1)), "not one for each row"),
     ("check_kept", lambda t: (len(t) - 1) * np.trace(t) / (t.sum() - np.trace(t)), "turned over"),
+    ("check_kept", lambda t: 1 - (t.sum() - np.trace(t)) / np.trace(t) / (len(t) - 1), "what is lost"),
 ]
