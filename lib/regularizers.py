@@ -4,6 +4,7 @@ A penalty is `penalty(model) -> scalar`, in nats, for `penalized`; theta0 is whe
 """
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib import _check
-from lib.loss import Penalty
+from lib.loss import Batch, Penalty, model_inputs
 from lib.names import State, Where, _chosen
 
 
@@ -85,6 +86,68 @@ def l2_sp(start: State, alpha: float, beta: float) -> Penalty:
         near = alpha / 2 * _total(F.mse_loss(p, start[name].to(p), reduction="sum") for name, p in held)
         new = [p.square() for name, p in named if name not in start]
         return near + beta / 2 * _total(new) if new else near
+
+    return penalty
+
+
+def fisher(model: nn.Module, examples: Iterable[Batch]) -> dict[str, Tensor]:
+    """How much each weight matters for what a classifier answers: the diagonal of its Fisher information, by name.
+
+        F_i = mean over x of sum_c p(c | x) (d log p(c | x) / d theta_i)^2        Kirkpatrick et al. 2017, eq. 2
+
+    It is the diagonal of the Hessian of the divergence from the model as it is: a change d of the weights costs about
+    $1/2 sum_i F_i d_i^2$ nats, as far as weights act one by one. The classes are weighted by the model itself, not by
+    the labels; and squares are taken of the gradient of each example, since that of a mean over N examples has a square
+    N times smaller where the examples differ.
+
+    Args:
+        model: in evaluation mode, or dropout counts as well; gives logits (1, C) of one example.
+        examples: batches of one row each, `data.collate([i])`; their labels are not looked at.
+
+    Raises:
+        ValueError: no example, or a batch of several rows; nothing trains.
+    """
+    named = _chosen(model, None, trains=True)
+    total, count = {name: torch.zeros_like(p) for name, p in named}, 0
+    for batch in examples:
+        log_p = model(**model_inputs(batch)).log_softmax(1)
+        if len(log_p) != 1:
+            raise ValueError(f"examples must be batches of one row, as data.collate([i]) gives, got {len(log_p)} rows")
+        for one in log_p[0]:
+            gradients = torch.autograd.grad(one, [p for _, p in named], retain_graph=True, materialize_grads=True)
+            for (name, _), g in zip(named, gradients, strict=True):
+                total[name] += one.detach().exp() * g.square()
+        count += 1
+    if not count:
+        raise ValueError("examples must hold at least one batch, got none")
+    return {name: value / count for name, value in total.items()}
+
+
+def ewc(start: State, weight: State, strength: float) -> Penalty:
+    """Elastic weight consolidation: squared distance to where tuning began, each weight as heavy as it matters.
+
+        strength/2 * sum_i F_i (theta_i - theta0_i)^2        Kirkpatrick et al. 2017, eq. 3
+
+    With all F alike it is `l2_sp`. One wants it where a model goes on from one task to the next and the data of the
+    first are gone, but were there to compute F.
+
+    Args:
+        start: theta0 by parameter name, `snapshot(model)` at the end of the first task.
+        weight: F by parameter name, `fisher(model, ...)` there.
+        strength: at least 0.
+
+    Raises:
+        ValueError: negative strength; when called: a parameter that trains is not in both, or in another shape.
+    """
+    _check.at_least(0, strength=strength)
+
+    def penalty(model: nn.Module) -> Tensor:
+        named = _chosen(model, None, trains=True)
+        for name, p in named:
+            if not p.shape == getattr(start.get(name), "shape", None) == getattr(weight.get(name), "shape", None):
+                raise ValueError(f"start and weight must hold {name} in shape {tuple(p.shape)}, "
+                                 f"got {sorted(start)[:3]} and {sorted(weight)[:3]}")
+        return strength / 2 * _total(weight[name] * (p - start[name]).square() for name, p in named)
 
     return penalty
 

@@ -13,7 +13,7 @@ import yaml
 TOP = {
     "The method": ("projection", "adapters", "objectives", "regularizers", "optimizers", "averages", "stopping",
                    "training", "loss", "names"),
-    "Data and models": ("data", "models", "evaluation"),
+    "Data and models": ("data", "models", "evaluation", "activations"),
 }
 ROOMS = {"Language models": "text", "Data sets": "corpora", "A run": "run", "Evidence": "evidence", "Pages": "book",
          "Use": "serve", "Files": "files"}

@@ -37,7 +37,9 @@ from tools.notebooks import ROOT, Mistake, cells, read, tags, write
 
 LIMITS = {"quick": (600, 1_800), "full": (7_200, 43_200)}  # seconds: a cell, a chapter
 BUDGET = {"quick": (150, 2_000)}                         # what a chapter promises: seconds, MB
-DECODER_MB, DECODERS = 3_000, {"01-background", "03-algorithm"}  # a chapter that loads the language model promises this
+DECODER_MB = 3_000                                       # a chapter that loads the language model promises this
+DECODERS = {"01-background", "03-algorithm", "06-project", "07-frontier-projections", "08-frontier-regularisers",
+            "09-applications"}
 SECONDS_BETWEEN_LINES = 10.0                             # of progress
 SOURCE_DATE_EPOCH = "1767225600"                         # 2026-01-01, the date that figures carry
 

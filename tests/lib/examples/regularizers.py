@@ -34,6 +34,28 @@ penalty = l2_sp(snapshot(model, lambda name: name.startswith("0.")), alpha=0.1, 
 new = sum(p.square().sum() for p in model[1].parameters())
 assert torch.isclose(penalty(model), 0.005 * new)  # the old part has not moved yet
 
+# %% fisher
+import torch
+from torch import nn
+
+from lib.regularizers import fisher
+
+model = nn.Linear(3, 2, bias=False)  # of two features at zero and one that is on, the third weight alone matters
+found = fisher(model, [{"input": torch.tensor([[0.0, 0, 1]]), "labels": torch.tensor([0])}])
+assert (found["weight"] > 0).tolist() == [[False, False, True]] * 2
+
+# %% ewc
+import torch
+from torch import nn
+
+from lib.regularizers import ewc, snapshot
+
+model = nn.Linear(2, 1, bias=False)
+penalty = ewc(snapshot(model), {"weight": torch.tensor([[9.0, 0.0]])}, strength=1.0)
+nn.init.constant_(model.weight, 5.0)
+penalty(model).backward()
+assert model.weight.grad[0, 1] == 0  # what does not matter may move
+
 # %% nuclear_factors
 import torch
 from torch import nn

@@ -1,0 +1,158 @@
+"""What checks the exercises of chapter 8."""
+from __future__ import annotations
+
+import numpy as np
+
+from lib.book.exercises import checker
+
+
+def _logs(*rows):
+    return np.log(np.array(rows))
+
+
+_P = _logs([0.5, 0.25, 0.25], [0.2, 0.7, 0.1])
+_Q = _logs([0.25, 0.5, 0.25], [0.6, 0.3, 0.1])
+check_forgotten = checker(
+    [
+        ((_P, _Q), float((np.exp(_P) * (_P - _Q)).sum(1).mean())),
+        ((_Q[:1], _P[:1]), float((np.exp(_Q[:1]) * (_Q[:1] - _P[:1])).sum())),
+    ],
+    {
+        "weigh with the base's probabilities: the base wrote the texts": lambda base, tuned: (
+            (np.exp(tuned) * (base - tuned)).sum(1).mean()
+        ),
+        "that is the other divergence": lambda base, tuned: (np.exp(tuned) * (tuned - base)).sum(1).mean(),
+        "the sign: forgetting is a rise of the loss": lambda base, tuned: (
+            (np.exp(base) * (tuned - base)).sum(1).mean()
+        ),
+        "a sum over the words of a place, a mean over the places": lambda base, tuned: (
+            (np.exp(base) * (base - tuned)).mean()
+        ),
+        "the mean over the places, not their sum": lambda base, tuned: (np.exp(base) * (base - tuned)).sum(),
+        "the words must be weighted by how often they come": lambda base, tuned: (base - tuned).sum(1).mean(),
+    },
+    praise="Forgetting in nats a token: all words of each place, weighted as the base writes them.",
+)
+
+_MODEL, _BASE = np.array([-0.7, -2.3, -0.1, -4.0]), np.array([-1.2, -0.9, -0.3, -4.0])
+check_loss = checker(
+    [((_MODEL, _BASE), float(((_MODEL - _BASE) ** 2).mean() / 2)), ((_MODEL[:2], _MODEL[:2]), 0.0)],
+    {
+        "that has no slope in the mean: it belongs into the reward": lambda model, base: (model - base).mean(),
+        "that is k3: its slope is that of the other divergence": lambda model, base: (
+            (np.exp(base - model) - 1 - (base - model)).mean()
+        ),
+        "half of the square, or the slope is twice as long": lambda model, base: ((model - base) ** 2).mean(),
+        "the mean over the drawn words, not the sum": lambda model, base: ((model - base) ** 2).sum() / 2,
+        "square each word's ratio, then take the mean": lambda model, base: (model - base).mean() ** 2 / 2,
+        "the size alone has the wrong slope: square it": lambda model, base: abs(model - base).mean(),
+    },
+    praise="A biased value, and the right slope.",
+)
+
+_WAY = [
+    ([0.60, 0.50, 0.40, 0.30], [0.00, 0.02, 0.05, 0.20], 0.35, 0.125),
+    ([0.60, 0.40, 0.45, 0.30], [0.00, 0.04, 0.06, 0.30], 0.42, 0.036),
+    ([0.60, 0.50, 0.48], [0.00, 0.02, 0.03], 0.40, np.nan),
+    ([0.60, 0.50, 0.40], [0.00, 0.02, 0.05], 0.50, 0.02),
+]
+
+
+def _crossing(loss, kl, target, last=False):
+    places = [i for i in range(1, len(loss)) if loss[i] <= target < loss[i - 1]]
+    i = places[-1 if last else 0]
+    return kl[i - 1] + (loss[i - 1] - target) / (loss[i - 1] - loss[i]) * (kl[i] - kl[i - 1])
+
+
+def _no_nan(loss, kl, target):
+    try:
+        return _crossing(loss, kl, target)
+    except IndexError:
+        return kl[-1]
+
+
+check_frontier = checker(
+    [((loss, kl, target), found if found == found else -1.0) for loss, kl, target, found in _WAY],
+    {
+        "it never got there: give -1, and do not make a number up": _no_nan,
+        "between two points, not at the first that is below": lambda loss, kl, target: next(
+            (b for a, b in zip(loss, kl, strict=True) if a <= target), -1.0
+        ),
+        "the first time that the loss falls to the target, not the last": lambda loss, kl, target: (
+            _crossing(loss, kl, target, last=True) if min(loss) <= target else -1.0
+        ),
+        "np.interp wants its points in rising order, and a loss falls": lambda loss, kl, target: (
+            float(np.interp(target, loss, kl)) if min(loss) <= target else -1.0
+        ),
+        "follow the run in time: do not sort its points by their loss": lambda loss, kl, target: (
+            float(np.interp(target, *map(np.array, zip(*sorted(zip(loss, kl, strict=True)), strict=True))))
+            if min(loss) <= target
+            else -1.0
+        ),
+    },
+    praise="Equal task loss, by interpolation alone.",
+    tolerance=1e-9,
+)
+
+_G = np.array([[1.0, -2.0, 0.0], [-1.0, -2.0, 0.5], [2.0, 1.0, 0.0], [-2.0, 1.0, 0.1]])
+check_fisher = checker(
+    [((_G,), (_G**2).mean(0)), ((_G[:1],), _G[0] ** 2)],
+    {
+        "square each example's gradient before you take the mean": lambda g: g.mean(0) ** 2,
+        "the mean over the examples, not the sum": lambda g: (g**2).sum(0),
+        "the squares, not the sizes": lambda g: abs(g).mean(0),
+        "not the variance: the mean gradient is no part of the definition": lambda g: g.var(0),
+        "one number for each weight": lambda g: (g**2).mean(),
+    },
+    praise="The mean of squares; the square of the mean is next to nothing where training has ended.",
+)
+
+check_dose = checker(
+    [(([0.1, 0.2, 0.05], 1.0), 1 - 0.9 * 0.8 * 0.95), (([0.5] * 4, 0.5), 1 - 0.75**4), (([0.3], 0.0), 0.0)],
+    {
+        "the decay acts through the rate: each step multiplies by 1 - rate * decay": lambda rates, decay: (
+            1 - (1 - decay) ** len(rates)
+        ),
+        "that is what is left, not what is lost": lambda rates, decay: np.prod(1 - decay * np.array(rates)),
+        "that is the approximation for small doses: multiply the steps": lambda rates, decay: decay * sum(rates),
+        "the steps multiply: an exponential is their limit for small rates": lambda rates, decay: (
+            1 - np.exp(-decay * sum(rates))
+        ),
+        "the mean rate would do if they were all alike": lambda rates, decay: (
+            1 - (1 - decay * np.mean(rates)) ** len(rates)
+        ),
+    },
+    praise="The dose: below a tenth, decay is off.",
+)
+
+_D = np.array([[0.8, -0.1, 0.5, 0.0], [0.6, 0.7, -0.2, 0.1], [-0.1, 0.5, 0.6, -0.9]])
+_E = np.array([[4.0, -1.0, 2.0, 3.0], [-3.0, 2.0, 1.0, 4.0]])
+
+
+def _ties(changes, keep, trimmed=True, elect=True, divide="agreeing", vote="total"):
+    kept = changes.copy()
+    if trimmed:
+        kept[abs(kept) < np.sort(abs(kept), axis=1)[:, -keep][:, None]] = 0
+    sign = np.sign(kept.sum(0) if vote == "total" else np.sign(kept).sum(0))
+    agree = ((np.sign(kept) == sign) | (not elect)) & (kept != 0)
+    count = agree.sum(0) if divide == "agreeing" else np.full(kept.shape[1], len(kept))
+    return np.divide((kept * agree).sum(0), count, out=np.zeros(kept.shape[1]), where=count > 0)
+
+
+check_ties = checker(
+    [((_D, 2), _ties(_D, 2)), ((_E, 2), _ties(_E, 2)), ((_E, 4), _ties(_E, 4))],
+    {
+        "divide by how many agree, not by how many tasks there are": lambda changes, keep: (
+            _ties(changes, keep, divide="all")
+        ),
+        "first keep the largest of each row": lambda changes, keep: _ties(changes, keep, trimmed=False),
+        "then let only those count that agree with the elected sign": lambda changes, keep: (
+            _ties(changes, keep, elect=False)
+        ),
+        "the larger total elects the sign, not the larger number of tasks": lambda changes, keep: (
+            _ties(changes, keep, vote="heads")
+        ),
+        "that is the plain mean": lambda changes, keep: changes.mean(0),
+    },
+    praise="Trim, elect, and take the mean of those that agree.",
+)

@@ -1,0 +1,60 @@
+"""Typical wrong answers to the exercises of chapter 8, and the words that must name the mistake."""
+
+import numpy as np
+
+
+def last_crossing(loss, kl, target):
+    found = -1.0
+    for i in range(1, len(loss)):
+        if loss[i] <= target < loss[i - 1]:
+            found = kl[i - 1] + (loss[i - 1] - target) / (loss[i - 1] - loss[i]) * (kl[i] - kl[i - 1])
+    return found
+
+
+def at_the_end(loss, kl, target):
+    for i in range(1, len(loss)):
+        if loss[i] <= target < loss[i - 1]:
+            return kl[i - 1] + (loss[i - 1] - target) / (loss[i - 1] - loss[i]) * (kl[i] - kl[i - 1])
+    return kl[-1]
+
+
+def first_below(loss, kl, target):
+    below = [i for i, value in enumerate(loss) if value <= target]
+    return kl[below[0]] if below else -1.0
+
+
+def untrimmed(changes, keep):
+    agree = np.sign(changes) == np.sign(changes.sum(0))
+    agree &= changes != 0
+    return (changes * agree).sum(0) / np.maximum(agree.sum(0), 1)
+
+
+def by_all(changes, keep):
+    kept = np.where(abs(changes) >= np.sort(abs(changes), 1)[:, -keep, None], changes, 0)
+    return (kept * (np.sign(kept) == np.sign(kept.sum(0)))).sum(0) / len(changes)
+
+
+WRONG = [
+    ("check_forgotten", lambda base, tuned: (np.exp(tuned) * (base - tuned)).sum(1).mean(), "the base wrote"),
+    ("check_forgotten", lambda base, tuned: (np.exp(base) * (base - tuned)).mean(), "a sum over the words"),
+    ("check_forgotten", lambda base, tuned: (np.exp(base) * (tuned - base)).sum(1).mean(), "the sign"),
+    ("check_forgotten", lambda base, tuned: (np.exp(base) * (base - tuned)).sum(), "not their sum"),
+    ("check_loss", lambda model, base: np.mean(model - base), "no slope"),
+    ("check_loss", lambda model, base: np.mean(np.exp(base - model) - 1 - base + model), "k3"),
+    ("check_loss", lambda model, base: np.mean(np.square(model - base)), "half of the square"),
+    ("check_loss", lambda model, base: 0.5 * np.sum(np.square(base - model)), "not the sum"),
+    ("check_frontier", last_crossing, "not the last"),
+    ("check_frontier", at_the_end, "never got there"),
+    ("check_frontier", first_below, "between two points"),
+    ("check_frontier", lambda loss, kl, target: min(kl), "expected"),
+    ("check_fisher", lambda g: np.square(g.mean(axis=0)), "before you take the mean"),
+    ("check_fisher", lambda g: np.square(g).sum(axis=0), "not the sum"),
+    ("check_fisher", lambda g: np.var(g, axis=0), "not the variance"),
+    ("check_dose", lambda rates, decay: decay * np.sum(rates), "approximation"),
+    ("check_dose", lambda rates, decay: 1 - (1 - decay) ** len(rates), "through the rate"),
+    ("check_dose", lambda rates, decay: -np.expm1(-decay * np.sum(rates)), "an exponential"),
+    ("check_ties", untrimmed, "first keep the largest"),
+    ("check_ties", by_all, "how many agree"),
+    ("check_ties", lambda changes, keep: np.mean(changes, axis=0), "plain mean"),
+    ("check_ties", lambda changes, keep: changes.sum(0), "expected"),
+]
