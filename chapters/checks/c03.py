@@ -162,7 +162,7 @@ check_forward = checker(
             alpha / len(A) * (x @ W.T + (x @ A.T) @ B.T)
         ),
     },
-    praise="r numbers look, r numbers push, and nothing of the size of W was made.",
+    praise="The same as with the merged matrix; multiply x by A first, and that matrix is never made.",
 )
 
 check_merge = checker(
