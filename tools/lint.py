@@ -17,7 +17,7 @@ from tools.repo import odd_ones, strangers
 PARAMETERS = {"PROFILE": "quick", "SEED": 0, "LIVE": False, "EVIDENCE": False}
 OPTIONAL = {"EVIDENCE"}
 LINES, COLUMNS = 30, 88  # of code that a reader sees
-LONG = {"03-algorithm", "06-project"}  # chapters that have more, until they are written again
+LONG = {"06-project"}  # chapters that have more, until they are written again
 SPHINX_ONLY = {
     "role": r"\{[a-z][\w:.-]*\}`",
     "directive": r"^\s*(?:`{3,}|~{3,}|:{3,})\s*\{",
