@@ -91,6 +91,9 @@ def readable(what: str, text: Any, where: str) -> None:
 
     The one rule for every way in: blanks, controls, marks without a letter and what else has no width are blank.
     """
+    if isinstance(text, bytes):
+        raise ValueError(f"{what} must be decoded text, got the bytes {shown(text)} {where}: text.decode(encoding), "
+                         "with that of their file")
     if not isinstance(text, str):  # a missing one, in a column
         raise ValueError(f"{what} must not be blank, got {shown(text)} {where}")
     if any("\ud800" <= c <= "\udfff" for c in text):

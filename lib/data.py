@@ -176,6 +176,28 @@ def index_labels(labels: Iterable[str | int]) -> tuple[list[str | int], list[int
     return classes, [index[value] for value in labels]
 
 
+def class_weights(labels: Sequence[int]) -> list[float]:
+    """What each class must weigh for all to count the same in a loss, for `cross_entropy(weights=...)`.
+
+        w_c = n / (C n_c)        n rows, n_c of them of class c, C classes; over the rows their mean is 1
+
+    As scikit-learn's "balanced" does. With ten complaints among 190 praises each complaint weighs 19 times as much.
+
+    Args:
+        labels: one class a row, from 0, such as `train.labels`; no class below the highest may be missing.
+
+    Raises:
+        ValueError: no labels, labels that are no classes, fewer than two classes, or one without a row.
+    """
+    labels = _check.listed("one class a row", labels=labels)
+    for value in labels:
+        _check.whole(0, labels=value)
+    counts = np.bincount(np.array(labels, dtype=np.int64))
+    if len(counts) < 2 or not counts.all():
+        raise ValueError(f"labels must hold each of at least two classes, got {counts.tolist()} rows of them")
+    return (len(labels) / (len(counts) * counts)).tolist()  # type: ignore[no-any-return]
+
+
 def bucketed(lengths: Sequence[int], size: int, key: int | tuple[int, ...], pool: int = 50) -> list[list[int]]:
     """A partition of the rows into batches, a pure function of the rows' lengths and the arguments.
 
@@ -331,9 +353,11 @@ def encode(
     max_length: int = 128,
     show: bool = True,
 ) -> Dataset:
-    """Texts and labels as a `Dataset`; texts longer than `max_length` are cut, which is reported.
+    """Texts and labels as a `Dataset`; texts that are cut, or hold what the tokenizer does not know, are reported.
 
-    For an encoder they lose their end, for a decoder from `load_decoder` their beginning: what it is asked stands last.
+    Of a text longer than `max_length` an encoder loses the end, a decoder from `load_decoder` the beginning: what it is
+    asked stands last. What has no piece in the vocabulary, often an emoji, is one and the same unknown token: texts
+    that differ only there look alike to the model.
 
     The tokenizer cuts each text into the pieces that the model was pretrained on and numbers them; another model's
     tokenizer would give numbers that mean other words. A shorter `max_length` saves time and memory, as attention grows
@@ -344,7 +368,8 @@ def encode(
         texts: each with something to read: not blank, decoded, and known to the tokenizer.
         labels: one a text: classes from 0, $P(class 1)$, or a distribution over classes.
         max_length: tokens, the special ones included; at least 8, at most 512 and what the tokenizer allows.
-        show: whether to print how many texts were cut; `cut` of the result numbers them either way.
+        show: whether to print how many texts were cut, and how many hold an unknown token; `cut` of the result numbers
+            the first either way.
 
     Raises:
         ValueError: no tokenizer, `max_length` out of range, no texts, one with nothing to read, or labels that
@@ -370,7 +395,21 @@ def encode(
             ids[i] = row
     if cut and show:
         print(f"{len(cut)} of {len(ids)} texts were cut to {max_length} tokens")
+    if show and (strange := sum(map(has_unknown(tokenizer), ids))):
+        print(f"{strange} of {len(ids)} texts hold signs that the tokenizer does not know, such as emoji")
     return Dataset(ids, labels, pad=tokenizer.pad_token_id or 0, cut=cut)
+
+
+def has_unknown(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sequence[int]], bool]:
+    """Function from token ids to whether one of them stands for what the tokenizer does not know.
+
+    A tokenizer that falls back on bytes, as that of the bundled decoder does, knows everything.
+
+    Args:
+        tokenizer: that made the ids.
+    """
+    unknown = tokenizer.unk_token_id
+    return lambda ids: unknown is not None and unknown in ids
 
 
 def labelled(

@@ -84,9 +84,14 @@ def judging(model: nn.Module) -> Iterator[None]:
 
 
 def evaluator(data: Data, *, batch_size: int | None = None, host: Any = None) -> Callable[[nn.Module], Record]:
-    """Function from a model to its "accuracy" and mean negative log-likelihood "nll", nats, on hard-labelled `data`.
+    """Function from a model to its "accuracy", "macro_f1" and mean negative log-likelihood "nll", nats, on `data`.
+
+        F1_c = 2 hits_c / (called_c + rows_c);   macro-F1 is its mean over the classes c that are there or are called
+
+    Accuracy forgives a model that never finds a rare class; in macro-F1 each class weighs the same.
 
     Args:
+        data: with hard labels.
         batch_size: rows at a time, at least 1; if not given, 64, on a GPU 512.
         host: `Local()` of the model's device, if not given, or an `accelerate.Accelerator`.
 
@@ -98,10 +103,19 @@ def evaluator(data: Data, *, batch_size: int | None = None, host: Any = None) ->
 
     def evaluate(model: nn.Module) -> Record:
         logits = _by_class(predict_logits(model, data, batch_size=batch_size, host=host), labels)
-        nll = nn.functional.cross_entropy(logits, labels)
-        return {"accuracy": (logits.argmax(1) == labels).double().mean().item(), "nll": nll.item()}
+        nll, called = nn.functional.cross_entropy(logits, labels), logits.argmax(1)
+        return {"accuracy": (called == labels).double().mean().item(), "macro_f1": _macro_f1(called, labels),
+                "nll": nll.item()}
 
     return evaluate
+
+
+def _macro_f1(called: Tensor, labels: Tensor) -> float:
+    """Mean of F1 over the classes that are there or are called."""
+    classes = torch.cat([called, labels]).unique()[:, None]
+    is_called, is_there = called == classes, labels == classes
+    hits = (is_called & is_there).sum(1).double()
+    return (2 * hits / (is_called.sum(1) + is_there.sum(1))).mean().item()
 
 
 def _classes(data: Data) -> Tensor:

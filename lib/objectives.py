@@ -6,6 +6,7 @@ Shapes: N examples a batch, C classes. Losses are means over the batch, in nats.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -65,21 +66,30 @@ def targets(labels: Tensor, classes: int) -> Tensor:
     return q
 
 
-def cross_entropy(smoothing: float = 0.0) -> Objective:
+def cross_entropy(smoothing: float = 0.0, weights: Sequence[float] | None = None) -> Objective:
     """Cross-entropy with hard, human (soft) or smoothed targets, and one logit or C: one formula for all.
 
-        -1/N sum_n sum_c q_nc log p_nc,   q <- (1 - e) q + e / C        smoothing: Szegedy et al. 2016, section 7
+        -1/N sum_n sum_c w_c q_nc log p_nc,   q <- (1 - e) q + e / C     smoothing: Szegedy et al. 2016, section 7
+
+    Weights say what an error on a class costs. With those of `class_weights` a rare class pulls as hard as a common
+    one, so that the model finds more of it, and calls more so that is not. One wants them where the rare class is the
+    one that matters; the probabilities are then no longer those of the data.
 
     Args:
         smoothing: e, at least 0 and below 1; the share of the uniform distribution over all C classes.
+        weights: w, one above 0 for each of the C classes; all 1 if not given.
 
     Returns:
         Objective with part "ce"; the batch holds "labels" as in `targets`.
 
     Raises:
-        ValueError: smoothing out of range; when called: labels outside the range that the logits allow.
+        ValueError: smoothing or a weight out of range; when called: labels outside the range that the logits allow, or
+            another number of weights than of classes.
     """
     _check.rate(smoothing=smoothing)
+    costs = None if weights is None else [float(w) for w in _check.listed("one weight a class", weights=weights)]
+    for cost in costs or ():
+        _check.above_zero(weights=cost)
 
     def objective(model: nn.Module, batch: Batch) -> Loss:
         logits = model(**{name: value for name, value in batch.items() if name != "labels"})
@@ -88,6 +98,10 @@ def cross_entropy(smoothing: float = 0.0) -> Objective:
         if len(q) != len(log_p):
             raise ValueError(f"labels must be one a row of {len(log_p)} logits, got {tuple(batch['labels'].shape)}")
         q = (1 - smoothing) * q + smoothing / q.shape[1]
+        if costs is not None:
+            if len(costs) != q.shape[1]:
+                raise ValueError(f"weights must be one for each of {q.shape[1]} classes, got {len(costs)}")
+            q = q * torch.tensor(costs).to(q)
         ce = -(q * log_p).sum(1).mean()
         return Loss(ce, logits, {"ce": ce.detach()})
 

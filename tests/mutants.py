@@ -1524,6 +1524,28 @@ MUTANTS = [
            (f"{TT}::test_names_of_the_problems_are_not_trained_on",)),
     Mutant("lib/files/fetch.py", "an npm package of any hash", "found_hash != sha256", "not found_hash",
            ("tests/lib/test_files.py::test_an_npm_package_comes_by_name_and_hash",)),
+    # A rare class
+    Mutant(OBJECTIVES, "the weighted loss divided by nothing but the rows' number, with weights left out",
+           "            q = q * torch.tensor(costs).to(q)\n",
+           "",
+           (f"{R}::test_weights_of_classes_are_torchs",)),
+    Mutant(DATA, "inverse frequencies that do not average to one",
+           "(len(labels) / (len(counts) * counts))",
+           "(len(labels) / counts)",
+           (f"{B}::test_class_weights_are_sklearns",)),
+    Mutant(EVALUATION, "F1 twice as large",
+           "(is_called.sum(1) + is_there.sum(1))",
+           "torch.maximum(is_called.sum(1), is_there.sum(1))",
+           (f"{T}::test_macro_f1_weighs_each_class_that_is_there_or_called_the_same",)),
+    Mutant(EVALUATION, "a class that is called and not there is left out of macro-F1",
+           "classes = torch.cat([called, labels]).unique()[:, None]",
+           "classes = labels.unique()[:, None]",
+           (f"{T}::test_macro_f1_weighs_each_class_that_is_there_or_called_the_same",)),
+    Mutant(DATA, "unknown signs are told of nobody",
+           "unknown is not None and unknown in ids",
+           "unknown is None",
+           (f"{B}::test_signs_that_the_tokenizer_does_not_know_are_reported",
+            f"{S}::test_a_text_with_a_sign_that_the_tokenizer_does_not_know_is_marked")),
 ]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-RECIPE, SPEECH = re.findall(r"```python\n(.*?)```", README, re.S)
+RECIPE, THIN, SPEECH = re.findall(r"```python\n(.*?)```", README, re.S)
 TOPICS = {
     "sport": [
         "the match went to extra time",
@@ -67,6 +67,33 @@ def test_the_recipe_learns_three_topics_from_the_readers_lists(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(labels[:3])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["my-model"]
+
+
+def test_with_two_lines_more_the_recipe_trains_a_low_rank_change_and_saves_a_plain_model(tmp_path: Path) -> None:
+    attached, merged = THIN.splitlines(keepends=True)
+    rate = re.search(r"LoRA is two lines more\*\* and a larger rate, `(lr=\S+)`", README)[1]
+    recipe = re.sub(r"(?m)^(model = .*\n)", rf"\1{attached}", RECIPE).replace("save(model", f"{merged}save(model")
+    recipe = "from lib.adapters import LoRA, attach, merge\nfrom lib.names import ends_in\n" + recipe
+    recipe = recipe.replace("lr=1e-4", rate) + "print(sum(p.requires_grad for p in model.encoder.parameters()))\n"
+    texts = [text for row in zip(*TOPICS.values(), strict=True) for text in row] * 2
+    labels = list(TOPICS) * 10
+    done = run_recipe(tmp_path, texts, labels, recipe)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == [str(labels[:3]), "0"]  # merged: all of the encoder is frozen and plain
+    unmerged = run_recipe(tmp_path, texts, labels, recipe.replace(merged, ""))
+    assert unmerged.returncode == 1 and "call merge(model) first" in unmerged.stderr
+
+
+def test_a_rare_class_is_weighed_and_reported(tmp_path: Path) -> None:
+    """Nine rows of one class to one of the other: weighed, it is found; the report has a row for each class."""
+    told = re.search(r"put `(cross_entropy\(weights=.*?\))` in place", README)[1]
+    sport, food = TOPICS["sport"], TOPICS["food"]
+    texts, labels = [*sport] * 9 + [*food], ["sport"] * 45 + ["food"] * 5
+    recipe = RECIPE.replace("cross_entropy()", told).replace("texts[:3]", "texts[-5:]")
+    done = run_recipe(tmp_path, texts, labels, recipe)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(["food"] * 5)
+    assert "macro avg" in done.stdout and "recall" in done.stdout
 
 
 def test_the_recipe_needs_training(tmp_path: Path) -> None:

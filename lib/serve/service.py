@@ -1,7 +1,8 @@
 """A saved classifier as a small HTTP service: `python -m lib.serve.service FOLDER`.
 
     POST /predict  `{"texts": ["...", ...]}` gets `{"classes": [...], "predictions": [one a text, in order]}`;
-                   a prediction is `{"label": ..., "probabilities": [one a class], "cut": whether text was lost}`
+                   a prediction is `{"label": ..., "probabilities": [one a class], "cut": whether text was lost,
+                   "unknown": whether it holds a sign that the tokenizer does not know, such as an emoji}`
     GET /health    gets `{"status": "ok", "classes": [...], "limits": {...}}`, or 503 and "stuck" where the model has
                    not come back for half a minute
 
@@ -33,6 +34,7 @@ from starlette.exceptions import HTTPException as HTTPError
 
 from lib import _check
 from lib._explain import positions
+from lib.data import has_unknown
 from lib.models import Classifier, load
 from lib.run.command import command
 from lib.run.host import Local
@@ -78,6 +80,7 @@ def service(model: Classifier, limits: Limits | None = None) -> FastAPI:
     limits = limits or Limits()
     _check.kind("a Classifier, as load(folder) gives", "probabilities", model=model)
     _check.kind("Limits", "characters", limits=limits)
+    strange = has_unknown(model.tokenizer)
     turn, most_tokens, since = asyncio.Lock(), min(MOST_TOKENS, positions(model.encoder)), dict[str, float]()
     app = FastAPI(title="sentiment", docs_url=None, redoc_url=None)  # their pages load scripts from another host
     app.add_middleware(BodyLimit, most=limits.body)
@@ -92,12 +95,13 @@ def service(model: Classifier, limits: Limits | None = None) -> FastAPI:
         since["turn"] = time.monotonic()
         try:
             rows = model.probabilities(texts, show=False)  # a server that prints waits for who does not read
-            lengths = [len(ids) for ids in model.tokenizer(texts, verbose=False)["input_ids"]]
+            read = model.tokenizer(texts, verbose=False)["input_ids"]
         finally:
             since.clear()
         return [
-            {"label": model.labels[row.argmax()], "probabilities": row.tolist(), "cut": length > most_tokens}
-            for row, length in zip(rows, lengths, strict=True)
+            {"label": model.labels[row.argmax()], "probabilities": row.tolist(), "cut": len(ids) > most_tokens,
+             "unknown": strange(ids)}
+            for row, ids in zip(rows, read, strict=True)
         ]
 
     @app.get("/health")

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from lib.corpora.sentiment import DOMAINS, Sentence, load_domain
 from lib.data import (
     Dataset,
+    class_weights,
     encode,
+    has_unknown,
     hold_out,
     index_labels,
     label,
@@ -103,6 +105,22 @@ def test_labels_of_any_kind_become_indices() -> None:
 def test_labels_that_are_no_classes_are_named(labels: list, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         index_labels(labels)
+
+
+@quick
+@given(st.lists(st.integers(0, 3), min_size=8, max_size=60).filter(lambda y: {*y} == {*range(max(y) + 1)} != {0}))
+def test_class_weights_are_sklearns(y: list[int]) -> None:
+    from sklearn.utils.class_weight import compute_class_weight
+
+    expected = compute_class_weight("balanced", classes=np.unique(y), y=y)
+    assert np.allclose(class_weights(y), expected)
+
+
+@pytest.mark.parametrize("y, words", [([0, 2], r"\[1, 0, 1\]"), ([0, 0], r"\[2\]"), ([], r"got \[\]"),
+                                      ([0, 0.5], "whole number"), ("01", "list")])
+def test_labels_that_have_no_weights_are_named(y: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=f"labels.*{words}"):
+        class_weights(y)
 
 
 # Splits
@@ -427,6 +445,18 @@ def test_ten_thousand_words_are_cut_and_the_cut_is_reported(tokenizer: Any, capf
     assert encode(tokenizer, ["word " * 15], [0], max_length=16).cut == (0,)
 
 
+def test_signs_that_the_tokenizer_does_not_know_are_reported(
+    tokenizer: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    texts = ["fine \N{GRINNING FACE}", "fine", "caf\u00e9", "\N{THUMBS DOWN SIGN}"]
+    data = encode(tokenizer, texts, [1, 1, 1, 0])
+    assert capfd.readouterr() == ("2 of 4 texts hold signs that the tokenizer does not know, such as emoji\n", "")
+    assert ["[UNK]" in tokenizer.tokenize(text) for text in texts] == [True, False, False, True]
+    assert list(map(has_unknown(tokenizer), data.ids)) == [True, False, False, True]
+    encode(tokenizer, texts, [1, 1, 1, 0], show=False)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_long_text_makes_the_tokenizer_warn_nobody(tokenizer: Any, caplog: pytest.LogCaptureFixture) -> None:
     """A line on stderr would fail a chapter's notebook."""
     tokenizer.deprecation_warnings.clear()
@@ -456,6 +486,7 @@ def test_a_tokenizer_without_a_pad_token_will_do(toy_encoder: Encoder) -> None:
         (["good", ""], [1, 0], "texts must not be blank, got '' at 1"),
         (["good", " \n"], [1, 0], "texts must not be blank, got ' .n' at 1"),
         (["good", None], [1, 0], "texts must not be blank, got None at 1"),
+        (["good", b"caf\xe9"], [1, 0], r"texts must be decoded text, got the bytes b'caf\\xe9' at 1: text.decode"),
         (["good", "bad"], [1], "one length, got 2 and 1"),
     ],
 )

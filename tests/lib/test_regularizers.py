@@ -61,6 +61,22 @@ def test_cross_entropy_is_torchs(smoothing):
     close(ce(z, q, smoothing), F.cross_entropy(z, q, label_smoothing=smoothing))
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_weights_of_classes_are_torchs(smoothing):
+    z, y, w = random_logits(3), torch.tensor([0, 2, 1, 1, 0]), [0.5, 3.0, 1.25]
+    q = torch.from_numpy(scipy.special.softmax(random_logits(3, 1).numpy(), axis=1))
+    for labels in (y, q):
+        found = cross_entropy(smoothing, w)(fixed(z), {"labels": labels}).total
+        own = F.cross_entropy(z, labels, torch.tensor(w, dtype=z.dtype), label_smoothing=smoothing, reduction="none")
+        close(found, own.mean())
+
+
+def test_a_weight_of_two_is_the_row_twice():
+    z, y = random_logits(2, batch=3), torch.tensor([0, 1, 0])
+    twice = cross_entropy(weights=[1.0, 2.0])(fixed(z), {"labels": y}).total * 3 / 4
+    close(twice, ce(z[[0, 1, 1, 2]], y[[0, 1, 1, 2]]))
+
+
 def test_smoothing_mixes_e_over_all_classes():
     z, y, e = random_logits(4), torch.tensor([0, 2, 1, 3, 0]), 0.2
     log_p = scipy.special.log_softmax(z.numpy(), axis=1)

@@ -102,6 +102,15 @@ def test_a_text_that_loses_its_end_is_marked(longer: Classifier) -> None:
     assert [row["cut"] for row in answer["predictions"]] == [False, True]
 
 
+def test_a_text_with_a_sign_that_the_tokenizer_does_not_know_is_marked(folder: Path) -> None:
+    model = load(folder)
+    texts = ["the film was good", "the film was \N{GRINNING FACE}"]
+    assert ["[UNK]" in model.tokenizer.tokenize(text) for text in texts] == [False, True]
+    with serving(service(model, LIMITS)) as port:
+        _, answer = predicted(port, texts)
+    assert [row["unknown"] for row in answer["predictions"]] == [False, True]
+
+
 def test_the_command_line_says_on_stderr_that_a_text_lost_its_end(
     longer: Classifier, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -155,7 +155,7 @@ def test_rows_are_right_or_wrong_only_where_labels_are_classes_of_the_model() ->
 
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_the_evaluator_is_sklearns(outputs: int) -> None:
-    from sklearn.metrics import accuracy_score, log_loss
+    from sklearn.metrics import accuracy_score, f1_score, log_loss
 
     model, data = Toy(), toy_data(30)
     model.head = nn.Linear(16, outputs)
@@ -166,6 +166,28 @@ def test_the_evaluator_is_sklearns(outputs: int) -> None:
     assert found["accuracy"] == pytest.approx(accuracy_score(data.labels, p[:, 0] > 0.5))
     assert (correct(model, data, host=CPU) == (np.array(data.labels) == (p[:, 0] > 0.5).numpy())).all()
     assert found["nll"] == pytest.approx(log_loss(data.labels, p.double().numpy()[:, 0]), rel=1e-5)
+    assert found["macro_f1"] == pytest.approx(f1_score(data.labels, p[:, 0] > 0.5, average="macro"))
+
+
+def test_macro_f1_weighs_each_class_that_is_there_or_called_the_same() -> None:
+    from sklearn.metrics import f1_score
+
+    for labels, called in (([0, 0, 0, 1, 2], [0, 0, 0, 0, 0]), ([0, 0, 1], [0, 2, 1]), ([1, 1], [1, 1])):
+        logits = nn.functional.one_hot(torch.tensor(called), 3).float()
+        data = Dataset([[1]] * len(labels), labels)
+        found = evaluator(data, batch_size=64)(_Says(logits))["macro_f1"]
+        assert found == pytest.approx(f1_score(labels, called, average="macro", zero_division=0))
+
+
+class _Says(nn.Module):
+    """These logits, whatever is asked."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(logits)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        return self.logits
 
 
 def test_each_epoch_and_each_seed_has_an_order_of_its_own() -> None:

@@ -1,5 +1,8 @@
 """Typical wrong answers to the exercises of chapter 6, and the words that must name the mistake."""
 
+import re
+import warnings
+
 import numpy as np
 from scipy.stats import sem
 
@@ -30,6 +33,22 @@ def sure_alone(sure, right, bins):
     return sum(abs((sure - right)[place == p].sum()) for p in np.unique(place)) / len(sure)
 
 
+def nan_of_an_empty_bin(sure, right, bins):
+    place = np.minimum((sure * bins).astype(int), bins - 1)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gaps = [abs(sure[place == b].mean() - right[place == b].mean()) * np.mean(place == b) for b in range(bins)]
+    return np.sum(gaps)
+
+
+def normed(values):
+    return values / np.sum(values)
+
+
+def letters(text):
+    return " ".join(re.sub(r"[^a-z]", " ", text.lower()).split())
+
+
 def softmax(z):
     return np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
 
@@ -53,21 +72,27 @@ def no_root(old, new):
 
 
 WRONG = [
-    ("check_padding", lambda lengths, width: np.mean(lengths) / width, "real tokens"),
-    ("check_padding", lambda lengths, width: (width - sum(lengths)) / width, "of all rows"),
-    ("check_padding", lambda lengths, width: (width - max(lengths)) / width, "not only the longest"),
-    ("check_padding", lambda lengths, width: sum(width - n for n in lengths), "a share, not a count"),
-    ("check_padding", lambda lengths, width: (width - np.mean(lengths)) / np.mean(lengths), "over all positions"),
+    ("check_weights", lambda y: np.bincount(y) / len(y), "must weigh more"),
+    ("check_weights", lambda y: len(y) / np.bincount(y), "number of classes, too"),
+    ("check_weights", lambda y: 1 / np.bincount(y), "right proportions"),
+    ("check_weights", lambda y: normed(1 / np.bincount(y)), "need not sum to one"),
+    ("check_weights", lambda y: (len(y) / (y.max() + 1) / np.bincount(y))[y], "not for each row"),
+    ("check_leaks", lambda train, test: sum(text in train for text in test), "exact copies alone"),
+    ("check_leaks", lambda train, test: sum(t.lower() in [s.lower() for s in train] for t in test), "punctuation and"),
+    ("check_leaks", lambda train, test: len({*map(letters, train)} & {*map(letters, test)}), "copies there are two"),
+    ("check_leaks", lambda train, test: np.mean([letters(t) in map(letters, train) for t in test]), "not a count"),
     ("check_macro_f1", accuracy, "that is accuracy"),
     ("check_macro_f1", lambda table: np.mean(np.diag(table) / np.sum(table, axis=1)), "recall alone"),
     ("check_macro_f1", lambda table: np.mean(np.diag(table) / np.sum(table, axis=0)), "precision alone"),
     ("check_macro_f1", lambda table: 2 * table[-1, -1] / (table[-1].sum() + table[:, -1].sum()), "of one class"),
+    ("check_macro_f1", lambda table: np.mean(np.diag(table) / (table.sum(0) + table.sum(1))), "the factor is two"),
+    ("check_macro_f1", lambda table: np.sum(2 * np.diag(table) / (table.sum(0) + table.sum(1))), "take the mean"),
     ("check_macro_f1", f1_of_means, "of each class first"),
     ("check_ece", lambda sure, right, bins: abs(sure.mean() - right.mean()), "in one bin"),
     ("check_ece", summed_gaps, "not their number"),
     ("check_ece", bins_alike, "its share of the answers"),
+    ("check_ece", nan_of_an_empty_bin, "an empty bin has no mean"),
     ("check_ece", sure_alone, "expected"),
-    ("check_padding", lambda lengths, width: round(1 - np.mean(lengths) / width, 2), "expected"),
     ("check_slope", cold_softmax, "at z / T, too"),
     ("check_slope", lambda z, y, T: no_inner(z, y, T) / T, "the square of T"),
     ("check_slope", no_inner, "inner derivative"),
@@ -75,6 +100,7 @@ WRONG = [
     ("check_lower", lambda old, new: 0.0, "(an array of shape (300,), an array of shape (300,))"),
     ("check_lower", lambda old, new: np.mean(new) - np.mean(old) - 1.96 * sem(1.0 * new - old, ddof=0), "ddof=1"),
     ("check_lower", lambda old, new: np.mean(new) - np.mean(old) - 1.96 * sem(new), "not about the new model alone"),
+    ("check_lower", lambda old, new: abs(np.mean(1.0 * new - old)) - 1.96 * sem(1.0 * new - old), "keeps its sign"),
     ("check_lower", unpaired, "spread of the differences"),
     ("check_lower", no_root, "root of the number"),
 ]

@@ -57,6 +57,13 @@ from lib.data import index_labels
 classes, y = index_labels(["sport", "food", "sport"])
 assert classes == ["food", "sport"] and y == [1, 0, 1]
 
+# %% class_weights
+from lib.data import class_weights
+
+y = [1] * 190 + [0] * 10  # praise, and ten complaints
+assert class_weights(y) == [10, 100 / 190]
+assert sum(class_weights(y)[i] for i in y) / len(y) == 1
+
 # %% bucketed
 from lib.data import bucketed
 
@@ -92,6 +99,14 @@ from lib.models import load_encoder
 data = encode(load_encoder("minilm").tokenizer, ["A fine film.", "Dull."], [1, 0])
 assert len(data) == 2 and data.labels == [1, 0]
 assert [len(row) for row in data.ids] == [6, 4]  # [CLS] and [SEP] count
+
+# %% has_unknown
+from lib.data import has_unknown
+from lib.models import load_encoder
+
+tokenizer = load_encoder("minilm").tokenizer
+rows = tokenizer(["A fine film.", "A fine film \N{GRINNING FACE}"])["input_ids"]
+assert list(map(has_unknown(tokenizer), rows)) == [False, True]
 
 # %% labelled
 from lib.corpora.sentiment import load_domain

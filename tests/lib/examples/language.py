@@ -22,7 +22,8 @@ from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 model = Answers(LanguageModel(tiny_llama(), tiny_tokenizer()), ["bad", "good"])  # SmolLM2: " bad", with its space
 prompts = ["the film was", "the book is"]
-assert evaluator(encode(model.tokenizer, prompts, [1, 0], max_length=32))(model).keys() == {"accuracy", "nll"}
+found = evaluator(encode(model.tokenizer, prompts, [1, 0], max_length=32))(model)
+assert found.keys() == {"accuracy", "macro_f1", "nll"}
 
 # %% answer_mass
 from lib.data import encode
