@@ -81,7 +81,7 @@ soak: $(READY) ## stop and kill builds at random moments for ten minutes; what c
 
 # The release of torch is chosen here. GPU packages that it brings by itself are not pinned: a CPU build fits as well.
 lock: ## resolve pyproject.toml afresh into requirements.txt
-	$(call timed,rm -rf _build/lock && $(call make_venv,_build/lock) && _build/lock/bin/pip install ".[book$(comma)hub$(comma)peers$(comma)serve$(comma)test]" torch==$(TORCH) && \
+	$(call timed,rm -rf _build/lock && $(call make_venv,_build/lock) && _build/lock/bin/pip install ".[book$(comma)hub$(comma)peers$(comma)serve$(comma)tasks$(comma)test]" torch==$(TORCH) && \
 	_build/lock/bin/pip freeze --all --exclude pip --exclude project-and-regularize | sed 's/+cpu$$//' | grep -viE '^(nvidia|cuda|triton)' > _build/requirements.txt && \
 	mv _build/requirements.txt requirements.txt && rm -rf _build/lock)
 

@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 
 from lib import _check
 from lib.names import Where, _mapped, _unmapped
-from lib.projection import Thin, _check_rank, _thin_factors
+from lib.projection import Thin, _at_least_fp32, _check_rank, _thin_factors
 
 
 class Rows(nn.Module):
@@ -157,11 +157,15 @@ class LoRA(nn.Module):
 
     def forward(self, W: Tensor) -> Tensor:
         with torch.autocast(W.device.type, enabled=False):  # merged, it is added in the type of W as well
-            return W + self.scale * self.B @ self.A
+            return W + self.scale * self.B @ self._reads()
 
     def _linear(self, x: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
         """The layer in training, (..., n) -> (..., m): W x + b + s B (A x), so that no gradient is (m, n)."""
-        return _frozen_linear(x, W, bias) + F.linear(self.scale * F.linear(x, self.A), self.B)
+        return _frozen_linear(x, W, bias) + F.linear(self.scale * F.linear(x, self._reads()), self.B)
+
+    def _reads(self) -> Tensor:
+        """A as it meets the input, (r, n)."""
+        return self.A
 
 
 class DoRA(LoRA):
@@ -224,11 +228,14 @@ class PiSSA(LoRA):
 
     def __init__(self, weight: Tensor, rank: int, alpha: float, *, stabilized: bool = False) -> None:
         super().__init__(weight, rank, alpha, stabilized=stabilized)
-        B, A = _thin_factors(weight, rank)
-        for name, factor in (("A", A), ("B", B)):
-            factor = (factor / self.scale**0.5).to(weight.dtype)
+        for name, factor in zip("BA", self._start(weight, rank), strict=True):
+            factor = factor.to(weight.dtype).contiguous()
             setattr(self, name, nn.Parameter(factor))
             self.register_buffer(f"{name}0", factor.clone())
+
+    def _start(self, weight: Tensor, rank: int) -> list[Tensor]:
+        """B0, (m, r), and A0, (r, n)."""
+        return [factor / self.scale**0.5 for factor in _thin_factors(weight, rank)]
 
     def forward(self, W: Tensor) -> Tensor:
         with torch.autocast(W.device.type, enabled=False):
@@ -238,6 +245,106 @@ class PiSSA(LoRA):
         with torch.autocast(W.device.type, enabled=False):
             rest = W - self.scale * self.B0 @ self.A0
         return super()._linear(x, rest, bias)
+
+
+class LoRAGA(PiSSA):
+    """LoRA that starts in the top directions of a first gradient G and leaves the rest of W frozen.
+
+        W -> (W - s B0 A0) + s B A,   B0 = (u_{r+1} ... u_{2r}),   A0 = (v_1 ... v_r)^T   of   G = U S V^T
+
+    The bands are disjoint, so that the first step of gradient descent, in the limit of small steps, moves W by
+    $-eta s^2 (B0 B0^T G + G A0^T A0) = -eta s^2 G_{2r}$: no start of rank r comes nearer to the full gradient (Wang et
+    al. 2024, theorem 3.1; theirs scales the factors once more). One wants it for short runs, at its own rate: at a rate
+    shared with LoRA it mostly takes larger steps.
+
+    Source: Wang et al. 2024 (LoRA-GA).
+
+    Args:
+        weight: as in `LoRA`; `weight.grad` holds G, from a backward pass over some batches.
+        rank: 1 to $min(m, n) / 2$.
+        alpha, stabilized: as in `LoRA`; nothing is drawn.
+
+    Raises:
+        ValueError: as in `LoRA`, or a weight without a gradient.
+    """
+
+    def __init__(self, weight: Tensor, rank: int, alpha: float, *, stabilized: bool = False) -> None:
+        super().__init__(weight, rank, alpha, stabilized=stabilized)
+
+    def _start(self, weight: Tensor, rank: int) -> list[Tensor]:
+        if weight.grad is None:
+            raise ValueError("weight must hold its gradient in .grad, got none; call backward on a loss first")
+        _check_rank(rank, weight, high=min(weight.shape) // 2)
+        U, _, Vh = torch.linalg.svd(_at_least_fp32(weight.grad), full_matrices=False)
+        return [U[:, rank:2 * rank], Vh[:rank]]
+
+
+class NullLoRA(LoRA):
+    """LoRA that cannot answer to inputs in a given space: what lies in it gives the outputs of the frozen weight.
+
+        W -> W + s B A (I - U U^T),   so that the change times U is zero        as in Saha et al. 2021, eq. 6
+
+    With U a basis of what old texts feed into the layer, the layer's outputs on them stay, whatever is learned and by
+    whichever optimizer: the map is projected and not its gradient, which would not suffice under Adam. It holds for
+    this layer alone; where layers below change, so do its inputs. One wants it to protect what a layer does on texts
+    that one has at hand.
+
+    Args:
+        weight: as in `LoRA`.
+        U: (n, k), orthonormal columns, k below n.
+        rank, alpha, stabilized, generator: as in `LoRA`.
+
+    Raises:
+        ValueError: as in `LoRA`, or a U of another shape or not orthonormal.
+    """
+
+    U: Tensor
+
+    def __init__(self, weight: Tensor, U: Tensor, rank: int, alpha: float, *, stabilized: bool = False,
+                 generator: torch.Generator | None = None) -> None:
+        super().__init__(weight, rank, alpha, stabilized=stabilized, generator=generator)
+        if U.ndim != 2 or U.shape[0] != weight.shape[1] or U.shape[1] >= U.shape[0]:
+            raise ValueError(f"U must have shape ({weight.shape[1]}, k) with k below {weight.shape[1]}, "
+                             f"got {tuple(U.shape)}")
+        if (off := (U.T @ U - torch.eye(U.shape[1]).to(U)).abs().max()) > 1e-3:
+            raise ValueError(f"U must have orthonormal columns, got some that are {off:.1g} off")
+        self.register_buffer("U", U.to(weight))
+
+    def _reads(self) -> Tensor:
+        return self.A - self.A @ self.U @ self.U.T
+
+
+class GroupLoRA(LoRA):
+    """LoRA that reads only sums over blocks of inputs, so that it merges into a base of few bits without rounding.
+
+        W -> W + s B (A x 1^T),   A: (r, n / block),   1 the ones of a block        Xu et al. 2024 (QA-LoRA), section 3
+
+    The change is the same number throughout a block of a row. Formats such as `Q4_1` hold a block as $d q + m$, and the
+    number goes into m: d and q stay, bit for bit. One wants it where the merged model has to be of few bits again; it
+    trains fewer numbers and can express less.
+
+    Args:
+        weight: as in `LoRA`, with n a multiple of the block.
+        rank: 1 to $min(m, n / block)$.
+        block: inputs that share a number, at least 1.
+        alpha, stabilized, generator: as in `LoRA`.
+
+    Raises:
+        ValueError: as in `LoRA`, or a block that does not divide n.
+    """
+
+    def __init__(self, weight: Tensor, rank: int, alpha: float, *, block: int = 32, stabilized: bool = False,
+                 generator: torch.Generator | None = None) -> None:
+        super().__init__(weight, rank, alpha, stabilized=stabilized, generator=generator)
+        _check.whole(1, block=block)
+        if weight.shape[1] % block:
+            raise ValueError(f"block must divide the {weight.shape[1]} inputs, got {block}")
+        _check_rank(rank, weight, high=min(len(weight), weight.shape[1] // block))
+        self.block = block
+        self.A = nn.Parameter(self.A.detach()[:, : weight.shape[1] // block].clone())  # as long, spread over a block
+
+    def _reads(self) -> Tensor:
+        return self.A.repeat_interleave(self.block, 1)
 
 
 class RandomSubspace(nn.Module):

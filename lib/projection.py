@@ -1,4 +1,4 @@
-"""Projections of weights: onto low rank, onto a thin correction, onto a random subspace, onto a ball.
+"""Projections of weights: onto low rank, onto a thin correction, onto a random subspace, onto a ball, onto few bits.
 
 Features are projected by scikit-learn's own transformers, or by `Classifier(projection=k)`. A map of one weight W is a
 parametrization, put on with `attach`; a change of shape is a module replacement, made by `factorize`; `merge` makes
@@ -37,6 +37,95 @@ def truncate(W: Tensor, rank: int) -> Tensor:
     B, A = _thin_factors(W, _check_rank(rank, W, low=0))
     with torch.autocast(W.device.type, enabled=False):  # a product in bfloat16 would not be W_r
         return (B @ A).to(W.dtype)
+
+
+def output_truncate(W: Tensor, C: Tensor, rank: int) -> Tensor:
+    """The matrix of rank at most `rank` whose outputs on the data are nearest to those of W; a constant for autograd.
+
+        argmin_{rank W' <= r} E |W x - W' x|^2 = Q Q^T W,   Q the top r eigenvectors of W C W^T,   C = E x x^T
+
+    What is left over is $sum_{i > r} s_i^2$ of $W C^{1/2}$, by Eckart and Young 1936: no inverse is taken, so any C
+    will do, a singular one too. `truncate` keeps what W stretches most; this keeps what W makes of the inputs that
+    occur, which costs a trained model far less. The texts that C is from are part of the method.
+
+    Source: Wang et al. 2024 (SVD-LLM), whose route by Cholesky factors gives the same matrix.
+
+    Args:
+        W: (m, n), any floating type; decomposed in at least float32.
+        C: (n, n), symmetric, `input_covariance` of the layer.
+        rank: 0 to $min(m, n)$.
+
+    Raises:
+        ValueError: W is not a matrix of floats, C is of another shape, or the rank is out of range.
+    """
+    _check_rank(rank, W, low=0)
+    if C.shape != (W.shape[1], W.shape[1]):
+        raise ValueError(f"C must have shape {(W.shape[1], W.shape[1])}, got {tuple(C.shape)}")
+    with torch.autocast(W.device.type, enabled=False), torch.no_grad():
+        M = _at_least_fp32(W)
+        Q = torch.linalg.eigh(M @ C.to(M) @ M.T).eigenvectors.flip(1)[:, :rank]  # the largest first
+        return (Q @ (Q.T @ M)).to(W.dtype)
+
+
+def round_q4_1(W: Tensor, like: Tensor | None = None) -> Tensor:
+    """W on 16 levels for each block of 32 inputs of a row, (m, n): 5 bits a weight; a constant for autograd.
+
+        W -> m + d * clamp(floor((W - m) / d + 1/2), 0, 15),   m = min,   d = (max - min) / 15   of each block
+
+    It is what storing a weight as `Q4_1` does to it, with d and m in float16. A weight that has been stored that way
+    stays as it is. One wants it to see what of an update survives: less than half a level is lost.
+
+    Source: Gerganov and others 2023, the reference code of ggml.
+
+    Args:
+        W: (m, n), n a multiple of 32.
+        like: (m, n), the weight whose levels are taken, such as the base; W's own if not given.
+
+    Raises:
+        ValueError: W is not a matrix of floats, its rows are no whole blocks, or `like` is of another shape.
+    """
+    _check_rank(0, W, low=0)
+    if W.shape[1] % 32:
+        raise ValueError(f"W must have a multiple of 32 columns, got {W.shape[1]}")
+    if like is not None and like.shape != W.shape:
+        raise ValueError(f"like must have shape {tuple(W.shape)}, got {tuple(like.shape)}")
+    with torch.no_grad():
+        blocks, of = ((W if M is None else M).float().unflatten(1, (-1, 32)) for M in (W, like))
+        m, top = of.aminmax(dim=-1, keepdim=True)
+        d = (top - m) / 15
+        q = ((blocks - m) * torch.where(d > 0, 1 / d, 0.0) + 0.5).floor().clamp(0, 15)
+        return (d.half().float() * q + m.half().float()).flatten(1).to(W.dtype)
+
+
+def leace(X: Tensor, Z: Tensor) -> tuple[Tensor, Tensor]:
+    """The least change of features after which no linear classifier tells what Z says: P, (n, n), and the mean, (n,).
+
+        x -> x - P (x - mean),   P = S^{1/2} U U^T S^{-1/2},   U the left singular vectors of S^{-1/2} Cov(x, z)
+
+    S is the covariance of x, its inverse root the pseudo-inverse. Afterwards x and z are uncorrelated, which is so
+    exactly where no linear classifier beats a constant one, and of all affine maps that reach it this one moves x
+    least. One wants it to take a property out of vectors, or to see whether a model uses it. What is not linear it
+    leaves there.
+
+    Source: Belrose et al. 2023, theorems 3.1 and 4.3.
+
+    Args:
+        X: (N, n), features, one row an example, float64 for exactness.
+        Z: (N, k), the property: one-hot classes or numbers.
+
+    Raises:
+        ValueError: X and Z are not two matrices of as many rows.
+    """
+    if X.ndim != 2 or Z.ndim != 2 or len(X) != len(Z) or not len(X):
+        raise ValueError(f"X and Z must be matrices of as many rows, got {tuple(X.shape)} and {tuple(Z.shape)}")
+    mean, Z = X.mean(0), Z.to(X)
+    S = (X - mean).T @ (X - mean) / len(X)
+    values, V = torch.linalg.eigh(S)
+    there = values > values[-1] * len(S) * torch.finfo(X.dtype).eps
+    V, root = V[:, there], values[there].sqrt()
+    U, s, _ = torch.linalg.svd((V / root) @ V.T @ ((X - mean).T @ (Z - Z.mean(0)) / len(X)), full_matrices=False)
+    U = U[:, s > s[0] * 1e-6] if s[0] > 0 else U[:, :0]
+    return (V * root) @ V.T @ U @ U.T @ (V / root) @ V.T, mean
 
 
 def tail_energy(W: Tensor, rank: int) -> Tensor:

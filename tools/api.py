@@ -13,10 +13,10 @@ import yaml
 TOP = {
     "The method": ("projection", "adapters", "objectives", "regularizers", "optimizers", "averages", "stopping",
                    "training", "loss", "names"),
-    "Data and models": ("data", "models", "evaluation"),
+    "Data and models": ("data", "models", "evaluation", "activations"),
 }
-ROOMS = {"Language models": "text", "Data sets": "corpora", "A run": "run", "Evidence": "evidence", "Pages": "book",
-         "Use": "serve", "Files": "files"}
+ROOMS = {"Language models": "text", "Data sets": "corpora", "Tasks": "tasks", "A run": "run", "Evidence": "evidence",
+         "Pages": "book", "Use": "serve", "Files": "files"}
 # Where names stood before they moved: links to the old places lead on.
 MOVED = {
     "adapters": ("projection",), "names": ("projection",), "objectives": ("regularizers",),

@@ -17,7 +17,6 @@ from tools.repo import odd_ones, strangers
 PARAMETERS = {"PROFILE": "quick", "SEED": 0, "LIVE": False, "EVIDENCE": False}
 OPTIONAL = {"EVIDENCE"}
 LINES, COLUMNS = 30, 88  # of code that a reader sees
-LONG = {"03-algorithm", "05-bert-case-study"}  # chapters that have more, until they are written again
 SPHINX_ONLY = {
     "role": r"\{[a-z][\w:.-]*\}`",
     "directive": r"^\s*(?:`{3,}|~{3,}|:{3,})\s*\{",
@@ -167,7 +166,7 @@ def book(root: Path) -> list[str]:
     wrong += [f"{where}: {words}" for where, text in texts(root) if "." in where for words in numbers(text, known)]
     for path in chapters(root):
         notebook = notebooks[path]
-        found = lint(notebook, known) + (visible(notebook) if path.stem not in LONG else [])
+        found = lint(notebook, known) + visible(notebook)
         if not any("parse" in words for words in found):
             for name in set(record_calls(notebook)) - {None}:
                 if owner.setdefault(str(name), path.stem) != path.stem:

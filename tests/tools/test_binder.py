@@ -19,7 +19,7 @@ def installs(folder: Path) -> list[str]:
 
 
 def test_binder_installs_the_book_itself_on_a_python_that_the_book_allows() -> None:
-    assert installs(ROOT / ".binder") == [".[serve]"]
+    assert installs(ROOT / ".binder") == [".[serve,tasks]"]
     python = (ROOT / ".binder" / "runtime.txt").read_text(encoding="utf-8").strip().removeprefix("python-")
     assert Version(python) in SpecifierSet(PROJECT["requires-python"])
 

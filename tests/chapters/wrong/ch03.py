@@ -26,6 +26,18 @@ def ties_win(scores, wait):
     return best
 
 
+def tie_resets(scores, wait):
+    best, since = 0, 0
+    for i, score in enumerate(scores):
+        if score > scores[best]:
+            best = i
+        if score >= scores[best]:
+            since = i
+        elif i - since >= wait:
+            break
+    return best
+
+
 def emptied(scores, wait):
     best = scores.pop(0)
     while scores:
@@ -52,23 +64,30 @@ WRONG = [
     ("check_kept", lambda scores, wait: scores.index(max(scores)), "had stopped before"),
     ("check_kept", kept_at_the_end, "not the last"),
     ("check_kept", lambda scores, wait: int(np.argmax(scores[: wait + 1])), "expected"),
-    ("check_kept", never_reset, "expected"),
-    ("check_kept", ties_win, "expected"),
+    ("check_kept", never_reset, "in a row, not altogether"),
+    ("check_kept", ties_win, "keep the first of equals"),
+    ("check_kept", tie_resets, "must not reset the counter"),
     ("check_kept", emptied, "expected"),
     ("check_rate", lambda rates, dev: rates[dev[:, -1].argmax()], "expected"),
     ("check_rate", lambda rates, dev: rates[dev.mean(axis=1).argmin()], "expected"),
     ("check_rate", lambda rates, dev: rates[np.median(dev, axis=1).argmax()], "expected"),
     ("check_rate", lambda rates, dev: str(rates[dev.mean(axis=1).argmax()]), "numbers and not text"),
     ("check_perplexity", lambda log_p: np.exp(-np.mean(log_p)) + 3j, "expected"),
-    ("check_doublings", lambda a, b, low, high, n, m: abs(a - b) / (high - low) * np.log2(m / n), "expected"),
+    ("check_doublings", lambda a, b, low, high, n, m: abs(a - b) / (high - low) * np.log2(m / n), "keep the sign"),
+    ("check_doublings", lambda a, b, low, high, n, m: (a - b) / (low - high) * np.log2(m / n), "from b to a"),
     ("check_doublings", lambda a, b, low, high, few, many: (a - b) / (high - low), "one doubling buys"),
     ("check_doublings", lambda a, b, low, high, n, m: m / n * (a - b) / (high - low), "not their ratio"),
     ("check_doublings", lambda a, b, low, high, n, m: np.log10(m / n) * (a - b) / (high - low), "not ten"),
     ("check_doublings", lambda a, b, low, high, n, m: np.log(m / n) * (a - b) / (high - low), "base two"),
-    ("check_trained", lambda layers, width, rank, matrices: layers * matrices * rank * width, "two thin"),
-    ("check_trained", lambda layers, width, rank, matrices: 2 * layers * width * rank, "each layer has"),
-    ("check_trained", lambda layers, width, rank, matrices: 2 * matrices * width * rank, "for every layer"),
-    ("check_trained", lambda layers, width, rank, matrices: layers * matrices * width**2, "rank r"),
+    ("check_forward", lambda x, W, A, B, alpha: x @ (W + B @ A).T, "the scale"),
+    ("check_forward", lambda x, W, A, B, alpha: x @ (W + alpha * B @ A).T, "divide alpha by the rank"),
+    ("check_forward", lambda x, W, A, B, alpha: x @ (W + alpha / len(B) * B @ A).T, "not of B"),
+    ("check_forward", lambda x, W, A, B, alpha: x @ (W - alpha / len(A) * B @ A).T, "do not take it away"),
+    ("check_forward", lambda x, W, A, B, alpha: alpha / len(A) * x @ (B @ A).T, "frozen layer is missing"),
+    ("check_forward", lambda x, W, A, B, alpha: x @ W.T, "adapter is missing"),
+    ("check_forward", lambda x, W, A, B, alpha: (W + alpha / len(A) * B @ A) @ x.T, "one input a row"),
+    ("check_forward", lambda x, W, A, B, alpha: alpha / len(A) * x @ (W + B @ A).T, "not to W"),
+    ("check_forward", lambda x, W, A, B, alpha: x @ W + x @ A @ B, "raised"),
     ("check_merge", lambda W, A, B, alpha: W + B @ A, "the scale"),
     ("check_merge", lambda W, A, B, alpha: W + (B * alpha) @ A, "divide alpha by the rank"),
     ("check_merge", lambda W, A, B, alpha: W + alpha / np.sqrt(A.shape[0]) * (B @ A), "not by its root"),

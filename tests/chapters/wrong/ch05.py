@@ -15,6 +15,18 @@ def columns(W, rank, eta, lam):
     return torch.cat([W[:, :rank], (1 - eta * lam) * W[:, rank:]], 1)
 
 
+def descend(pull, *, mean=True, begin=None):
+    """A loop whose penalty has the gradient `pull(w, w0, a)`."""
+
+    def answer(X, y, w0, a, lr, steps):
+        w = (w0 if begin is None else begin(w0)).clone()
+        for _ in range(steps):
+            w = w - lr * (X.T @ ((X @ w).sigmoid() - y) / (len(y) if mean else 1) + pull(w, w0, a))
+        return w
+
+    return answer
+
+
 WRONG = [
     ("check_head_size", lambda d, c, k: (k or d) * c + c + 2 * d + (d * k if k else 0), "it is k wide"),
     ("check_head_size", lambda d, c, k: (d * k if k else 0) + (k or d) * c + c, "a scale and a shift"),
@@ -33,6 +45,8 @@ WRONG = [
     ("check_tail_step", lambda W, r, eta, lam: W - eta * lam * W, "plain L2"),
     ("check_tail_step", lambda W, r, eta, lam: truncate(W, r), "cuts the tail off at once"),
     ("check_tail_step", lambda W, r, eta, lam: W[0], "array of shape"),
+    ("check_tail_step", lambda W, r, eta, lam: W - 0.5 * eta * lam * (W - truncate(W, r)), "no one half"),
+    ("check_tail_step", lambda W, r, eta, lam: W - 2 * eta * lam * (W - truncate(W, r)), "no factor two"),
     ("check_rank_for", lambda s, share: int(np.argmax(np.cumsum(s) / s.sum() >= share)) + 1, "square"),
     ("check_rank_for", lambda s, share: int(np.argmax(np.cumsum(s**2) / (s**2).sum() >= share)), "rank at one"),
     ("check_rank_for", norm_share, "not of the norm"),
@@ -41,7 +55,16 @@ WRONG = [
     ("check_anchored", lambda W, W0, r, lam: lam * (W - W0 - truncate(W - W0, 2)), "largest difference"),
     ("check_anchored", lambda W, W0, r, lam: W - W0 - truncate(W - W0, r), "times lambda"),
     ("check_anchored", lambda W, W0, r, lam: 2 * lam * (W - W0 - truncate(W - W0, r)), "cancels the two"),
+    ("check_anchored", lambda W, W0, r, lam: lam * (W - W0 - truncate(W - W0, r)) / 2, "no one half is left"),
     ("check_anchored", lambda W, W0, r, lam: lam * (W - truncate(W, r)), "subtract W0"),
     ("check_anchored", lambda W, W0, r, lam: 1 / 0, "raised ZeroDivisionError"),
     ("check_anchored", lambda W, W0, r, lam: "a string", "expected"),
+    ("check_train_anchored", descend(lambda w, w0, a: 0 * w), "penalty is missing"),
+    ("check_train_anchored", descend(lambda w, w0, a: a * w), "pulls towards zero"),
+    ("check_train_anchored", descend(lambda w, w0, a: 2 * a * (w - w0)), "its gradient is a (w - w0)"),
+    ("check_train_anchored", descend(lambda w, w0, a: a / 2 * (w - w0)), "one half too many"),
+    ("check_train_anchored", descend(lambda w, w0, a: -a * (w - w0)), "pushes away"),
+    ("check_train_anchored", descend(lambda w, w0, a: a * (w - w0), mean=False), "the mean over the sentences"),
+    ("check_train_anchored", descend(lambda w, w0, a: a * (w - w0), begin=torch.zeros_like), "not at zero"),
+    ("check_train_anchored", lambda X, y, w0, a, lr, steps: w0, "expected"),
 ]

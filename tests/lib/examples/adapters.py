@@ -104,3 +104,41 @@ before = model(x)
 attach(model, ends_in("0"), lambda W: LoRA(W, rank=2, alpha=4))
 nn.init.ones_(model[0].parametrizations.weight[0].B)
 assert detach(model) == ["0"] and torch.equal(model(x), before)
+
+# %% LoRAGA
+import torch
+from torch import nn
+
+from lib.adapters import LoRAGA, attach
+from lib.names import ends_in
+
+model, x = nn.Sequential(nn.Linear(8, 8)), torch.randn(3, 8)
+before = model(x)
+before.square().sum().backward()  # the first gradient
+attach(model, ends_in("0"), lambda W: LoRAGA(W, rank=2, alpha=4))
+assert torch.allclose(model(x), before, atol=1e-5)
+
+# %% NullLoRA
+import torch
+from torch import nn
+
+from lib.adapters import NullLoRA, attach
+from lib.names import ends_in
+
+model, U = nn.Sequential(nn.Linear(8, 8)), torch.linalg.qr(torch.randn(8, 3)).Q
+before = model(U.T)
+attach(model, ends_in("0"), lambda W: NullLoRA(W, U, rank=2, alpha=4))
+nn.init.ones_(model[0].parametrizations.weight[0].B)
+assert torch.allclose(model(U.T), before, atol=1e-5)
+
+# %% GroupLoRA
+import torch
+from torch import nn
+
+from lib.adapters import GroupLoRA
+
+W = torch.randn(4, 64)
+map_ = GroupLoRA(W, rank=2, alpha=4)
+nn.init.normal_(map_.B)
+change = (map_(W) - W).unflatten(1, (2, 32))
+assert torch.allclose(change, change[..., :1].expand_as(change), atol=1e-5)  # one number a block

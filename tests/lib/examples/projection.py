@@ -74,3 +74,31 @@ start = snapshot(model)
 nn.init.ones_(model.weight)
 project_ball(model, start, radius=0.5)
 assert torch.isclose((model.weight - start["weight"]).norm(), torch.tensor(0.5))
+
+# %% output_truncate
+import torch
+
+from lib.projection import output_truncate, truncate
+
+W, X = torch.randn(6, 5), torch.diag(torch.tensor([9.0, 1, 1, 1, 0.1])) @ torch.randn(5, 99)  # columns are inputs
+aware = output_truncate(W, X @ X.T / 99, rank=2)
+assert ((W - aware) @ X).norm() < ((W - truncate(W, rank=2)) @ X).norm()
+
+# %% round_q4_1
+import torch
+
+from lib.projection import round_q4_1
+
+W = round_q4_1(torch.randn(4, 64))
+assert torch.equal(round_q4_1(W + 1e-5, like=W), W)  # an update below half a level is lost
+
+# %% leace
+import torch
+
+from lib.projection import leace
+
+z = torch.randint(2, (500, 1)).double()
+X = torch.randn(500, 4).double() + 3 * z  # linearly, z is plain to see
+P, mean = leace(X, z)
+erased = X - (X - mean) @ P.T
+assert ((erased - mean).T @ (z - z.mean())).abs().max() < 1e-8

@@ -1,0 +1,85 @@
+"""What checks the exercises of chapter 7."""
+from __future__ import annotations
+
+import numpy as np
+
+from lib.book.exercises import checker
+
+
+def _polar(G):
+    U, s, Vh = np.linalg.svd(G, full_matrices=False)
+    there = s > 1e-9 * s[0]
+    return U[:, there] @ Vh[there]
+
+
+_gradients = [np.array([[2.0, 1, 0], [1, 3, 0]]), np.array([[2.0, 1], [4, 2]]),
+              np.array([[1.0, 0, 1], [0, 2, 2], [1, 2, 3]])]  # the last two lack a direction
+check_muon = checker(
+    [((G,), _polar(G)) for G in _gradients],
+    {
+        "U and V of the full decomposition hold directions that G does not have: leave those out": lambda G: (
+            np.linalg.svd(G, full_matrices=False)[0] @ np.linalg.svd(G, full_matrices=False)[2]),
+        "that divides by the largest singular value, and all of them shall become 1": lambda G: (
+            G / np.linalg.norm(G, 2)),
+        "that is the Frobenius ball, the step of SGD": lambda G: G / np.linalg.norm(G),
+        "that is the largest entry's ball, the step of signSGD": np.sign,
+        "that is the best step of rank one": lambda G: np.outer(np.linalg.svd(G)[0][:, 0], np.linalg.svd(G)[2][0]),
+    },
+    praise="Every direction of the gradient, with equal weight, and no other.",
+    tolerance=1e-4,
+)
+
+_A = np.array([[0.5, 0, -0.5], [0.2, 0.4, 0]])
+_G = np.array([[1.0, 2, 0], [-3, 1, 1], [0.5, -1, 2]])
+check_first_step = checker(
+    [((_G, _A, 2.0, 0.1), -0.1 * 2 * np.sign(_G @ _A.T) @ _A), ((_G.T, _A[:1], 0.5, 0.2),
+                                                               -0.2 * 0.5 * np.sign(_G.T @ _A[:1].T) @ _A[:1])],
+    {
+        "s counts once: Adam divides the gradient's own s out": lambda G, A, s, eta: -eta * s**2 * np.sign(G @ A.T) @ A,
+        "that is plain gradient descent: Adam's first step is the sign": lambda G, A, s, eta: -eta * s**2 * G @ A.T @ A,
+        "the sign, but downhill": lambda G, A, s, eta: eta * s * np.sign(G @ A.T) @ A,
+        "the sign of B's gradient, not of G": lambda G, A, s, eta: -eta * s * np.sign(G) @ A.T @ A,
+        "s is missing: the layer adds s B A": lambda G, A, s, eta: -eta * np.sign(G @ A.T) @ A,
+        "take the step in B first, then multiply by A": lambda G, A, s, eta: -eta * s * np.sign(G @ A.T @ A),
+    },
+    praise="Along G it grows with s r, in length with s times the root of r.",
+)
+
+_U = np.linalg.qr(np.array([[1.0, 0], [1, 1], [0, 2]]))[0]
+_D = np.array([[1.0, 2, 3], [0, 1, -1], [2, 0, 1]])
+check_wall = checker(
+    [((_D, _U), _D - _D @ _U @ _U.T), ((_D[:2], _U[:, :1]), _D[:2] - _D[:2] @ _U[:, :1] @ _U[:, :1].T)],
+    {
+        "inputs come in on the right: project there": lambda D, U: D - U @ U.T @ D,
+        "that is what old inputs do see: take it away": lambda D, U: D @ U @ U.T,
+        "project the change, not its product with U": lambda D, U: D @ (np.eye(len(U)) - U @ U.T) @ U,
+        "both sides is more than is needed": lambda D, U: (np.eye(len(U)) - U @ U.T) @ D @ (np.eye(len(U)) - U @ U.T),
+    },
+    praise="Whatever the change was, old inputs do not meet it.",
+)
+
+check_thin_rank = checker(
+    [((576, 1536), 418), ((100, 100), 49), ((10, 15), 5), ((6, 3), 1)],
+    {
+        "at that rank there are as many numbers as before: one less": lambda m, n: m * n // (m + n),
+        "half of the smaller side is no rule: count the numbers of both thin matrices": lambda m, n: min(m, n) // 2,
+        "two thin matrices have r (m + n) numbers": lambda m, n: m * n // (2 * max(m, n)),
+        "full rank saves nothing": min,
+    },
+    praise="Above it the two thin matrices are larger than the thick one.",
+)
+
+_w, _u = np.array([0.0, 0.7, 1.5, 0.3]), np.array([0.03, 0.06, 0.2, -0.04])
+check_merged = checker(
+    [((_w, _u, 0.1, 0.0), np.array([0.0, 0.8, 1.5, 0.3])), ((_w - 0.2, 2 * _u, 0.1, -0.2),
+                                                          np.array([-0.1, 0.6, 1.3, 0.0]))],
+    {
+        "there are sixteen levels: the last one is m + 15 d": lambda w, u, d, m: m + d * np.round((w + u - m) / d),
+        "the nearest level, not the one below": lambda w, u, d, m: m + d * np.clip(np.floor((w + u - m) / d), 0, 15),
+        "the sum is rounded, not the update alone": lambda w, u, d, m: w + d * np.clip(np.round((u - m) / d), 0, 15),
+        "return weights, not the numbers of their levels": lambda w, u, d, m: np.clip(np.round((w + u - m) / d), 0, 15),
+        "that is the merged weight before it is stored": lambda w, u, d, m: w + u,
+        "levels begin at m": lambda w, u, d, m: d * np.clip(np.round((w + u) / d), 0, 15),
+    },
+    praise="Below half a level nothing is left, above it too much.",
+)

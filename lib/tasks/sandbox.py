@@ -1,0 +1,121 @@
+"""Run code that a model wrote where it can do no harm: another root, another network, no rights, little of everything.
+
+Linux namespaces, by `unshare` of util-linux: the child sees a root folder of its own, in memory, with Python and the
+system's libraries to read and one empty folder to write; a network without an interface; and no process but its own.
+It has no capability and cannot get any. `python -I` alone stops nothing, and patching `socket` or `os` is no sandbox.
+"""
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib import _check
+
+NOBODY = 65534
+LIMITS = f"--core=0 --fsize={2**23} --nofile=32"  # bytes a file, open files
+PROCESSES = {True: 16, False: 256}  # by whether the user is nobody; older kernels count all that the user has
+# $1: new root, $2: user, $3: seconds, $4: bytes, then the folders to read; Python and the program stand in $RUN
+_SCRIPT = r"""
+set -e
+root=$1 user=$2 seconds=$3 memory=$4; shift 4
+mount -t tmpfs -o size=64m,mode=755 none "$root"
+for folder in "$@"; do
+  mkdir -p "$root$folder"
+  mount --bind "$folder" "$root$folder"
+  mount -o remount,bind,ro,nosuid,nodev "$root$folder"
+done
+mkdir -p "$root/dev" "$root/box"
+for device in null urandom; do : > "$root/dev/$device"; mount --bind /dev/$device "$root/dev/$device"; done
+cp "$PROGRAM" "$root/box/program.py"
+mkdir -m 777 "$root/box/empty"
+exec chroot "$root" prlimit --cpu="$seconds" --as="$memory" $LIMITS \
+  setpriv --reuid="$user" --regid="$user" $CLEAR --no-new-privs --bounding-set=-all --inh-caps=-all \
+  sh -c 'cd /box/empty && exec "$PYTHON" -I -S -B ../program.py'
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a program.
+
+    Args:
+        finished: it ran to its last line, without an error.
+        said: the end of what it printed, errors included, at most 2,000 characters.
+    """
+
+    finished: bool
+    said: str
+
+
+def run_safely(code: str, *, seconds: int = 5, megabytes: int = 512) -> Outcome:
+    """Run Python code of unknown intent and say whether it came to its end.
+
+    Where there is no sandbox, the program is not run and has not finished; `require_sandbox` says so beforehand.
+
+    Args:
+        code: a whole program for this Python's standard library.
+        seconds: of processor time, and half as much again by the clock, at least 1.
+        megabytes: of memory for each process, at least 64.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+    _check.whole(1, seconds=seconds)
+    _check.whole(64, megabytes=megabytes)
+    token = secrets.token_hex(16)
+    with tempfile.TemporaryDirectory() as place:
+        program, root, said = Path(place, "program.py"), Path(place, "root"), Path(place, "said")
+        program.write_text(f"{code}\nprint({token!r}, flush=True)\n", "utf-8")
+        root.mkdir()
+        with said.open("wb") as output:
+            subprocess.run(_command(root, seconds, megabytes * 2**20), env=_environment(program),
+                           stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        with said.open("rb") as file:
+            file.seek(max(0, said.stat().st_size - 4000))
+            text = file.read().decode(errors="replace").rstrip()
+    finished = text.endswith(token)
+    return Outcome(finished, text.removesuffix(token).rstrip()[-2000:])
+
+
+def require_sandbox() -> None:
+    """Try whether code can be run safely here.
+
+    Raises:
+        ValueError: never, with the numbers that it uses.
+        RuntimeError: it cannot; the message says what is missing.
+    """
+    tools = ("unshare", "setpriv", "prlimit", "mount", "chroot", "timeout")
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if sys.platform != "linux" or missing:
+        raise RuntimeError(f"generated code runs in Linux namespaces alone, and this system lacks "
+                           f"{', '.join(missing) or 'them'}: nothing was run")
+    found = run_safely("pass", seconds=10)
+    if not found.finished:
+        raise RuntimeError(f"generated code runs in Linux namespaces alone, which are closed to this user "
+                           f"({' '.join(found.said.split())}): nothing was run")
+
+
+def _command(root: Path, seconds: int, memory: int) -> list[str]:
+    """The program under a clock, in namespaces of its own, with what it may read."""
+    alone = ["--net", "--pid", "--ipc", "--uts", "--mount", "--fork", "--kill-child=KILL"]
+    user = NOBODY if os.geteuid() == 0 else 0  # nobody; elsewhere the root of a namespace, who has no right outside it
+    if user == 0:
+        alone += ["--user", "--map-root-user"]
+    folders = [path for path in ("/usr", "/lib", "/lib64", "/bin", sys.base_prefix) if Path(path).is_dir()]
+    return ["timeout", "--signal=KILL", str(seconds + seconds // 2 + 2), "unshare", *alone, "sh", "-c", _SCRIPT, "sh",
+            str(root), str(user), str(seconds), str(memory), *dict.fromkeys(folders)]
+
+
+def _environment(program: Path) -> dict[str, str]:
+    """What the script and the program see of this process's environment: nothing of it but these."""
+    nobody = os.geteuid() == 0
+    python = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PROGRAM": str(program), "PYTHON": str(python),
+            "CLEAR": "--clear-groups" if nobody else "--keep-groups",
+            "LIMITS": f"{LIMITS} --nproc={PROCESSES[nobody]}"}

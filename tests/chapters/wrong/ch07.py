@@ -1,0 +1,38 @@
+"""Typical wrong answers to the exercises of chapter 7, and the words that must name the mistake."""
+
+import numpy as np
+
+
+def whole(G):
+    U, _, Vh = np.linalg.svd(G, full_matrices=False)
+    return U @ Vh
+
+
+def below(w, update, d, m):
+    return m + d * np.clip(np.floor((w + update - m) / d), 0, 15)
+
+
+WRONG = [
+    ("check_muon", whole, "that G does not have"),
+    ("check_muon", lambda G: G / np.linalg.norm(G, 2), "all of them shall become 1"),
+    ("check_muon", lambda G: G / np.linalg.norm(G), "the step of SGD"),
+    ("check_muon", np.sign, "signSGD"),
+    ("check_muon", lambda G: G.T, "expected"),
+    ("check_first_step", lambda G, A, s, eta: -eta * s * s * np.sign(G @ A.T) @ A, "s counts once"),
+    ("check_first_step", lambda G, A, s, eta: -eta * s**2 * G @ A.T @ A, "plain gradient descent"),
+    ("check_first_step", lambda G, A, s, eta: eta * s * np.sign(G @ A.T) @ A, "downhill"),
+    ("check_first_step", lambda G, A, s, eta: -eta * s * np.sign(G) @ A.T @ A, "not of G"),
+    ("check_first_step", lambda G, A, s, eta: -eta * np.sign(G @ A.T) @ A, "s is missing"),
+    ("check_first_step", lambda G, A, s, eta: 0 * G, "expected"),
+    ("check_wall", lambda D, U: D - D @ U @ U.T @ np.ones((3, 3)), "expected"),
+    ("check_wall", lambda D, U: D @ U @ U.T, "do see"),
+    ("check_wall", lambda D, U: D - D @ U, "raised ValueError"),
+    ("check_thin_rank", lambda m, n: m * n // (m + n), "one less"),
+    ("check_thin_rank", lambda m, n: min(m, n) // 2, "is no rule"),
+    ("check_thin_rank", lambda m, n: m, "expected"),
+    ("check_merged", lambda w, update, d, m: m + d * np.round((w + update - m) / d), "sixteen levels"),
+    ("check_merged", below, "not the one below"),
+    ("check_merged", lambda w, update, d, m: w + update, "before it is stored"),
+    ("check_merged", lambda w, update, d, m: np.clip(np.round((w + update - m) / d), 0, 15), "return weights"),
+    ("check_merged", lambda w, update, d, m: w, "expected"),
+]

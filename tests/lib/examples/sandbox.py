@@ -1,0 +1,23 @@
+"""Examples of `lib.tasks.sandbox`; see `tests/lib/test_examples.py`."""
+
+# %% Outcome
+from lib.tasks.sandbox import Outcome
+
+outcome = Outcome(finished=False, said="NameError: name 'x' is not defined")
+assert not outcome.finished
+
+# %% run_safely
+from lib.tasks.sandbox import run_safely
+
+outcome = run_safely("open('/etc/passwd')")  # not there, or not run at all
+assert not outcome.finished
+
+# %% require_sandbox
+import contextlib
+
+from lib.tasks.sandbox import require_sandbox, run_safely
+
+closed = True
+with contextlib.suppress(RuntimeError):  # its message says what is missing
+    closed = require_sandbox() is not None
+assert run_safely("print('hello')").finished != closed

@@ -1,0 +1,243 @@
+"""Tasks: no leak between parts, right answers score 100, metrics beside others, one model asked, tuned and prompted."""
+from __future__ import annotations
+
+import ast
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from sklearn.metrics import f1_score
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from lib.adapters import detach
+from lib.data import shuffled
+from lib.models import LanguageModel
+from lib.tasks import code as code_task
+from lib.tasks.classification import classification
+from lib.tasks.code import code
+from lib.tasks.dialogue import dialogue
+from lib.tasks.entities import entities
+from lib.tasks.papers import FIRST_YEAR, control, questions, summaries
+from lib.tasks.task import PARTS, Example, Task, answers, exact, parted, prompted, scores, tune, with_shots
+from lib.tasks.translation import translation
+from lib.tasks.wordnet import knowledge, relations
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
+
+MAKERS = (classification, relations, entities, questions, translation, summaries, dialogue, control, knowledge, code)
+SIZES = {"classification": 9000, "relations": 1500, "entities": 700, "questions": 100, "translation": 2000,
+         "summaries": 80, "dialogue": 450, "control": 240, "knowledge": 1000, "code": 300}  # at least, all parts
+
+
+def leaks(parts: Mapping[str, Sequence[Example]]) -> list[str]:
+    """What two parts have in common: groups, prompts, and for a tuned model the whole of an example."""
+    found = []
+    for name in ("group", "prompt"):
+        seen: dict[str, set[str]] = {}
+        for part, examples in parts.items():
+            for example in examples:
+                seen.setdefault(getattr(example, name), set()).add(part)
+        found += [f"{name} {key!r} is in {' and '.join(sorted(where))}" for key, where in seen.items()
+                  if len(where) > 1]
+    return found
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_no_group_and_no_prompt_lies_in_two_parts(make: Callable[[], Task]) -> None:
+    task = make()
+    assert task.parts.keys() == PARTS.keys() and all(task.parts.values())
+    assert not leaks(task.parts)
+    example = task.parts["test"][0]
+    assert leaks({**task.parts, "train": [*task.parts["train"], example]})  # control: the leak is seen
+    assert leaks({**task.parts, "train": [*task.parts["train"], replace(example, group="other")]})
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_examples_are_whole_and_the_dull_answer_is_an_answer(make: Callable[[], Task]) -> None:
+    task = make()
+    examples = [example for part in task.parts.values() for example in part]
+    assert len(examples) >= SIZES[task.name]
+    assert all(e.prompt.strip() and e.answer.strip() and e.group.strip() for e in examples)
+    assert all(e.answer in e.options and len(set(e.options)) == len(e.options) for e in examples if e.options)
+    for dull in task.dull.values():
+        said = [dull(example) for example in task.parts["test"][:50]]
+        assert all(text.strip() for text in said)
+        assert all(text in e.options for text, e in zip(said, task.parts["test"][:50], strict=True) if e.options)
+
+
+@pytest.mark.parametrize("make", [maker for maker in MAKERS if maker is not code])
+def test_the_right_answer_is_right_and_another_is_not(make: Callable[[], Task]) -> None:
+    task = make()
+    test = shuffled(task.parts["test"], 0)[:40]
+    right = [example.answer for example in test]
+    assert scores(task, right, test) == pytest.approx([100.0] * len(test))
+    wrong = [next((option for option in e.options if option != e.answer), "xyzzy") for e in test]
+    assert max(scores(task, wrong, test)) < 100 and all(0 <= s <= 100 for s in scores(task, wrong, test))
+
+
+def test_a_split_by_another_salt_is_another_and_one_prompt_has_one_group() -> None:
+    examples = [Example(f"p{i}", "a", f"g{i // 2}") for i in range(400)]
+    first, other = parted(examples), parted(examples, salt="v2")
+    assert sum(map(len, first.values())) == 400 and first != other and not leaks(first)
+    assert len(first["train"]) == pytest.approx(240, abs=40) and len(first["dev"]) == pytest.approx(40, abs=25)
+    with pytest.raises(ValueError, match="a prompt must have one group, got 'p' in 'g' and 'h'"):
+        parted([Example("p", "a", "g"), Example("p", "a", "h")])
+
+
+@pytest.mark.parametrize(
+    ("said", "true"),
+    [
+        ("place: Rome", "place: Rome; person: Noah"),
+        ("place: Rome; place: Oslo; group: Oslo", "place: Rome; person: Noah"),
+        ("person: Rome", "place: Rome"),
+        ("place: Rome; place: Rome", "place: Rome"),
+        ("none", "place: Rome"),
+        ("place: rome;  person: Noah ", "place: Rome; person: Noah"),
+    ],
+)
+def test_entity_f1_is_that_of_scikit_learn(said: str, true: str) -> None:
+    def pairs(text: str) -> set[tuple[str, str]]:
+        cut = [part.split(":") for part in text.lower().split(";") if ":" in part]
+        return {(kind.strip(), name.strip()) for kind, name in cut}
+
+    table = MultiLabelBinarizer().fit_transform([pairs(true), pairs(said)])
+    example = replace(entities().parts["test"][0], answer=true)
+    assert entities().score(said, example) == pytest.approx(100 * f1_score(table[0], table[1]))
+
+
+def test_rouge_is_the_share_of_common_words() -> None:
+    task = summaries()
+    example = replace(task.parts["test"][0], answer="the cat sat on the mat")
+    said = "the cat is on a mat"
+    common = sum((Counter(said.split()) & Counter(example.answer.split())).values())
+    assert task.score(said, example) == pytest.approx(100 * 2 * common / (6 + 6))
+
+
+def test_chrf_counts_common_runs_of_letters() -> None:
+    """F with recall twice as important, mean over runs of one to six signs, spaces apart (Popovic, 2015)."""
+    said, true = "le chat noir", "le chien noir"
+
+    def runs(text: str, n: int) -> Counter[str]:
+        text = text.replace(" ", "")
+        return Counter(text[i : i + n] for i in range(len(text) - n + 1))
+
+    precision, recall = [], []
+    for n in range(1, 7):
+        common = sum((runs(said, n) & runs(true, n)).values())
+        precision.append(common / sum(runs(said, n).values()))
+        recall.append(common / sum(runs(true, n).values()))
+    p, r = sum(precision) / 6, sum(recall) / 6
+    task = translation()
+    found = task.score(said, replace(task.parts["test"][0], answer=true))
+    assert found == pytest.approx(100 * 5 * p * r / (4 * p + r), abs=0.1)
+
+
+def test_relations_are_never_split_by_synset_and_marked_word_alike() -> None:
+    """The dull answer that looks at the marked word knows none in the test part: it falls back on the usual one."""
+    task = relations()
+    test = task.parts["test"]
+    assert [task.dull["marked word"](e) for e in test] == [task.dull["most frequent"](e) for e in test]
+    assert all(f"[{e.group}]" in e.prompt for e in test)
+
+
+def test_papers_are_of_years_with_a_free_licence() -> None:
+    ids = {e.group for part in control().parts.values() for e in part}
+    years = {int(i[:4]) if i[0].isdigit() else 2000 + int(i[1:3]) for i in ids}
+    assert FIRST_YEAR <= min(years) and max(years) < 2026
+
+
+def test_names_of_the_problems_are_not_trained_on() -> None:
+    task = code()
+    assert not {e.group for e in task.parts["train"]} & {e.group for e in task.parts["test"]}
+    assert all(e.prompt.endswith("    return") for e in code(primed=True).parts["test"])
+    for e in task.parts["train"]:
+        ast.parse(e.prompt + e.answer)
+
+
+def test_code_is_scored_by_its_tests_in_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+
+    def run(program: str, *, seconds: int) -> object:
+        ran.append(program)
+        scope: dict[str, object] = {}
+        try:
+            exec(program, scope)  # of this test alone
+        except AssertionError:
+            return type("O", (), {"finished": False})
+        return type("O", (), {"finished": True})
+
+    monkeypatch.setattr(code_task, "run_safely", run)
+    extra = json.dumps({"prompt": "", "test": "def check(f):\n    assert f(2) == 4"})
+    example = Example("def double(x):\n", "", "double", extra=extra)
+    task = code()
+    assert task.score("    return 2 * x\n\nThis doubles.", example) == 100.0  # what comes after the function is cut
+    assert task.score("    return x", example) == 0.0
+    assert len(ran) == 2
+
+
+# One model
+
+
+def tiny() -> LanguageModel:
+    torch.manual_seed(0)
+    return LanguageModel(tiny_llama(), tiny_tokenizer())
+
+
+def toy(*, options: bool = True) -> Task:
+    words = ("good", "bad") if options else ()
+    some = ("a", "the", "it", "is")
+    examples = [Example(f"{some[i % 4]} {some[i // 4 % 4]} {some[i // 16]} {'good' if i % 3 else 'bad'}",
+                        "good" if i % 3 else "bad", str(i), words) for i in range(64)]
+    return Task("toy", parted(examples), exact, {"good": lambda _: "good"}, "accuracy", tokens=3)
+
+
+def test_the_model_answers_with_an_option_or_freely() -> None:
+    task, model = toy(), tiny()
+    assert set(answers(model, task, task.parts["test"])) <= {"good", "bad"}
+    mixed = [replace(e, options=e.options[::-1] if i % 2 else e.options) for i, e in enumerate(task.parts["test"])]
+    assert answers(model, task, mixed) == answers(model, task, task.parts["test"])  # two roads, one answer
+    free = toy(options=False)
+    assert len(answers(model, free, free.parts["test"])) == len(free.parts["test"])
+
+
+def test_shots_are_solved_examples_of_the_training_part() -> None:
+    task = toy()
+    shown = with_shots(task, 2, seed=1)
+    assert with_shots(task, 0, seed=1).parts == task.parts
+    prompt, first = shown.parts["test"][0].prompt, task.parts["test"][0].prompt
+    before = prompt.removesuffix(first)
+    told = [e for e in task.parts["train"] if f"{e.prompt}\n{e.answer}\n\n" in before]
+    assert prompt.endswith(first) and len(told) == 2
+    assert with_shots(task, 2, seed=2).parts["test"][0].prompt != prompt
+
+
+def test_the_prompt_is_chosen_on_development_examples_alone() -> None:
+    task, model = toy(), tiny()
+    asked: list[Example] = []
+
+    def judge(answer: str, example: Example) -> float:
+        asked.append(example)
+        return 100.0 * (example.prompt != example.prompt and answer == "")
+
+    chosen = prompted(model, replace(task, score=judge), seed=0, items=3)
+    assert {e.group for e in asked} <= {e.group for e in task.parts["dev"]} and len(asked) == 6
+    assert chosen.parts == task.parts  # a tie: the first of the best
+
+    def shots_win(answer: str, example: Example) -> float:
+        return 100.0 * ("\n\n" in example.prompt)
+
+    assert prompted(model, replace(task, score=shots_win), seed=0, items=3).parts == with_shots(task, 2, 0).parts
+
+
+def test_tuning_learns_the_answers_and_leaves_the_base() -> None:
+    task, model = toy(), tiny()
+    start = {name: p.clone() for name, p in model.named_parameters()}
+    tune(model, task, size=30, epochs=8, seed=0, rank=2, lr=2e-2)
+    test = task.parts["test"]
+    after = sum(scores(task, answers(model, task, test), test)) / len(test)
+    detach(model)
+    assert all(torch.equal(p, start[name]) for name, p in model.named_parameters())
+    before = sum(scores(task, answers(model, task, test), test)) / len(test)
+    assert after > 90 > before
