@@ -449,7 +449,7 @@ MUTANTS = [
     Mutant(SERVER, "a body without a declared length has no limit",
            "if max(declared, len(body)) > self.most", "if declared > self.most",
            (f"{S}::test_a_large_body_is_refused_whatever_it_declares",)),
-    Mutant(SERVICE, "a text that just fits counts as cut", "length > most_tokens", "length >= most_tokens",
+    Mutant(SERVICE, "a text that just fits counts as cut", "len(ids) > most_tokens", "len(ids) >= most_tokens",
            (f"{S}::test_a_text_that_loses_its_end_is_marked",)),
     Mutant(SERVICE, "pages that load scripts from another host", "docs_url=None, redoc_url=None", "redoc_url=None",
            (f"{S}::test_other_paths_and_methods_are_refused_by_name",)),
