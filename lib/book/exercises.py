@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from lib.book.quiz import Feedback, feedback
 
+PRINTED = 12  # numbers of an array that a learner still reads; larger ones are named by their shape
 Answer = Callable[..., Any]
 """The function that a learner writes: the arguments of a case to its result."""
 
@@ -94,10 +96,16 @@ def _apart(a: Any, b: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A short text for a case: matrices and long vectors by their shape."""
+    """A short text for a case: small arrays by their numbers, large ones by their shape."""
     if isinstance(value, tuple):
         return f"({', '.join(map(_shown, value))})"
     shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and (len(shape) > 1 or sum(shape) > 8):
+    if not isinstance(shape, tuple) or shape == ():
+        return f"{value}"
+    if math.prod(shape) > PRINTED:
         return f"an array of shape {tuple(shape)}"
-    return f"{value}"
+    try:
+        text = np.array2string(_numbers(value), separator=", ", formatter={"float_kind": "{:.4g}".format})
+        return " ".join(text.split())
+    except Exception:  # an array of something else
+        return f"{value}"
