@@ -12,7 +12,7 @@ MARGINS = np.array([-800.0, -40.0, -3.0, 0.0, 2.0, 800.0])
 SIGMA = np.array([3.0, 1.0, 0.2])
 SLANTED = np.array([[1.0, -2.0], [0.0, 0.0]])
 THETA, G = np.array([2.0, -1.0]), np.array([0.5, 4.0])
-W, X = np.array([[1.0, 2.0, -1.0], [0.5, -1.0, 1.0]]), np.array([2.0, 1.0, 0.5])
+W, X = np.array([[1.0, 2.0, -1.0], [0.5, -1.0, 1.0]]), np.array([2.0, 1.0, -0.5])
 BACK = np.array([3.0, -2.0])
 
 
@@ -52,6 +52,9 @@ check_stable_loss = checker(
         "exp overflows for very negative z: take the absolute value first": _sure(lambda z: np.log1p(np.exp(-z))),
         "this is the loss of class 0: turn the sign of z": lambda z: _stable(-z),
         "the part max(-z, 0) is missing": lambda z: np.log1p(np.exp(-np.abs(z))),
+        "for negative z the logarithm counts too: at -3 it is not zero": lambda z: np.where(
+            z > 0, np.log1p(np.exp(-np.abs(z))), -z
+        ),
     }
     | {
         f"the clip at {least:g} hides the overflow: below it the loss stays at {-np.log(least):.1f}, so the sentence "
@@ -88,6 +91,12 @@ _check_backward = checker(
             "x gets the gradient through ReLU as well": lambda W, x, g: (
                 np.outer(g * (W @ x > 0), x), W.T @ g
             ),
+            "the gate looks at the layer's own output, W x, not at its input": lambda W, x, g: (
+                np.outer(g * (W @ x > 0), x), W.T @ (g * (W @ x > 0)) * (x > 0)
+            ),
+            "the gate looks at W x, not at the sign of the gradient": lambda W, x, g: (
+                np.outer(np.maximum(g, 0), x), W.T @ np.maximum(g, 0)
+            ),
             "return two arrays: the gradient of W, then the one of x": lambda W, x, g: _backward(W, x, g)[0],
         }.items()
     },
@@ -117,6 +126,25 @@ def _without_root(theta: Any, g: Any, m: Any, v: Any, t: int, eta: float) -> Any
 def _uncorrected(theta: Any, g: Any, m: Any, v: Any, t: int, eta: float) -> Any:
     m, v = _adam(theta, g, m, v, t, eta)[1:]
     return theta - eta * m / (np.sqrt(v) + 1e-8), m, v
+
+
+def _corrected(
+    theta: Any, g: Any, m: Any, v: Any, t: int, eta: float, *, first: bool = True, second: bool = True, later: int = 0
+) -> Any:
+    m, v = _adam(theta, g, m, v, t, eta)[1:]
+    m_hat = m / (1 - 0.9 ** (t + later)) if first else m
+    v_hat = v / (1 - 0.999 ** (t + later)) if second else v
+    return theta - eta * m_hat / (np.sqrt(v_hat) + 1e-8), m, v
+
+
+def _betas_turned(theta: Any, g: Any, m: Any, v: Any, t: int, eta: float) -> Any:
+    m, v = 0.1 * m + 0.9 * g, 0.001 * v + 0.999 * g**2
+    return theta - eta * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8), m, v
+
+
+def _one_beta(theta: Any, g: Any, m: Any, v: Any, t: int, eta: float) -> Any:
+    m, v = 0.9 * m + 0.1 * g, 0.9 * v + 0.1 * g**2
+    return theta - eta * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.9**t)) + 1e-8), m, v
 
 
 def _correction_kept(theta: Any, g: Any, m: Any, v: Any, t: int, eta: float) -> Any:
@@ -150,6 +178,13 @@ _check_adam = checker(
             "the root is missing: the step has the unit of one over the gradient": _without_root,
             "the running means begin at zero, too small at first: divide by one minus beta to the t": _uncorrected,
             "the correction is for the step alone: m and v go on uncorrected": _correction_kept,
+            "v needs its correction too": lambda *case: _corrected(*case, second=False),
+            "m needs its correction too": lambda *case: _corrected(*case, first=False),
+            "t counts from one: the first correction divides by one minus beta": lambda theta, g, m, v, t, eta: (
+                _corrected(theta, g, m, v, t, eta, later=1)
+            ),
+            "beta is the share of the old mean that stays; the new gradient gets the rest": _betas_turned,
+            "v has a beta of its own, 0.999": _one_beta,
             "this steps along the last gradient, not along its running mean": _without_mean,
             "v is the running mean of the squares: square g": _not_squared,
             "the sign is turned: this climbs": _climbing,
@@ -214,6 +249,9 @@ check_projection_kind = checker(
         "symmetric is not enough: the map must do nothing the second time": lambda P: 2 if np.allclose(P, P.T) else 1,
         "an orthogonal projection is symmetric; its matrix is not an orthogonal one": lambda P: (
             2 if np.allclose(P.T @ P, np.eye(len(P))) else int(np.allclose(P @ P, P))
+        ),
+        "a symmetric map that changes its own shadow is no projection at all, and gets 0": lambda P: (
+            int(np.allclose(P @ P, P)) + int(np.allclose(P, P.T))
         ),
         "a projection it is: now ask whether it is symmetric": lambda P: int(np.allclose(P @ P, P)),
         "idempotent alone does not make it orthogonal": lambda P: 2 * int(np.allclose(P @ P, P)),
