@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lib.book.quiz import Feedback, feedback
 
-PRINTED = 12  # numbers of an array that a learner still reads; larger ones are named by their shape
+MOST_SHOWN = 12  # numbers of an array that a learner still reads
 Answer = Callable[..., Any]
 """The function that a learner writes: the arguments of a case to its result."""
 
@@ -77,12 +77,12 @@ def _numbers(value: Any) -> NDArray[np.float64]:
 
 
 def _same(a: Any, b: Any, tolerance: float) -> bool:
-    """Whether two results have one shape and differ by no more than `tolerance` anywhere."""
+    """Whether two results have one shape and differ by no more than `tolerance` anywhere; nan is nan."""
     try:
         a, b = _numbers(a), _numbers(b)
     except Exception:  # a learner's result can be any object
         return False
-    return a.shape == b.shape and bool(np.allclose(a, b, atol=tolerance, rtol=0))
+    return a.shape == b.shape and bool(np.allclose(a, b, atol=tolerance, rtol=0, equal_nan=True))
 
 
 def _apart(a: Any, b: Any) -> str:
@@ -102,7 +102,7 @@ def _shown(value: Any) -> str:
     shape = getattr(value, "shape", None)
     if not isinstance(shape, tuple) or shape == ():
         return f"{value}"
-    if math.prod(shape) > PRINTED:
+    if math.prod(shape) > MOST_SHOWN:
         return f"an array of shape {tuple(shape)}"
     try:
         text = np.array2string(_numbers(value), separator=", ", formatter={"float_kind": "{:.4g}".format})
