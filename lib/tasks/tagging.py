@@ -68,6 +68,9 @@ def tune_tagger(tagger: Tagger, examples: Sequence[Example], *, epochs: int, lr:
         epochs: passes, at least 1.
         lr: learning rate, above 0.
         seed: order, from 0.
+
+    Raises:
+        ValueError: a name of a kind that the tagger does not know.
     """
     optimizer = torch.optim.AdamW(tagger.parameters(), lr=lr)
     tagger.train()

@@ -168,6 +168,9 @@ def packed(tokenizer: PreTrainedTokenizerBase, said: Sequence[str], examples: Se
         tokenizer: with a token for the end.
         said: m answers.
         examples: the m questions, all with options or all without.
+
+    Raises:
+        ValueError: an answer that is none of its options.
     """
     if examples[0].options:
         return [example.options.index(answer) for answer, example in zip(said, examples, strict=True)]
