@@ -98,5 +98,5 @@ def written(model: LanguageModel, texts: Sequence[str], kind: str, n: int, *, se
         lines = "\n".join(shuffled(texts, (seed, i))[:shown])
         prompts.append(chat_prompt(model.tokenizer, f"{lines}\n\nWrite one more {kind} like these, in one sentence."))
     said = generate(model, prompts, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, batch_size=32)
-    lines = [text.strip().split("\n")[0].strip(' "') for text in said]
-    return [line for line in lines if re.search(r"\w", line)]
+    first = [text.strip().split("\n")[0].strip(' "') for text in said]
+    return [line for line in first if re.search(r"\w", line)]

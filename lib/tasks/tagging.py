@@ -34,8 +34,10 @@ class Tagger(nn.Module):
 
     def __init__(self, encoder: Encoder, kinds: Sequence[str], *, seed: int = 0) -> None:
         super().__init__()
-        self.encoder, self.tokenizer, self.kinds = encoder.model, encoder.tokenizer, ("", *kinds)
-        self.head = nn.Linear(self.encoder.config.hidden_size, len(self.kinds))
+        body: Any = encoder.model
+        self.encoder = body
+        self.tokenizer, self.kinds = encoder.tokenizer, ("", *kinds)
+        self.head = nn.Linear(body.config.hidden_size, len(self.kinds))
         nn.init.normal_(self.head.weight, std=0.02, generator=torch.Generator().manual_seed(seed))
         nn.init.zeros_(self.head.bias)
 
