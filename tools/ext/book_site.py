@@ -255,7 +255,7 @@ def trim_page(app: Sphinx, page: str, template: str, context: dict[str, Any], do
     context["body"] = context["body"].replace(mark, f'{mark} aria-hidden="true" tabindex="-1"')
     context["body"] = re.sub(r'title="(Link to this \w+)"', lambda match: f'title="{say(app, match[1])}"',
                              context["body"])
-    context["body"] = typeset.stacked(typeset.whole(context["body"]))
+    context["body"] = typeset.plain(typeset.stacked(typeset.whole(context["body"])))
     context["has_math"] = 'class="katex' in context["body"]
     context["moves"] = "par-moving" in context["body"]
     context["say"] = partial(say, app)
@@ -373,7 +373,9 @@ def place(out: Path, root_doc: str, address: str) -> None:
 
 
 def prune(out: Path) -> None:
-    """Delete the static files of the theme and its extensions that no page and no style sheet names."""
+    """Delete what no page names: sources other than notebooks, static files of the theme and its extensions."""
+    for source in (path for path in (out / "_sources").rglob("*") if path.is_file() and path.suffix != ".ipynb"):
+        source.unlink()
     static = out / "_static"
     files = {path.relative_to(static).as_posix(): path for path in static.rglob("*") if path.is_file()}
     pages = "".join(path.read_text("utf-8") for path in out.rglob("*.html") if static not in path.parents)
