@@ -207,7 +207,8 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
     print(f"  {len(states)} results, all within their bounds{undecided}", flush=True)
     if site:
         path = bands_file(root, settings)
-        facts: dict[str, Any] = {"present": present, "bands": json.loads(path.read_text("utf-8"))["provenance"] if path.exists() else None}
+        facts: dict[str, Any] = {"bands": json.loads(path.read_text("utf-8"))["provenance"] if path.exists() else None}
+        facts["present"] = present
         if lighthouse:
             publish(root, executed, entries, **facts)
             say("measure")

@@ -16,8 +16,8 @@ from tools.notebooks import ROOT, chapters, read
 from tools.quoted import quotes, said, texts
 from tools.zh import blocks, check, gate, notebook, numbers, stage, typography
 
-ENGLISH = ("## Does it shrink?\n\n**Predict first.** With $\\lambda=2$ the `ridge` keeps about [66 %](#kept) of it, and "
-           "claim C3 has [a third](#third). See [chapter 2](02-b.ipynb), 40 runs of fine-tuning.\n\n$$\na=b+1\n$$")
+ENGLISH = ("## Does it shrink?\n\n**Predict first.** With $\\lambda=2$ the `ridge` keeps about [66 %](#kept) of it, "
+           "and claim C3 has [a third](#third). See [chapter 2](02-b.ipynb), 40 runs of fine-tuning.\n\n$$\na=b+1\n$$")
 CHINESE = ("## 它会收缩吗？\n\n**先预测**。当 $\\lambda=2$ 时，`ridge` 保留其中的 [](#kept)，论断 C3 则是 [](#third)。"
            "见[第 2 章](02-b.ipynb)，共 40 次微调。\n\n$$\na=b+1\n$$")
 TERMS = [{"term": "fine-tuning", "chinese": "微调"}]
@@ -95,7 +95,8 @@ def test_typography_leaves_code_and_formulas_alone() -> None:
 
 
 def test_a_page_is_cut_at_its_headings_and_code_is_not_translated() -> None:
-    page = "---\nmyst:\n  html_meta:\n    \"description lang=en\": \"About.\"\n---\n\n# A b\n\n```python\n# no heading\nx = 1  # one\n```\n\n## C\n\nText.\n"  # noqa: E501
+    front = '---\nmyst:\n  html_meta:\n    "description lang=en": "About."\n---\n\n'
+    page = f"{front}# A b\n\n```python\n# no heading\nx = 1  # one\n```\n\n## C\n\nText.\n"
     found = blocks.of_page(page)
     assert list(found) == ["description", "a-b", "c"]
     assert blocks.with_pieces("# 甲\n\n{code}", found["a-b"]) == "# 甲\n\n```python\n# no heading\nx = 1  # one\n```"
@@ -118,8 +119,8 @@ class Pair:
                  new_output("stream", name="stdout", text="kept 3 of 4\n"),
                  new_output("display_data", data={"text/html": '<svg aria-label="Two dots."><text>loss</text></svg>'})]
         self.ran.cells[-1].outputs = shown
-        self.words = {"kept": "保留", "of all": "（占全部）", "kept {n} of {all}": "{all} 个中保留 {n} 个", "loss": "损失",
-                      "Two dots.": "两个点。"}
+        self.words = {"kept": "保留", "of all": "（占全部）", "kept {n} of {all}": "{all} 个中保留 {n} 个",
+                      "loss": "损失", "Two dots.": "两个点。"}
         first, *_, last = [cell.id for cell in self.source.cells]
         self.said: dict[str, Any] = {
             first: {"of": blocks.digest("# A\n\nA page."), "text": "# 甲\n\n一页。"},

@@ -126,7 +126,7 @@ def _words(name: str) -> Catalogue:
 
 def say(app: Sphinx, words: str) -> str:
     """The site's own words in its language."""
-    return _words(language(app)).say(words)
+    return words if language(app) == "en" else _words("zh").say(words)
 
 
 class KeepIds(SphinxTransform):
@@ -142,7 +142,8 @@ class KeepIds(SphinxTransform):
 
 def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
     """Give predictions, exercises, solutions, findings and takeaways a class, from the words they start with."""
-    passages, sections, numbered = (table[language(app)] for table in (PASSAGES, SECTIONS, NUMBERED))
+    spoken = language(app)
+    passages, sections, numbered = PASSAGES[spoken], SECTIONS[spoken], NUMBERED[spoken]
     for words in doctree.findall(lambda node: isinstance(node, (nodes.strong, nodes.emphasis))):
         passage = words.parent
         kind = next((name for start, name in passages.items() if words.astext().startswith(start)), None)
@@ -335,7 +336,8 @@ class Search(SearchEnglish):
     js_splitter_code = r"""var splitQuery = query => query.normalize("NFD").replace(/\p{M}+/gu, "").normalize("NFC")
   .split(/[^\p{Letter}\p{Number}_\p{Emoji_Presentation}]+/gu)
   .flatMap(word => word.match(/[\u3400-\u9fff]+|[^\u3400-\u9fff]+/g) || [])
-  .flatMap(run => /[\u3400-\u9fff]{2}/.test(run) ? [...Array(run.length - 1).keys()].map(i => run.slice(i, i + 2)) : [run])
+  .flatMap(run => /[\u3400-\u9fff]{2}/.test(run)
+    ? [...Array(run.length - 1).keys()].map(i => run.slice(i, i + 2)) : [run])
   .filter(term => term);"""
 
     def split(self, input: str) -> list[str]:

@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from tools import frontend, report
 from tools.book import complete, ledger, made
 from tools.execute import Job, Settings, cached, published
-from tools.notebooks import ROOT, Mistake, chapters, command, read, write
+from tools.notebooks import ROOT, Mistake, cells, chapters, command, read, write
 from tools.zh import blocks, check, gate, notebook, stage
 
 
@@ -34,10 +34,15 @@ def pages(root: Path, name: str) -> list[str]:
 
 
 def runs(root: Path) -> dict[str, NotebookNode]:
-    """The executed chapters that are of today's code."""
-    settings = Settings()
-    jobs = {path.stem: Job(path, complete(path, settings)) for path in chapters(root)}
-    return {stem: found for stem, job in jobs.items() if (found := cached(job))}
+    """The executed chapters: of today, or the last ones if their cells are still the same, which is enough to read."""
+    settings, found = Settings(), {}
+    for path in chapters(root):
+        last = root / "_build" / "executed" / path.name
+        ran = cached(Job(path, complete(path, settings))) or (read(last) if last.is_file() else None)
+        if ran and [c.source for c in cells(ran) if c.cell_type == "code"] == [
+                c.source for c in read(path).cells if c.cell_type == "code"]:
+            found[path.stem] = ran
+    return found
 
 
 def before(root: Path, name: str, block: str, of: str) -> str:

@@ -125,17 +125,15 @@ def pieces(block: str) -> list[str]:
 
 def with_pieces(text: str, english: str) -> str:
     """Chinese in which each `{code}`, on a line of its own, is the next piece of the English that it does not write."""
-    waiting = [piece for piece in pieces(english)]
+    waiting = pieces(english)
     for own in pieces(text):
-        for piece in waiting:
-            if bare_code(piece) == bare_code(own):
-                waiting.remove(piece)
-                break
+        if same := next((each for each in waiting if bare_code(each) == bare_code(own)), None):
+            waiting.remove(same)
 
-    def piece(match: re.Match[str]) -> str:
+    def next_one(match: re.Match[str]) -> str:
         return waiting.pop(0) if waiting else match[0]
 
-    return re.sub(rf"^{re.escape(CODE)}$", piece, text, flags=re.M)
+    return re.sub(rf"^{re.escape(CODE)}$", next_one, text, flags=re.M)
 
 
 def bare_code(piece: str) -> str:
