@@ -1556,7 +1556,7 @@ MUTANTS = [
            ("tests/site/test_light.py::test_a_lighter_picture_looks_the_same",), (*PARTS, "tools")),
     # Exercises and stores
     Mutant("lib/book/exercises.py", "a small matrix is told by its shape alone",
-           "np.prod(shape) > MOST_SHOWN", "len(shape) > 1 or np.prod(shape) > MOST_SHOWN",
+           "math.prod(shape) > MOST_SHOWN", "len(shape) > 1 or math.prod(shape) > MOST_SHOWN",
            ("tests/chapters/test_exercises.py::test_a_wrong_answer_is_told_its_mistake",), (*PARTS, "chapters")),
     Mutant("lib/book/exercises.py", "what ends in nan is never named",
            "rtol=0, equal_nan=True", "rtol=0",

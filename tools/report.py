@@ -39,7 +39,7 @@ def counts(source: NotebookNode, executed: NotebookNode | None) -> dict[str, int
         executed: its run, for figures and cards; None where it did not run.
     """
     prose = "\n\n".join(cell.source for cell in source.cells if cell.cell_type == "markdown")
-    prose = diagrams.FENCE.sub("", diagrams.bare(prose))
+    prose = diagrams.COMMENT.sub("", diagrams.bare(prose))
     prose, own = re.subn(r"\$\$.*?\$\$", " ", prose, flags=re.S)
     prose, inline = re.subn(r"\$[^$\n]+\$", " formula ", prose)
     prose = re.sub(r"\]\([^)]*\)|<[^>]*>", " ", prose)

@@ -58,8 +58,11 @@ def of_page(text: str) -> Blocks:
 
 
 def hidden(text: str) -> str:
-    """Markdown with its code blanked out, so that nothing in it reads as Markdown; places stay."""
-    return FENCE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+    """Markdown with its code and diagrams blanked out, so that nothing in them reads as Markdown; places stay."""
+    def blank(match: re.Match[str]) -> str:
+        return re.sub(r"[^\n]", " ", match[0])
+
+    return diagrams.COMMENT.sub(blank, FENCE.sub(blank, text))
 
 
 def headings(text: str) -> list[str]:
@@ -118,8 +121,8 @@ def same_code(one: str, other: str) -> bool:
 
 
 def pieces(block: str) -> list[str]:
-    """The pieces of a section that are not translated, in order: fenced code and pictures."""
-    found = [*FENCE.finditer(block), *PICTURE.finditer(hidden(block))]
+    """The pieces of a block that are not its text, in order: fenced code, pictures, diagrams."""
+    found = [*FENCE.finditer(block), *PICTURE.finditer(hidden(block)), *diagrams.COMMENT.finditer(block)]
     return [block[match.start():match.end()] for match in sorted(found, key=lambda match: match.start())]
 
 
@@ -137,7 +140,9 @@ def with_pieces(text: str, english: str) -> str:
 
 
 def bare_code(piece: str) -> str:
-    """A fenced piece without its comments and labels, which a translation may change."""
+    """A piece without its comments and labels, which a translation may change."""
+    if diagrams.COMMENT.match(piece):
+        piece = re.sub(r"\[[^\]]*\]|\{[^}]*\}|\([^)]*\)|\|[^|]*\||\"[^\"]*\"", "[]", piece)
     return re.sub(r"\s+", " ", re.sub(r'(?m)#[^\n]*$|aria-label="[^"]*"|(?<=accTitle:).*$|(?<=accDescr:).*$', "",
                                      piece))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
+from tools import diagrams
 from tools.notebooks import chapters, read, tags, write
 from tools.zh import blocks, stage
 
@@ -24,10 +26,12 @@ LINK = re.compile(r"\]\(([\w-]+)\.(?:ipynb|md)(#[\w-]+)?\)")
 def made(root: Path, name: str) -> str:
     """A chapter's notebook in Chinese: the same cells, code equal but for comments and the line that sets LANGUAGE."""
     (path,) = chapters(root, name)
-    words = stage.catalogue(root, name[:2])
-    page = stage.prose(nbformat.from_dict(read(path)), blocks.chinese(root, name) or {}, words)
+    words, english = stage.catalogue(root, name[:2]), read(path)
+    page = stage.prose(nbformat.from_dict(english), blocks.chinese(root, name) or {}, words)
     address = yaml.safe_load((root / "_config.yml").read_text("utf-8"))["html"]["baseurl"].rstrip("/")
-    for cell in page.cells:
+    for cell, original in zip(page.cells, read(path).cells, strict=True):
+        if pictures := dict(diagrams.DATA.findall(original.source)):
+            cell.source = illustrated(cell.source, list(pictures), pictures)
         if "parameters" in tags(cell):
             cell.source = f"{cell.source.rstrip()}\n{SPEAKS}"
         if cell.cell_type == "markdown":
@@ -35,6 +39,18 @@ def made(root: Path, name: str) -> str:
                 lambda match: f"]({address}/zh/chapters/{match[1]}.html{match[2] or ''})", cell.source))
     raw: Any = json.loads(nbformat.writes(page))
     return json.dumps(raw, indent=1, ensure_ascii=False) + "\n"
+
+
+def illustrated(text: str, names: Sequence[str], pictures: Mapping[str, str]) -> str:
+    """A cell with the English picture below each of its diagrams, whose source stands in a comment."""
+    waiting = list(names)
+
+    def shown(match: re.Match[str]) -> str:
+        words = re.search("accDescr: *(.+)", match[1])
+        return f"{match[0]}\n\n![{words[1] if words else ''}][{waiting.pop(0)}]" if waiting else match[0]
+
+    return diagrams.COMMENT.sub(shown, text) + "".join(
+        f"\n\n[{name}]: data:image/png;base64,{data}" for name, data in pictures.items())
 
 
 def place(root: Path, name: str) -> Path:
