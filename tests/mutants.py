@@ -1566,8 +1566,8 @@ MUTANTS = [
            ("tests/tools/test_execute.py::test_the_key_changes_with_all_that_can_change_a_result_and_with_nothing_else",),
            WITH_TOOLS),
     # The second language
-    Mutant("lib/book/language.py", "a piece of a string is replaced", "pattern.fullmatch(key)", "pattern.search(key)",
-           ("tests/lib/test_language.py::test_a_string_is_replaced_whole_or_not_at_all",), WITH_TOOLS),
+    Mutant("lib/book/languages.py", "a piece of a string is replaced", "pattern.fullmatch(key)", "pattern.search(key)",
+           ("tests/lib/test_languages.py::test_a_string_is_replaced_whole_or_not_at_all",), WITH_TOOLS),
     Mutant("tools/zh/check.py", "a changed English word is not seen", 'entry.get("of") == digest(english)',
            'entry.get("of")', ("tests/tools/test_zh.py::test_each_difference_is_red",), WITH_TOOLS),
     Mutant("tools/zh/numbers.py", "the sense of a number is lost", "return head + number + UNITS[unit]",

@@ -16,7 +16,7 @@ from IPython import get_ipython
 from IPython.display import display
 
 from lib.book import cards
-from lib.book.language import speak
+from lib.book.languages import speak
 
 if TYPE_CHECKING:
     from lib.evidence.verdicts import Effect

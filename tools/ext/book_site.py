@@ -26,7 +26,7 @@ from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
-from lib.book.language import Catalogue, read
+from lib.book.languages import Catalogue, read
 from tools import diagrams
 from tools.ext import typeset
 from tools.notebooks import ROOT

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from nbformat import NotebookNode
 
-from lib.book.language import HAN
+from lib.book.languages import HAN
 from tools import quoted
 from tools.closure import docstrings
 from tools.gate import results

@@ -17,8 +17,8 @@ import yaml
 from docutils.nodes import make_id
 from nbformat import NotebookNode
 
-from lib.book import language
-from lib.book.language import Catalogue
+from lib.book import languages
+from lib.book.languages import Catalogue
 from tools import quoted, register
 from tools.fold import folds
 from tools.notebooks import chapters, read, record_calls
@@ -35,7 +35,7 @@ HREF = re.compile(r'href="([\w-]+)\.html(#[^"]*)?"')
 
 def catalogue(root: Path, *names: str) -> Catalogue:
     """A fresh catalogue of the book's strings and those of these files, whose use is its own."""
-    return language.read(root / FOLDER / "words", "book", *names)
+    return languages.read(root / FOLDER / "words", "book", *names)
 
 
 def held(root: Path, stem: str) -> dict[str, Any]:

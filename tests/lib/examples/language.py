@@ -1,59 +1,36 @@
-"""Examples of `lib.book.language`; see `tests/lib/test_examples.py`."""
+"""Examples of `lib.text.language`; see `tests/lib/test_examples.py`."""
 
-# %% Catalogue
-from lib.book.language import Catalogue
+# %% next_token
+import torch
 
-words = Catalogue({"loss": "损失", "epoch {n}": "第 {n} 轮"})
-assert words.say("epoch 3") == "第 3 轮" and words.say("rate") == "rate" and list(words.missing) == ["rate"]
+from lib.models import LanguageModel
+from lib.text.language import next_token
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
-# %% Catalogue.say
-from lib.book.language import Catalogue
+model = LanguageModel(tiny_llama(), tiny_tokenizer())
+ids = torch.tensor([[8, 9, 12, 4]])  # "film book was good"
+labels = torch.tensor([[-100, -100, -100, 4]])  # the last word is learned, the others are read
+loss = next_token()(model, {"input_ids": ids, "labels": labels})
+assert torch.isclose(loss.total, -model(ids)[0, 2].log_softmax(0)[4])
 
-words = Catalogue({"{n} of {kind}": "{kind}中的 {n} 个", "all": "全部"})
-assert words.say("3 of all") == "全部中的 3 个"
+# %% Answers
+from lib.data import encode
+from lib.evaluation import evaluator
+from lib.models import LanguageModel
+from lib.text.language import Answers
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
-# %% Catalogue.needs
-from lib.book.language import Catalogue
+model = Answers(LanguageModel(tiny_llama(), tiny_tokenizer()), ["bad", "good"])  # SmolLM2: " bad", with its space
+prompts = ["the film was", "the book is"]
+found = evaluator(encode(model.tokenizer, prompts, [1, 0], max_length=32))(model)
+assert found.keys() == {"accuracy", "macro_f1", "nll"}
 
-words = Catalogue({}, names=["Adam"])
-assert words.needs("a rate") and not words.needs("Adam, 3.5") and not words.needs("y = f(x)")
+# %% answer_mass
+from lib.data import encode
+from lib.models import LanguageModel
+from lib.text.language import Answers, answer_mass
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
-# %% Catalogue.markup
-from lib.book.language import Catalogue
-
-words = Catalogue({"use `ridge` here": "这里用 `ridge`", "A line.": "一条线。"})
-assert words.markup("<p>use <code>ridge</code> here</p>") == "<p>这里用 <code>ridge</code></p>"
-assert words.markup('<svg aria-label="A line.">') == '<svg aria-label="一条线。">'
-
-# %% Catalogue.printed
-from lib.book.language import Catalogue
-
-words = Catalogue({"rank": "秩", "kept": "保留"})
-assert words.printed("rank  kept\n   8   0.5\n") == "秩    保留\n   8   0.5\n"
-
-# %% Catalogue.output
-from lib.book.language import Catalogue
-
-words = Catalogue({"loss": "损失"})
-assert words.output({"text/html": "<text>loss</text>", "text/plain": "loss"})["text/html"] == "<text>损失</text>"
-
-# %% catalogue
-from lib.book.language import catalogue
-
-assert catalogue("en").say("loss") == "loss" and catalogue("zh", "04-mathematics").say("Correct.") == "正确。"
-
-# %% read
-import tempfile
-from pathlib import Path
-
-from lib.book.language import read
-
-with tempfile.TemporaryDirectory() as folder:
-    (Path(folder) / "04.yml").write_text("names: [Adam]\nstrings: {loss: 损失}\n", encoding="utf-8")
-    words = read(Path(folder), "book", "04")
-assert words.say("loss") == "损失" and words.names == {"Adam"}
-
-# %% speak
-from lib.book.language import speak
-
-assert speak("04-mathematics") == "en"  # outside a notebook nobody names a LANGUAGE
+model = Answers(LanguageModel(tiny_llama(), tiny_tokenizer()), ["bad", "good"])
+mass = answer_mass(model, encode(model.tokenizer, ["the film was"], [1], max_length=32))
+assert 0 < mass[0] < 1  # the rest lies on words that are no answer
