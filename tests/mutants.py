@@ -1572,6 +1572,14 @@ MUTANTS = [
            'entry.get("of")', ("tests/tools/test_zh.py::test_each_difference_is_red",), WITH_TOOLS),
     Mutant("tools/zh/numbers.py", "the sense of a number is lost", "return head + number + UNITS[unit]",
            "return number + UNITS[unit]", ("tests/tools/test_zh.py::test_numbers_have_a_form_in_chinese",), WITH_TOOLS),
+    # What evidence takes
+    Mutant("tools/budget.py", "a run on one thread takes both cores", "min(threads, CORES) / CORES / 60", "1 / 60",
+           ("tests/tools/test_budget.py::test_a_run_on_one_of_two_threads_counts_half",), (*PARTS, "tools")),
+    Mutant("tools/budget.py", "what is there is missing", "if key not in held:", "if True:",
+           ("tests/tools/test_budget.py::test_what_is_missing_is_what_was_committed_and_is_gone",), (*PARTS, "tools")),
+    Mutant("tools/budget.py", "the decoder's chapters are paid by no one", "self.decoder else", "not self.store else",
+           ("tests/tools/test_budget.py::test_each_minute_is_paid_by_one_budget_and_stands_in_one_column",),
+           (*PARTS, "tools")),
 ]
 
 

@@ -86,11 +86,20 @@ class Catalogue:
         return self.entries.get(value, value)
 
     def needs(self, text: str) -> bool:
-        """Whether a string has English words in it that are no names and no code."""
+        """Whether a string has English words in it that are no names and no code.
+
+        Args:
+            text: whole; one with Chinese in it has been said already.
+        """
         return not HAN.search(text) and any(word not in self.names for word in WORD.findall(text))
 
     def markup(self, shown: str, *, asked: bool = True) -> str:
-        """HTML or SVG with its texts, labels and alternative texts in the language; code between them stays."""
+        """HTML or SVG with its texts, labels and alternative texts in the language; code between them stays.
+
+        Args:
+            shown: as a cell shows it.
+            asked: whether a lack is noted in `missing`.
+        """
         shown = re.sub(r"<code>(.*?)</code>", "\x01\\1\x02", shown, flags=re.S)
         parts = [self._tag(part, asked) if number % 2 else self._text(part, asked)
                  for number, part in enumerate(TAG.split(shown))]
@@ -121,7 +130,12 @@ class Catalogue:
         return self.say(value, asked=asked) if isinstance(value, str) else value
 
     def printed(self, text: str, *, asked: bool = True) -> str:
-        """What a cell prints, line by line; a line without an entry is cut into its columns, which stay in line."""
+        """What a cell prints, line by line; a line without an entry is cut into its columns, which stay in line.
+
+        Args:
+            text: any number of lines.
+            asked: whether a lack is noted in `missing`.
+        """
         return "".join(self._line(line, asked) for line in text.splitlines(keepends=True))
 
     def _line(self, line: str, asked: bool) -> str:
@@ -138,7 +152,12 @@ class Catalogue:
         return said
 
     def output(self, data: Mapping[str, Any], *, asked: bool = True) -> dict[str, Any]:
-        """What a cell shows, in all its forms."""
+        """What a cell shows, in all its forms.
+
+        Args:
+            data: MIME type -> content; plain text is left where there is HTML.
+            asked: whether a lack is noted in `missing`.
+        """
         shown = dict(data)
         for kind, change in (("text/html", self.markup), ("image/svg+xml", self.markup)):
             if kind in shown:
@@ -195,6 +214,9 @@ def read(folder: Path, *files: str) -> Catalogue:
     Args:
         folder: each file may hold `strings`, template -> the same in the language, and `names`, words that stay.
         files: their names without their ending; one that is not there adds nothing.
+
+    Raises:
+        ValueError: an entry whose two sides name different values.
     """
     import yaml  # comes with transformers
 
