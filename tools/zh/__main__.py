@@ -132,7 +132,8 @@ def main() -> int:
         show(ROOT, executed, entries, sorted({"intro", *(page for page in found if page.startswith(asked.name))}))
     wrong = [words for page, some in found.items() if page.startswith(asked.name) for words in some]
     for name in pages(ROOT, asked.name) if asked.name else sorted(found):
-        print("\n".join(listed(ROOT, name)), end="")
+        for change in listed(ROOT, name):
+            print(change)
         target = ROOT / "_build" / "zh" / f"{name}.yml"
         target.parent.mkdir(parents=True, exist_ok=True)
         write(target, skeleton(ROOT, name))
