@@ -1546,6 +1546,17 @@ MUTANTS = [
            "unknown is None",
            (f"{B}::test_signs_that_the_tokenizer_does_not_know_are_reported",
             f"{S}::test_a_text_with_a_sign_that_the_tokenizer_does_not_know_is_marked")),
+    # Exercises and stores
+    Mutant("lib/book/exercises.py", "a small matrix is told by its shape alone",
+           "np.prod(shape) > MOST_SHOWN", "len(shape) > 1 or np.prod(shape) > MOST_SHOWN",
+           ("tests/chapters/test_exercises.py::test_a_wrong_answer_is_told_its_mistake",), (*PARTS, "chapters")),
+    Mutant("lib/book/exercises.py", "what ends in nan is never named",
+           "rtol=0, equal_nan=True", "rtol=0",
+           ("tests/chapters/test_exercises.py::test_a_wrong_answer_is_told_its_mistake",), (*PARTS, "chapters")),
+    Mutant("tools/execute.py", "a run is found again although a store that it names has changed",
+           " or path.name in code]", "]",
+           ("tests/tools/test_execute.py::test_the_key_changes_with_all_that_can_change_a_result_and_with_nothing_else",),
+           WITH_TOOLS),
 ]
 
 
