@@ -1546,6 +1546,14 @@ MUTANTS = [
            "unknown is None",
            (f"{B}::test_signs_that_the_tokenizer_does_not_know_are_reported",
             f"{S}::test_a_text_with_a_sign_that_the_tokenizer_does_not_know_is_marked")),
+    # Lighter figures
+    Mutant("tools/light.py", "what is closed goes on from its end", 'out + "z", "z", start', 'out + "z", "z", (x, y)',
+           ("tests/site/test_light.py::test_a_path_is_the_same_path",), (*PARTS, "tools")),
+    Mutant("tools/light.py", "a line that the page bends is filled", 'bent="data-part" in parent.attrib', "bent=False",
+           ("tests/site/test_light.py::test_what_the_page_bends_is_not_filled",), (*PARTS, "tools")),
+    Mutant("tools/light.py", "names that lead nowhere",
+           'for key in ("href", "clip-path", "style")', 'for key in ("href",)',
+           ("tests/site/test_light.py::test_a_lighter_picture_looks_the_same",), (*PARTS, "tools")),
     # Exercises and stores
     Mutant("lib/book/exercises.py", "a small matrix is told by its shape alone",
            "np.prod(shape) > MOST_SHOWN", "len(shape) > 1 or np.prod(shape) > MOST_SHOWN",

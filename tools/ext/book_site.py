@@ -214,7 +214,7 @@ def trim_page(app: Sphinx, page: str, template: str, context: dict[str, Any], do
     # a sign for the mouse: a heading is read without it, and the list of contents has the same links
     mark = '<a class="headerlink"'
     context["body"] = context["body"].replace(mark, f'{mark} aria-hidden="true" tabindex="-1"')
-    context["body"] = typeset.stacked(typeset.whole(context["body"]))
+    context["body"] = typeset.plain(typeset.stacked(typeset.whole(context["body"])))
     context["has_math"] = 'class="katex' in context["body"]
     context["moves"] = "par-moving" in context["body"]
     given = DESCRIPTION.search(context.get("metatags") or "")
@@ -287,7 +287,9 @@ def place(out: Path, root_doc: str, address: str) -> None:
 
 
 def prune(out: Path) -> None:
-    """Delete the static files of the theme and its extensions that no page and no style sheet names."""
+    """Delete what no page names: sources other than notebooks, static files of the theme and its extensions."""
+    for source in (path for path in (out / "_sources").rglob("*") if path.is_file() and path.suffix != ".ipynb"):
+        source.unlink()
     static = out / "_static"
     files = {path.relative_to(static).as_posix(): path for path in static.rglob("*") if path.is_file()}
     pages = "".join(path.read_text("utf-8") for path in out.rglob("*.html") if static not in path.parents)
