@@ -13,7 +13,7 @@ import yaml
 from nbformat import NotebookNode
 
 from lib.book.cards import CLAIM, RESULT, card, claim_card
-from tools import api, light, quoted, register, repo, report
+from tools import api, budget, light, quoted, register, repo, report
 from tools.notebooks import Mistake, cells, chapters, read, record_calls
 
 
@@ -80,7 +80,8 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, A
     api.write(root, target / "chapters")
     register.write(root / "chapters", target / "chapters", sources, executed)
     meta = yaml.safe_dump({"myst": {"html_meta": {"description lang=en": report.DESCRIPTION}}}, width=1000)
-    text = report.page(entries, sources, executed, repository=repo.setting(root), bands=bands, lighthouse=lighthouse)
+    text = report.page(entries, sources, executed, repository=repo.setting(root), bands=bands, lighthouse=lighthouse,
+                       evidence=budget.took(budget.stores(root)))
     (target / "chapters" / "run.md").write_text(f"---\n{meta}---\n\n{text}", encoding="utf-8")
     for path in (target / "chapters").glob("*.md"):
         text = light.page(path.read_text("utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -95,12 +96,16 @@ def _apart(a: Any, b: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A short text for a case: small arrays as they are, others by their shape."""
+    """A short text for a case: small arrays by their numbers, large ones by their shape."""
     if isinstance(value, tuple):
         return f"({', '.join(map(_shown, value))})"
     shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and np.prod(shape) > MOST_SHOWN:
+    if not isinstance(shape, tuple) or shape == ():
+        return f"{value}"
+    if math.prod(shape) > MOST_SHOWN:
         return f"an array of shape {tuple(shape)}"
-    if isinstance(value, np.ndarray) and value.ndim > 1:
-        return np.array2string(value, precision=3, suppress_small=True).replace("\n", "")
-    return f"{value}"
+    try:
+        text = np.array2string(_numbers(value), separator=", ", formatter={"float_kind": "{:.4g}".format})
+        return " ".join(text.split())
+    except Exception:  # an array of something else
+        return f"{value}"
