@@ -8,7 +8,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from tests.tools.tiny_book import executed, result
-from tools import bands, report
+from tools import bands, budget, report
 
 GAP = "\N{NO-BREAK SPACE}"
 WORDS = "one two three four"
@@ -71,6 +71,14 @@ def test_a_result_that_fails_is_not_counted_and_changed_sources_are_said() -> No
         "results": {"gain": result("gain", 1.0, at_least=2.0) | {"status": "broken", "band": None}}}}}
     text = page(entries)
     assert "**0 of 1 results**" in text and f"✕{GAP}broken" in text and ", with changes since" in text
+
+
+def test_the_page_says_what_the_stored_evidence_took() -> None:
+    assert "stored evidence" not in page()
+    keep, jobs = budget.Took("08-keep-quick", "adapters", 1200, 90.0), budget.Took("09-a", "SmolLM2", 1, 30.0)
+    text = page(evidence=[keep, jobs])
+    assert "load 1,201 runs that were made once, in 2.0 hours of two cores" in text
+    assert "| 8 | 90 |  |" in text and "| the frontiers | 90 | 180 |" in text
 
 
 def test_bands_and_lighthouse_stand_there_where_they_are_known() -> None:

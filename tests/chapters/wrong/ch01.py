@@ -62,7 +62,7 @@ WRONG = [
     ("check_pool", lambda H, mask: np.median(H[mask == 1], 0), "not the median"),
     ("check_pool", lambda H, mask: H[np.flatnonzero(mask)[-1]], "last real token"),
     ("check_pool", lambda H, mask: np.mean(H[mask == 1]), "not one for all"),
-    ("check_pool", lambda H, mask: 2 * H[0], "for ([[2. 0.] [4. 6.] [9. 9.]], [1 1 0]) your function gives `[4. 0.]`"),
+    ("check_pool", lambda H, mask: 2 * H[0], "for ([[2, 0], [4, 6], [9, 9]], [1, 1, 0]) your function gives `[4, 0]`"),
     ("check_step", lambda w, X, y, rate: w + rate * X.T @ (sigma(X @ w) - y) / len(y), "downhill"),
     ("check_step", lambda w, X, y, rate: w - rate * X.T @ (sigma(X @ w) - y), "not the sum"),
     ("check_step", lambda w, X, y, rate: w - rate * X.T @ (X @ w - y) / len(y), "sigmoid of X w"),
