@@ -35,7 +35,7 @@ class Catalogue:
 
     Args:
         entries: template -> the same in the language, with the same `{named}` values; `{{` is a brace. What `{name!s}`
-            stands for is said as well, `{name:n}` is a number; other values are data, or strings that the catalogue has.
+            stands for is said as well, `{name:n}` is a number; other values are data, or strings of the catalogue.
         names: words that stay as they are: names of methods, models and data.
 
     Raises:
