@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import yaml
 from playwright.sync_api import Browser
 
 from tests.site import checks
 from tests.site.browser import SITE, Theme, visit
+from tools.notebooks import ROOT
 
 KB = 1000
-DESKTOP, TABLET, PHONE = 1440, 820, 390
+DESKTOP, LAPTOP, TABLET, PHONE = 1440, 1000, 820, 390
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -17,7 +21,7 @@ def test_loads_cleanly_and_is_accessible(site: str, browser: Browser, built: str
     with visit(browser, site + built, width=DESKTOP, theme=theme) as opened:
         page = opened.page
         faults = checks.mathematics(page) + checks.diagrams(page) + checks.pictures(page) + checks.heard(page)
-        for width in (DESKTOP, TABLET, PHONE):
+        for width in (DESKTOP, LAPTOP, TABLET, PHONE):
             page.set_viewport_size({"width": width, "height": 900})
             page.wait_for_timeout(100)
             faults += checks.sideways(page) + checks.fits(page)
@@ -29,6 +33,17 @@ def test_loads_cleanly_and_is_accessible(site: str, browser: Browser, built: str
 
 def test_links_lead_somewhere(site: str, built: str) -> None:
     assert checks.links(SITE / built, SITE) == []
+
+
+def test_a_model_that_reads_for_somebody_finds_each_page_and_each_verdict(site: str) -> None:
+    text = (SITE / "llms.txt").read_text("utf-8")
+    listed = re.findall(r"^- \[.+\]\((\S+)\): .{40}", text, re.MULTILINE)
+    address = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["html"]["baseurl"]
+    assert sorted([*listed, f"{address}chapters/intro.html"]) == sorted(
+        f"{address}chapters/{path.name}" for path in (SITE / "chapters").glob("*.html"))
+    claims = (SITE / "chapters" / "claims.html").read_text("utf-8")
+    judged = re.findall(r"<h2>([CF]\d+)\. [^<]*: (supported|refuted|no gain|mixed|undecided)<", claims)
+    assert judged and all(f"- {name}, {word}: " in text for name, word in judged)
 
 
 def test_no_other_host_is_named_as_a_source(site: str) -> None:
