@@ -1565,6 +1565,13 @@ MUTANTS = [
            " or path.name in code]", "]",
            ("tests/tools/test_execute.py::test_the_key_changes_with_all_that_can_change_a_result_and_with_nothing_else",),
            WITH_TOOLS),
+    # The second language
+    Mutant("lib/book/languages.py", "a piece of a string is replaced", "pattern.fullmatch(key)", "pattern.search(key)",
+           ("tests/lib/test_languages.py::test_a_string_is_replaced_whole_or_not_at_all",), WITH_TOOLS),
+    Mutant("tools/zh/check.py", "a changed English word is not seen", 'entry.get("of") == digest(english)',
+           'entry.get("of")', ("tests/tools/test_zh.py::test_each_difference_is_red",), WITH_TOOLS),
+    Mutant("tools/zh/numbers.py", "the sense of a number is lost", "return head + number + UNITS[unit]",
+           "return number + UNITS[unit]", ("tests/tools/test_zh.py::test_numbers_have_a_form_in_chinese",), WITH_TOOLS),
     # What evidence takes
     Mutant("tools/budget.py", "a run on one thread takes both cores", "min(threads, CORES) / CORES / 60", "1 / 60",
            ("tests/tools/test_budget.py::test_a_run_on_one_of_two_threads_counts_half",), (*PARTS, "tools")),

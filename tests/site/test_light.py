@@ -105,6 +105,8 @@ def test_listings_lose_the_marks_without_colour_and_no_sign() -> None:
                "</pre></div>")
     kept = '<div class="highlight"><pre><span class="k">def</span> <span class="nf">f</span>(x):\n</pre></div>'
     outside = '<p><span class="n">x</span></p>'
+    asked = '<div class="highlight"><pre><span class="gp">&gt; </span>x\n<span class="go">1</span>\n</pre></div>'
+    assert typeset.plain(asked) == asked, "prompts and answers, which are not copied"
     assert typeset.plain(outside + listing) == outside + kept
 
 
