@@ -13,7 +13,7 @@ import yaml
 from nbformat import NotebookNode
 
 from lib.book.cards import CLAIM, RESULT, card, claim_card
-from tools import api, budget, light, quoted, register, repo, report
+from tools import api, budget, light, llms, quoted, register, repo, report
 from tools.notebooks import Mistake, cells, chapters, read, record_calls
 
 
@@ -90,4 +90,9 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, A
     facts = {"times": report.times(entries, sources, executed), "machine": entries["machine"],
              "profile": entries["profile"], "pdf": pdf, "present": list(present)}
     (target / "site.json").write_text(json.dumps(facts), encoding="utf-8")
+    contents, config = (yaml.safe_load((target / name).read_text("utf-8")) for name in ("_toc.yml", "_config.yml"))
+    verdicts = register.verdicts(register.entries(root / "chapters" / "claims"), register.judgements(executed))
+    (target / "extra").mkdir()
+    (target / "extra" / "llms.txt").write_text(
+        llms.text(contents, target, verdicts, config["html"]["baseurl"]), encoding="utf-8")
     return target
