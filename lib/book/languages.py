@@ -23,6 +23,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "chapters"
 LANGUAGES = ("en", "zh")
 HAN = re.compile(r"[\u3400-\u9fff]")
 WORD = re.compile(r"(?<![\w.])[A-Za-z][A-Za-z'’]+(?![\w(=]|\.\w)")  # two letters or more, and no piece of code
+NUMBER = r"[-+\u2212]?\d[^\s,;:\]]*"
 GAPS = re.compile(r"( {2,})")  # between the columns of what is printed
 TAG = re.compile(r"(<script\b.*?</script>|<[^>]*>)", re.S)
 SAID = re.compile(r'(\s(?:aria-label|aria-valuetext|aria-description|data-words)=")([^"]*)(")')
@@ -33,7 +34,8 @@ class Catalogue:
     """Strings of one language by their English, and a note of what was asked of it.
 
     Args:
-        entries: template -> the same in the language, with the same `{named}` values; `{{` is a brace.
+        entries: template -> the same in the language, with the same `{named}` values; `{{` is a brace. What `{name!s}`
+            stands for is said as well, `{name:n}` is a number; other values are data, or strings of the catalogue.
         names: words that stay as they are: names of methods, models and data.
 
     Raises:
@@ -75,7 +77,8 @@ class Catalogue:
         for pattern, english in self._templates:
             if match := pattern.fullmatch(key):
                 self.used.add(english)
-                values = {name: self._inner(value) for name, value in match.groupdict().items()}
+                values = {name: self.say(value) if name in _said(english) else self._inner(value)
+                          for name, value in match.groupdict().items()}
                 return _filled(self.entries[english], values)
         return None
 
@@ -171,13 +174,18 @@ def _values(template: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(template) if name is not None}
 
 
+def _said(template: str) -> set[str]:
+    """The values of a template that are words of the book: `{effect!s}`."""
+    return {name for _, name, _, conversion in Formatter().parse(template) if name is not None and conversion == "s"}
+
+
 def _pattern(template: str) -> re.Pattern[str]:
     """A template as an expression: a value that is named twice is the same twice."""
     parts, seen = "", set[str]()
-    for literal, name, _, _ in Formatter().parse(template):
+    for literal, name, kind, _ in Formatter().parse(template):
         parts += re.escape(literal)
         if name is not None:
-            parts += f"(?P={name})" if name in seen else f"(?P<{name}>.+?)"
+            parts += f"(?P={name})" if name in seen else f"(?P<{name}>{NUMBER if kind == 'n' else '.+?'})"
             seen.add(name)
     return re.compile(parts)
 

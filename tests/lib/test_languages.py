@@ -25,6 +25,13 @@ def test_the_most_literal_template_is_taken() -> None:
     assert words.say("3 of 10 seeds") == "10 个种子中的 3 个"
 
 
+def test_a_value_is_data_unless_the_template_says_that_it_is_words() -> None:
+    words = Catalogue({"for {text}": "给 {text}", "of {name!s}": "{name}的", "loss": "损失"})
+    assert words.say("for a good film") == "给 a good film" and not words.missing
+    assert words.say("of loss") == "损失的" and words.say("of the loss") == "the loss的"
+    assert list(words.missing) == ["the loss"]
+
+
 def test_both_sides_name_the_same_values() -> None:
     with pytest.raises(ValueError, match="same values"):
         Catalogue({"epoch {n}": "第 {m} 轮"})

@@ -54,7 +54,7 @@ def before(root: Path, name: str, block: str, of: str) -> str:
             shown = subprocess.run(["git", "-C", str(root), "show", f"{commit}:{file}"], capture_output=True, text=True)
             if shown.returncode == 0:
                 found = blocks.of_page(shown.stdout) if file.endswith(".md") else blocks.of_notebook(
-                    nbformat.from_dict(json.loads(shown.stdout)))
+                    nbformat.reads(shown.stdout, as_version=4))
                 if blocks.digest(found.get(block, "")) == of:
                     return found[block]
     return ""

@@ -28,6 +28,7 @@ CLAIM = re.compile(r"\b(?:[CEF]\d{1,2})\b")
 FIGURE = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 ENGLISH = re.compile(r"[A-Za-z][a-z'’]*(?: [a-z][a-z'’-]*){2,}")
 NO_PROSE = re.compile(r"\*[^*\n]+\*(?!\*)|\"[^\"]*\"|“[^”]*”|\([^()]*\d{4}[^()]*\)|（[^（）]*\d{4}[^（）]*）")
+TITLE = re.compile(r"\*[^*\n]+ [^*\n]+ [^*\n]+\*(?!\*)")
 SIZES = (("亿", 1e8), ("百万", 1e6), ("万", 1e4))
 Chinese = Mapping[str, Mapping[str, Any]]
 
@@ -165,7 +166,7 @@ def left(text: str) -> list[str]:
 
 def glossary(text: str, english: str, terms: Sequence[Mapping[str, Any]]) -> list[str]:
     """Terms of the English that the Chinese does not call by their name in the glossary."""
-    plain, plain_english = text, re.sub(SPANS, " ", english)
+    plain, plain_english = text, TITLE.sub(" ", SPANS.sub(" ", english))
     return [f"the glossary says {term['chinese']} for {term['term']}" for term in terms
             if "*" not in term.get("also", ()) and used(term["term"], plain_english)
             and not any(name in plain for name in named(term))]

@@ -145,7 +145,14 @@ def filled(text: str, english: str) -> str:
             return match[0]
         return f"[{chinese(own[index]) or ''}](#{name})"
 
-    return "".join(part if index % 2 else LINK.sub(fill, part) for index, part in enumerate(CODE.split(text)))
+    return "".join(part if index % 2 else spaced(LINK.sub(fill, part)) for index, part in enumerate(CODE.split(text)))
+
+
+def spaced(text: str) -> str:
+    """Text with a space between Chinese and the figures of a link to a record."""
+    text = re.sub(r"(?<=[\u3400-\u9fff])(?=\[[-+\N{MINUS SIGN}\dA-Za-z][^\]]*\]\(#)", " ", text)
+    return re.sub(r"([\w%]\]\(#[a-z][a-z0-9_]*\))(?=[\u3400-\u9fff])",
+                  lambda match: match[1] + " " * match[1][0].isascii(), text)
 
 
 def faults(text: str, english: str) -> list[str]:

@@ -24,6 +24,7 @@ def faults(text: str) -> list[str]:
     plain = NOT_SET.sub(lambda match: "\x00" if match[0].startswith(("`", "$", "<http")) else
                         "" if match[0].startswith("<") else " ", text)
     plain = re.sub(r"!?\[([^\[\]]*)\]\([^)]*\)", r"\1", plain)
+    plain = re.sub(r"“[^”\n]*”", "“”", plain)  # the source is quoted as it is set
     plain = re.sub(r"\*\*|(?<!\*)\*(?!\*)", "", plain)
     for pattern, words in RULES:
         if match := re.search(pattern, plain):
