@@ -1,4 +1,4 @@
-"""The Chinese pages beside the English ones: the same places, found by search, and figures whose words do not collide."""
+"""The Chinese pages beside the English ones: the same places, found by search; words in figures do not collide."""
 from __future__ import annotations
 
 import re
