@@ -200,7 +200,8 @@ def test_a_page_of_entries_is_said_line_by_line() -> None:
             "| Claim | Verdict |\n|---|---|\n| C1 | ● **no gain** |\n\n- It is about [66 %](#kept).\n\n"
             "```text\nThe code\n```\n")
     strings = {"The claims": "论断", "{id}. {title!s}: {verdict!s}": "{id}. {title}：{verdict}",
-               "Less noise": "更少噪声", "supported": "得到支持", "Claim": "论断", "Verdict": "判定", "● **no gain**": "● **没有增益**",
+               "Less noise": "更少噪声", "supported": "得到支持",
+               "Claim": "论断", "Verdict": "判定", "● **no gain**": "● **没有增益**",
                "It is about [66 %](#kept).": "它是[](#kept)。"}
     words = Catalogue(strings)
     assert lines.faults(text, "claims", words, strings) == []
