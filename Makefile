@@ -64,7 +64,7 @@ lint: $(READY) ## check code style, types and the notebooks' sources
 bands: $(READY) ## run every chapter, or NAME=05 alone, for SEEDS="0 1 2 3 4" and publish the bands of its results in results/
 	$(call timed,$(PY) -m tools.bands --profile $(PROFILE) --seeds $(SEEDS) --name "$(NAME)")
 
-evidence: $(READY) ## run the sweeps that results/evidence lacks; goes on where it was stopped
+evidence: $(READY) ## say how long it will take, then run the sweeps that results/evidence lacks; goes on where it was stopped
 	$(call timed,$(PY) -m tools.book $(SETTINGS) --evidence)
 
 repo: $(READY) ## write the repository's address and version, and the set-up cell, wherever needed: URL=https://github.com/OWNER/NAME REF=v1.0.0

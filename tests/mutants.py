@@ -1546,6 +1546,33 @@ MUTANTS = [
            "unknown is None",
            (f"{B}::test_signs_that_the_tokenizer_does_not_know_are_reported",
             f"{S}::test_a_text_with_a_sign_that_the_tokenizer_does_not_know_is_marked")),
+    # Lighter figures
+    Mutant("tools/light.py", "what is closed goes on from its end", 'out + "z", "z", start', 'out + "z", "z", (x, y)',
+           ("tests/site/test_light.py::test_a_path_is_the_same_path",), (*PARTS, "tools")),
+    Mutant("tools/light.py", "a line that the page bends is filled", 'bent="data-part" in parent.attrib', "bent=False",
+           ("tests/site/test_light.py::test_what_the_page_bends_is_not_filled",), (*PARTS, "tools")),
+    Mutant("tools/light.py", "names that lead nowhere",
+           'for key in ("href", "clip-path", "style")', 'for key in ("href",)',
+           ("tests/site/test_light.py::test_a_lighter_picture_looks_the_same",), (*PARTS, "tools")),
+    # Exercises and stores
+    Mutant("lib/book/exercises.py", "a small matrix is told by its shape alone",
+           "math.prod(shape) > MOST_SHOWN", "len(shape) > 1 or math.prod(shape) > MOST_SHOWN",
+           ("tests/chapters/test_exercises.py::test_a_wrong_answer_is_told_its_mistake",), (*PARTS, "chapters")),
+    Mutant("lib/book/exercises.py", "what ends in nan is never named",
+           "rtol=0, equal_nan=True", "rtol=0",
+           ("tests/chapters/test_exercises.py::test_a_wrong_answer_is_told_its_mistake",), (*PARTS, "chapters")),
+    Mutant("tools/execute.py", "a run is found again although a store that it names has changed",
+           " or path.name in code]", "]",
+           ("tests/tools/test_execute.py::test_the_key_changes_with_all_that_can_change_a_result_and_with_nothing_else",),
+           WITH_TOOLS),
+    # What evidence takes
+    Mutant("tools/budget.py", "a run on one thread takes both cores", "min(threads, CORES) / CORES / 60", "1 / 60",
+           ("tests/tools/test_budget.py::test_a_run_on_one_of_two_threads_counts_half",), (*PARTS, "tools")),
+    Mutant("tools/budget.py", "what is there is missing", "if key not in held:", "if True:",
+           ("tests/tools/test_budget.py::test_what_is_missing_is_what_was_committed_and_is_gone",), (*PARTS, "tools")),
+    Mutant("tools/budget.py", "the decoder's chapters are paid by no one", "self.decoder else", "not self.store else",
+           ("tests/tools/test_budget.py::test_each_minute_is_paid_by_one_budget_and_stands_in_one_column",),
+           (*PARTS, "tools")),
 ]
 
 

@@ -23,7 +23,7 @@ from nbformat import NotebookNode
 from lib.book.cards import CLAIM, FACTS, PROFILES, bounds, hard, status
 from lib.evidence import store
 from lib.run.machine import processor, speed_ups
-from tools import gate, lock, quoted
+from tools import budget, gate, lock, quoted
 from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, bands_file, cached, execute, installed, published
 from tools.notebooks import ROOT, chapters, command, read, syntax, tags, write
 from tools.stage import stage
@@ -195,13 +195,24 @@ def recipe(root: Path) -> list[dict[str, Any]]:
 def evidence(root: Path, settings: Settings, name: str = "") -> int:
     """Let the chapters that declare EVIDENCE run what their committed stores lack; each run is stored as it ends.
 
-    One chapter after the other: a chapter's own workers fill the cores, and some sweeps measure time.
+    One chapter after the other: a chapter's own workers fill the cores, and some sweeps measure time. It begins with
+    what the runs took that are committed and missing here, and ends with what was added, so that parts add up.
     """
     asked = [path for path in chapters(root, name) if declares(read(path), "EVIDENCE")]
     say(f"evidence for {', '.join(path.stem for path in asked) or 'no chapter'}")
+    before = budget.stores(root)
+    missing = [row for row in budget.took(budget.committed(root), but=before)
+               if any(row.store.startswith(path.stem) for path in asked)]
+    print("\n".join(["  missing here, and what it took where it was run:", *budget.lines(missing)] if missing else
+                    ["  no committed run is missing; what is new shows its own pace"]), flush=True)
     problems = [problem for path in asked
                 for notebook in execute([Job(path, settings)], limits=EVIDENCE_LIMITS, again=True)
                 for problem in gate.sound(notebook, path.stem)]
+    after = budget.stores(root)
+    say("added")
+    print("\n".join(budget.lines(budget.took(after, but=before))))
+    say("stored in all")
+    print(budget.lines(budget.took(after))[-1], flush=True)
     print("\n".join(problems), file=sys.stderr)
     return bool(problems)
 

@@ -1,6 +1,8 @@
-"""A picture beside each diagram of a chapter: Colab shows the source of a diagram in place of the drawing.
+"""A picture for each diagram of a chapter: a notebook shows it, the site draws the source.
 
-The picture is a data address at the end of its cell. Colab shows no attachment of a cell and no file beside a notebook.
+The source stands in a comment, which no notebook shows; JupyterLab would draw a fence, Colab print it, and either has
+the picture as well. In a comment an arrow is `==>`, since Mermaid's own would end it. The picture is a data address at
+the end of its cell: Colab shows no attachment of a cell and no file beside a notebook.
 """
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-FENCE = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMENT = re.compile(r"^<!-- mermaid\n((?:(?!-->).)*?)^-->$", re.MULTILINE | re.DOTALL)
 DATA = re.compile(r"^\[(diagram-\w+)\]: data:image/png;base64,(\S+)$", re.MULTILINE)
 OURS = re.compile(r"\n\n(?:!\[[^\n]*\]\[diagram-\w+\]|\[diagram-\w+\]: [^\n]*)(?=\n|$)")
 
@@ -19,8 +21,8 @@ def name(source: str) -> str:
 
 
 def sources(text: str) -> list[str]:
-    """The sources of a cell's diagrams, in order."""
-    return FENCE.findall(text)
+    """The sources of a cell's diagrams, in order, as Mermaid reads them."""
+    return [source.replace("==>", "-->") for source in COMMENT.findall(text)]
 
 
 def bare(text: str) -> str:
@@ -37,18 +39,19 @@ def illustrated(text: str, pictures: Mapping[str, str]) -> str:
     """
     def shown(match: re.Match[str]) -> str:
         words = re.search("accDescr: *(.+)", match[1])
-        return f"{match[0]}\n\n![{words[1] if words else ''}][{name(match[1])}]"
+        (source,) = sources(match[0])
+        return f"{match[0]}\n\n![{words[1] if words else ''}][{name(source)}]"
 
     names = dict.fromkeys(name(source) for source in sources(text))
-    return FENCE.sub(shown, bare(text)) + "".join(
+    return COMMENT.sub(shown, bare(text)) + "".join(
         f"\n\n[{name}]: data:image/png;base64,{pictures[name]}" for name in names)
 
 
 def faults(text: str) -> list[str]:
     """What is wrong with the diagrams of a cell: one that cannot be read, or has no picture of its present source."""
     pictures = dict(DATA.findall(text))
-    if len(re.findall(r"[`~]{3,} *\{?mermaid", text)) != len(sources(text)):
-        return ["a diagram must stand between lines that read ```mermaid and ```"]
+    if len(re.findall(r"(?:[`~]{3,} *\{?|<!-- *)mermaid", text)) != len(sources(text)):
+        return ["a diagram must stand between lines that read <!-- mermaid and -->, with ==> for an arrow"]
     if any(name(source) not in pictures for source in sources(text)):
         return ["a diagram lacks the picture of its present source (`make preview` draws it)"]
     return [] if illustrated(text, pictures) == text else ["a picture is not beside its diagram (`make preview`)"]

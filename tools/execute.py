@@ -1,9 +1,10 @@
 """Run chapters: each once for each state of its code, two side by side, within limits, never leaving a kernel behind.
 
-A run is found again by a hash of everything that can change its outputs: the code cells and their tags, the
-parameters, Python and every installed package (the model's weights are one), the files of `lib/` and `chapters/checks/`
-that the code reaches (they pin the hashes of data and model), the chapter's evidence, and this runner. Prose is not
-part of it, nor are bands and the look of a card (staging draws it again), nor a module that the chapter never reaches.
+A run is found again by a hash of everything that can change its outputs: the code cells and their tags, the parameters,
+Python and every installed package (the model's weights are one), the files of `lib/` and `chapters/checks/` that the
+code reaches (they pin the hashes of data and model), the chapter's evidence and that of others which its code names,
+and this runner. Prose is not part of it, nor are bands and the look of a card (staging draws it again), nor a module
+that the chapter never reaches.
 """
 from __future__ import annotations
 
@@ -110,8 +111,10 @@ def digest(path: Path) -> str:
 def key(job: Job) -> str:
     """The hash under which a run of this job is kept."""
     root = job.chapter.parents[1]
-    evidence = sorted((root / "results" / "evidence").glob(f"{job.chapter.stem}-*.json"))
     notebook = read(job.chapter)
+    code = "\n".join(cell.source for cell in cells(notebook) if cell.cell_type == "code")
+    stored = sorted((root / "results" / "evidence").glob("*.json"))  # its own, and those that its code names
+    evidence = [path for path in stored if path.name.startswith(f"{job.chapter.stem}-") or path.name in code]
     files = [*reached(root, notebook), *evidence]
     facts = {
         "code": [[tags(cell), cell.source] for cell in cells(notebook) if cell.cell_type == "code"],

@@ -50,7 +50,8 @@ def lint(notebook: NotebookNode, known: Set[str] | None = None) -> list[str]:
                       (("outputs", cell.outputs), ("an execution count", cell.execution_count)) if held]
         wrong += [f"cell {number}: {words}" for words in fold.faults(cell)]
         if cell.cell_type == "markdown":
-            found = prose(diagrams.bare(cell.source)) + diagrams.faults(cell.source)
+            text = diagrams.COMMENT.sub("", diagrams.bare(cell.source))
+            found = prose(text) + diagrams.faults(cell.source)
             wrong += [f"cell {number}: {words}" for words in found]
     try:
         names = list(record_calls(notebook))

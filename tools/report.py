@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 
 from lib.book import cards
 from lib.book._numerals import decimals
-from tools import diagrams
+from tools import budget, diagrams
 from tools.fold import folds
 from tools.gate import results
 from tools.notebooks import cells
@@ -39,7 +39,7 @@ def counts(source: NotebookNode, executed: NotebookNode | None) -> dict[str, int
         executed: its run, for figures and cards; None where it did not run.
     """
     prose = "\n\n".join(cell.source for cell in source.cells if cell.cell_type == "markdown")
-    prose = diagrams.FENCE.sub("", diagrams.bare(prose))
+    prose = diagrams.COMMENT.sub("", diagrams.bare(prose))
     prose, own = re.subn(r"\$\$.*?\$\$", " ", prose, flags=re.S)
     prose, inline = re.subn(r"\$[^$\n]+\$", " formula ", prose)
     prose = re.sub(r"\]\([^)]*\)|<[^>]*>", " ", prose)
@@ -77,7 +77,8 @@ def precision(speed_ups: Mapping[str, float]) -> str:
 
 
 def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[str, NotebookNode], *,
-         repository: str, bands: Item | None = None, lighthouse: Item | None = None) -> str:
+         repository: str, evidence: Sequence[budget.Took] = (), bands: Item | None = None,
+         lighthouse: Item | None = None) -> str:
     """The page of the run.
 
     Args:
@@ -85,6 +86,7 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
         chapters: stem -> source of every chapter.
         executed: stem -> executed notebook.
         repository: its address, for the link to the commit.
+        evidence: what the stored runs took.
         bands: where the published bands come from; None where none are.
         lighthouse: what `tools.lighthouse` measured on this site; None where nobody did.
     """
@@ -123,6 +125,13 @@ def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[
               "run whose results stand here. Reading time assumes 238 words a minute "
               f"([Brysbaert, 2019]({BRYSBAERT})), plus {each}. Only the first of "
               "these paces has been measured on people. Folded code and the work on exercises are not counted."]
+    if evidence:
+        runs, spent = sum(row.runs for row in evidence), sum(row.minutes for row in evidence)
+        lines += ["", "## How long the stored evidence took", "",
+                  f"The chapters load {number(runs)} runs that were made once, in {number(spent / 60, 1)} hours of two "
+                  "cores all together. Each keeps its own seconds; a run on one thread counts half, since another went "
+                  "on beside it. `make evidence` says before it starts what the missing ones will take, goes on where "
+                  "it was stopped, and says at its end what it has added.", "", *budget.table(evidence)]
     if lighthouse:
         lines += ["", "## How the site does in a browser", "",
                   f"Lighthouse {lighthouse['version']} on this site, served compressed on the machine that built it, "

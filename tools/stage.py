@@ -13,14 +13,14 @@ import yaml
 from nbformat import NotebookNode
 
 from lib.book.cards import CLAIM, RESULT, card, claim_card
-from tools import api, quoted, register, repo, report
+from tools import api, budget, light, quoted, register, repo, report
 from tools.notebooks import Mistake, cells, chapters, read, record_calls
 
 
 def merge(source: NotebookNode, executed: NotebookNode, bands: Mapping[str, Any], language: str = "en") -> NotebookNode:
     """The source with the outputs of its run: the text is today's, and what papermill added is left behind.
 
-    Each card is drawn from its facts; what was recorded quietly is not shown.
+    Each card is drawn from its facts; what was recorded quietly is not shown; figures are made lighter.
 
     Args:
         bands: name of a result -> the published band that judges it, if one does.
@@ -43,6 +43,8 @@ def merge(source: NotebookNode, executed: NotebookNode, bands: Mapping[str, Any]
             elif facts := data.get(CLAIM):
                 data.clear()
                 data.update(claim_card(facts, language))
+            if shown := data.get("text/html"):
+                data["text/html"] = light.page("".join(shown))
     return page
 
 
@@ -78,10 +80,12 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, A
     api.write(root, target / "chapters")
     register.write(root / "chapters", target / "chapters", sources, executed)
     meta = yaml.safe_dump({"myst": {"html_meta": {"description lang=en": report.DESCRIPTION}}}, width=1000)
-    text = report.page(entries, sources, executed, repository=repo.setting(root), bands=bands, lighthouse=lighthouse)
+    text = report.page(entries, sources, executed, repository=repo.setting(root), bands=bands, lighthouse=lighthouse,
+                       evidence=budget.took(budget.stores(root)))
     (target / "chapters" / "run.md").write_text(f"---\n{meta}---\n\n{text}", encoding="utf-8")
     for path in (target / "chapters").glob("*.md"):
-        path.write_text(quoted.linked(path.read_text("utf-8"), path.stem, owner, found), encoding="utf-8")
+        text = light.page(path.read_text("utf-8"))
+        path.write_text(quoted.linked(text, path.stem, owner, found), encoding="utf-8")
     facts = {"times": report.times(entries, sources, executed), "machine": entries["machine"],
              "profile": entries["profile"], "pdf": pdf}
     (target / "site.json").write_text(json.dumps(facts), encoding="utf-8")

@@ -28,6 +28,17 @@ check_gap = checker(
         "the two parts have different lengths: take each mean by itself": lambda train, test: (
             100 * (train.sum() - test.sum()) / (len(train) + len(test))
         ),
+        "accuracies, not counts: the two parts have different lengths": lambda train, test: train.sum() - test.sum(),
+        "points are a plain difference: do not divide by the training accuracy": lambda train, test: (
+            100 * (train.mean() - test.mean()) / train.mean()
+        ),
+        "that is the training accuracy alone: take the unseen one off it": lambda train, test: 100 * train.mean(),
+        "keep the sign: a gap below zero is a finding, not an error": lambda train, test: (
+            max(0.0, 100 * (train.mean() - test.mean()))
+        ),
+        "the sentences do not pair: take each mean by itself": lambda train, test: (
+            100 * (train[: len(test)] - test[: len(train)]).mean()
+        ),
     },
     praise="A gap is in points of accuracy, and positive when the model fits what it has seen better.",
 )
@@ -51,6 +62,25 @@ check_nats = checker(
         "the logit alone says nothing: the others count as well": lambda z, token: -z[token],
         "large logits overflow in the exponential: take the largest off all of them first": lambda z, token: (
             np.inf if z.max() > 700 else -np.log(_softmax(z)[token])
+        ),
+        "large logits overflow in the exponential: take the largest off all of them before": lambda z, token: (
+            np.nan if z.max() > 700 else -np.log(_softmax(z)[token])
+        ),
+        "clipped logits are other logits: take the largest off all of them instead": lambda z, token: (
+            np.log(np.exp(np.minimum(z, 700)).sum()) - np.minimum(z, 700)[token]
+        ),
+        "clipped logits are other logits: take the largest off all of them first": lambda z, token: (
+            np.log(np.exp(np.minimum(z, 709)).sum()) - z[token]
+        ),
+        "a sigmoid compares with nothing: the probability of one among many is a softmax": lambda z, token: (
+            np.log1p(np.exp(-z[token]))
+        ),
+        "that is how far the token is from the likeliest: the others count as well": lambda z, token: (
+            z.max() - z[token]
+        ),
+        "of the token that came alone, not the mean over all": lambda z, token: -np.log(_softmax(z)).mean(),
+        "that is the probability of all others: the loss is minus the logarithm of this one's": lambda z, token: (
+            1 - _softmax(z)[token]
         ),
     },
     praise="Shifting all logits changes nothing, so shift them to where the exponential is safe.",
@@ -87,6 +117,16 @@ check_attention = checker(
         "those are the weights: now take the mean of the values under them": lambda Q, K, V: (
             _softmax(Q @ K.T / K.shape[1] ** 0.5)
         ),
+        "the root of d comes into the softmax, not after it": lambda Q, K, V: (
+            _softmax(Q @ K.T) / K.shape[1] ** 0.5 @ V
+        ),
+        "divide the scores by the root of d, do not multiply": lambda Q, K, V: _attention(Q, K, V, K.shape[1] ** -0.5),
+        "d is how many numbers a key has, not a value": lambda Q, K, V: _attention(Q, K, V, V.shape[1] ** 0.5),
+        "a mean under weights, not the value of the best key alone": lambda Q, K, V: V[(Q @ K.T).argmax(1)],
+        "that weighs all tokens alike: the weights come from queries and keys": lambda Q, K, V: V.mean(0) + 0 * V,
+        "each query's weights sum to one, not all weights together": lambda Q, K, V: (
+            np.exp(Q @ K.T / K.shape[1] ** 0.5) / np.exp(Q @ K.T / K.shape[1] ** 0.5).sum() @ V
+        ),
         "here each token sees all others: no mask": lambda Q, K, V: (
             _softmax(np.where(np.tri(len(Q)) > 0, Q @ K.T / K.shape[1] ** 0.5, -np.inf)) @ V
         ),
@@ -99,6 +139,7 @@ check_pool = checker(
         ((np.array([[2.0, 0], [4, 6], [9, 9]]), np.array([1, 1, 0])), np.array([3.0, 3.0])),
         ((np.array([[1.0, 2], [3, 4]]), np.array([1, 1])), np.array([2.0, 3.0])),
         ((np.array([[5.0, -1], [7, 7], [8, 8], [9, 9]]), np.array([1, 0, 0, 0])), np.array([5.0, -1.0])),
+        ((np.array([[0.0, 5], [1, -1], [8, 2], [6, 6]]), np.array([1, 1, 1, 0])), np.array([3.0, 2.0])),
     ],
     {
         "padding is no token of the text: leave it out of the mean": lambda H, mask: H.mean(0),
@@ -110,6 +151,13 @@ check_pool = checker(
             H[mask == 1].mean(1)
         ),
         "that is the first token's vector: take the mean of all real ones": lambda H, mask: H[0],
+        "that is the last real token's vector: take the mean of all of them": lambda H, mask: H[int(mask.sum()) - 1],
+        "the mean, not the largest": lambda H, mask: H[mask == 1].max(0),
+        "the mean, not the median": lambda H, mask: np.median(H[mask == 1], axis=0),
+        "one number for each of the vector's places, not one for all": lambda H, mask: H[mask == 1].mean(),
+        "that is the mean of the padding: where the mask is 1, a token is real": lambda H, mask: (
+            (H * (1 - mask)[:, None]).sum(0) / max(1, (1 - mask).sum())
+        ),
     },
     praise="However long the padding, the vector of the sentence stays the same.",
 )
@@ -145,6 +193,16 @@ check_step = checker(
         "with the cross-entropy the slope of the sigmoid cancels: no factor p (1 - p)": lambda w, X, y, rate: (
             w - rate * X.T @ ((_sigma(X @ w) - y) * _sigma(X @ w) * (1 - _sigma(X @ w))) / len(y)
         ),
+        "one gradient for each weight: the mean goes over the sentences, not over the weights": lambda w, X, y, rate: (
+            w - rate * (X.T @ (_sigma(X @ w) - y)).mean()
+        ),
+        "the mean over the sentences: no factor of one half": lambda w, X, y, rate: (
+            _step(w, X, y, rate, share=2 * len(y))
+        ),
+        "no factor of two: the loss is the cross-entropy, not a square": lambda w, X, y, rate: (
+            _step(w, X, y, rate, share=len(y) / 2)
+        ),
+        "p is the probability of label 1, not of label 0": lambda w, X, y, rate: _step(w, X, y, rate, p=_sigma(-X @ w)),
         "the error is p minus y over all sentences, not the wrong ones alone": lambda w, X, y, rate: (
             _step(w, X, y, rate, p=(X @ w > 0).astype(float))
         ),

@@ -13,7 +13,7 @@ _rng = np.random.default_rng(0)
 _A = _rng.standard_normal((12, 5)) + 2 * _rng.standard_normal(5)  # rows that are not centred
 _d = np.array([3.0, 2.0, 0.5])
 _Z, _y, _new = _rng.standard_normal((9, 3)) + 1, _rng.standard_normal(9) + 2, _rng.standard_normal((4, 3))
-_table = np.array([[0.8, 0.4, 0.6], [0.5, 0.7, 0.3], [0.2, 0.4, 0.6]])
+_table = np.array([[0.8, 0.4, 0.6], [0.5, 0.7, 0.3], [0.1, 0.4, 0.4]])
 
 
 def _directions(A: Array, k: int) -> Array:
@@ -64,6 +64,12 @@ check_project = checker(
         "these are the coordinates on the plane: map them back": lambda A, k: (
             (A - A.mean(0)) @ _directions(A - A.mean(0), k).T
         ),
+        "do not divide by the spread: the plane is in the space of the features as they are": lambda A, k: (
+            _onto((A - A.mean(0)) / A.std(0), _directions((A - A.mean(0)) / A.std(0), k)) * A.std(0) + A.mean(0)
+        ),
+        "`np.linalg.eigh` sorts from small to large: these are the last directions, not the first": lambda A, k: _onto(
+            A, np.linalg.svd(A - A.mean(0))[2][-k:], A.mean(0)
+        ),
         "`np.linalg.svd` returns V transposed: the directions are its rows": lambda A, k: _onto(
             A, np.linalg.svd(A - A.mean(0), full_matrices=False)[2].T[:k], A.mean(0)
         ),
@@ -82,6 +88,16 @@ check_freedom = checker(
         ),
         "that is the rank: count each direction by the part of it that is there": lambda d, eta, steps: float(len(d)),
         "sum the factors, do not average them": lambda d, eta, steps: float((1 - (1 - eta * d**2) ** steps).mean()),
+        "add the shares of the directions up": lambda d, eta, steps: 1 - (1 - eta * d**2) ** steps,
+        "count each direction by its share, not by the share squared": lambda d, eta, steps: float(
+            ((1 - (1 - eta * d**2) ** steps) ** 2).sum()
+        ),
+        "one step too many: after no step nothing is fitted": lambda d, eta, steps: float(
+            (1 - (1 - eta * d**2) ** (steps + 1)).sum()
+        ),
+        "one step too few: after one step something is fitted": lambda d, eta, steps: float(
+            (1 - (1 - eta * d**2) ** (steps - 1)).sum()
+        ),
         "that is ridge with the strength 1 / (eta * steps): near, and not the same": lambda d, eta, steps: float(
             (d**2 / (d**2 + 1 / (eta * steps))).sum()
         ),
@@ -107,6 +123,15 @@ check_ridge = checker(
         "take the mean of the *training* features off the new ones": lambda Z, y, lam, new: (
             _ridge(Z, y, lam, new - new.mean(0) + Z.mean(0), centre=Z.mean(0), level=y.mean())
         ),
+        "the new features need the same shift as the training features": lambda Z, y, lam, new: (
+            _ridge(Z, y, lam, new + Z.mean(0), centre=Z.mean(0), level=y.mean())
+        ),
+        "these are the predictions for Z; `new` is asked for": lambda Z, y, lam, new: (
+            _ridge(Z, y, lam, Z, centre=Z.mean(0), level=y.mean())
+        ),
+        "do not scale the features: the penalty is for their weights as they are": lambda Z, y, lam, new: _ridge(
+            Z / Z.std(0), y, lam, new / Z.std(0), centre=Z.mean(0) / Z.std(0), level=y.mean()
+        ),
         "the penalty is for the sum of squares: do not multiply it by the number of sentences": lambda Z, y, lam, new: (
             _ridge(Z, y, lam * len(Z), new, centre=Z.mean(0), level=y.mean())
         ),
@@ -126,6 +151,7 @@ check_bag = checker(
     ],
     {
         "padding does not count: use the mask": lambda x, mask: x.mean(0),
+        "`x[mask]` takes rows by number; take those where the mask is 1": lambda x, mask: x[mask].mean(0),
         "a mean, not a sum": lambda x, mask: (x * mask[:, None]).sum(0),
         "over the tokens, which are the rows": lambda x, mask: (x * mask[:, None]).sum(1) / mask.sum(),
         "divide by the number of tokens, not by the width of the batch": lambda x, mask: (
@@ -148,6 +174,10 @@ check_kept = checker(
         "first the two means, then one ratio, not one for each column": lambda table: (
             (table.sum(0) / _own(table) - 1) / (len(table) - 1)
         ).mean(),
+        "means, not medians": lambda table: np.median(_abroad(table)) / np.median(_own(table)),
+        "this takes half of the table: the cells below the diagonal lie abroad as well": lambda table: (
+            table[np.triu_indices(len(table), 1)].mean() / _own(table).mean()
+        ),
         "turned over: abroad divided by home": lambda table: _own(table).mean() / _abroad(table).mean(),
         "this is what is lost: one minus it is kept": lambda table: 1 - _abroad(table).mean() / _own(table).mean(),
     },

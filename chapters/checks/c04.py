@@ -12,7 +12,7 @@ MARGINS = np.array([-800.0, -40.0, -3.0, 0.0, 2.0, 800.0])
 SIGMA = np.array([3.0, 1.0, 0.2])
 SLANTED = np.array([[1.0, -2.0], [0.0, 0.0]])
 THETA, G = np.array([2.0, -1.0]), np.array([0.5, 4.0])
-W, X = np.array([[1.0, 2.0, -1.0], [0.5, -1.0, 1.0]]), np.array([2.0, 1.0, 0.5])
+W, X = np.array([[1.0, 2.0, -1.0], [0.5, -1.0, 1.0]]), np.array([2.0, 1.0, -0.5])
 BACK = np.array([3.0, -2.0])
 
 
@@ -52,6 +52,9 @@ check_stable_loss = checker(
         "exp overflows for very negative z: take the absolute value first": _sure(lambda z: np.log1p(np.exp(-z))),
         "this is the loss of class 0: turn the sign of z": lambda z: _stable(-z),
         "the part max(-z, 0) is missing": lambda z: np.log1p(np.exp(-np.abs(z))),
+        "for negative z the logarithm counts too: at -3 it is not zero": lambda z: np.where(
+            z > 0, np.log1p(np.exp(-np.abs(z))), -z
+        ),
     }
     | {
         f"the clip at {least:g} hides the overflow: below it the loss stays at {-np.log(least):.1f}, so the sentence "
@@ -72,7 +75,7 @@ _check_backward = checker(
     {
         hint: _flat(mistake)
         for hint, mistake in {
-            "take the gradient back through the bend first: a unit that is off passes nothing on": lambda W, x, g: (
+            "take the gradient back through ReLU first: a unit that is off passes nothing on": lambda W, x, g: (
                 np.outer(g, x), W.T @ g
             ),
             "the gradient of W is fine; x gets it through W, and W is missing": lambda W, x, g: (
@@ -81,13 +84,20 @@ _check_backward = checker(
             "the gradient of W has the shape of W: a row for each output": lambda W, x, g: (
                 np.outer(x, g * (W @ x > 0)), W.T @ (g * (W @ x > 0))
             ),
-            "the bend's derivative is 1 or 0: this multiplies by its output": lambda W, x, g: (
+            "ReLU's derivative is 1 or 0: this multiplies by its output": lambda W, x, g: (
                 np.outer(g * np.maximum(W @ x, 0), x), W.T @ (g * np.maximum(W @ x, 0))
             ),
             "both are right, in the other order: first W, then x": lambda W, x, g: _backward(W, x, g)[::-1],
-            "x gets the gradient through the bend as well": lambda W, x, g: (
+            "x gets the gradient through ReLU as well": lambda W, x, g: (
                 np.outer(g * (W @ x > 0), x), W.T @ g
             ),
+            "the gate looks at the layer's own output, W x, not at its input": lambda W, x, g: (
+                np.outer(g * (W @ x > 0), x), W.T @ (g * (W @ x > 0)) * (x > 0)
+            ),
+            "the gate looks at W x, not at the sign of the gradient": lambda W, x, g: (
+                np.outer(np.maximum(g, 0), x), W.T @ np.maximum(g, 0)
+            ),
+            "return two arrays: the gradient of W, then the one of x": lambda W, x, g: _backward(W, x, g)[0],
         }.items()
     },
     praise="Two rules, and with them any depth: an outer product for W, and W transposed for the way on.",
@@ -116,6 +126,25 @@ def _without_root(theta: Any, g: Any, m: Any, v: Any, t: int, eta: float) -> Any
 def _uncorrected(theta: Any, g: Any, m: Any, v: Any, t: int, eta: float) -> Any:
     m, v = _adam(theta, g, m, v, t, eta)[1:]
     return theta - eta * m / (np.sqrt(v) + 1e-8), m, v
+
+
+def _corrected(
+    theta: Any, g: Any, m: Any, v: Any, t: int, eta: float, *, first: bool = True, second: bool = True, later: int = 0
+) -> Any:
+    m, v = _adam(theta, g, m, v, t, eta)[1:]
+    m_hat = m / (1 - 0.9 ** (t + later)) if first else m
+    v_hat = v / (1 - 0.999 ** (t + later)) if second else v
+    return theta - eta * m_hat / (np.sqrt(v_hat) + 1e-8), m, v
+
+
+def _betas_turned(theta: Any, g: Any, m: Any, v: Any, t: int, eta: float) -> Any:
+    m, v = 0.1 * m + 0.9 * g, 0.001 * v + 0.999 * g**2
+    return theta - eta * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8), m, v
+
+
+def _one_beta(theta: Any, g: Any, m: Any, v: Any, t: int, eta: float) -> Any:
+    m, v = 0.9 * m + 0.1 * g, 0.9 * v + 0.1 * g**2
+    return theta - eta * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.9**t)) + 1e-8), m, v
 
 
 def _correction_kept(theta: Any, g: Any, m: Any, v: Any, t: int, eta: float) -> Any:
@@ -149,9 +178,17 @@ _check_adam = checker(
             "the root is missing: the step has the unit of one over the gradient": _without_root,
             "the running means begin at zero, too small at first: divide by one minus beta to the t": _uncorrected,
             "the correction is for the step alone: m and v go on uncorrected": _correction_kept,
+            "v needs its correction too": lambda *case: _corrected(*case, second=False),
+            "m needs its correction too": lambda *case: _corrected(*case, first=False),
+            "t counts from one: the first correction divides by one minus beta": lambda theta, g, m, v, t, eta: (
+                _corrected(theta, g, m, v, t, eta, later=1)
+            ),
+            "beta is the share of the old mean that stays; the new gradient gets the rest": _betas_turned,
+            "v has a beta of its own, 0.999": _one_beta,
             "this steps along the last gradient, not along its running mean": _without_mean,
             "v is the running mean of the squares: square g": _not_squared,
             "the sign is turned: this climbs": _climbing,
+            "return the new m and v as well: the next step needs them": lambda *case: _adam(*case)[0],
         }.items()
     },
     praise="On the first step theta moves by eta, whatever the gradient.",
@@ -167,20 +204,36 @@ def check_adam_step(answer: Answer) -> Feedback:
     return _check_adam(_flat(answer))
 
 
-check_decay_step = checker(
-    [((THETA, G, 0.1, lam), (1 - 0.1 * lam) * THETA - 0.1 * G) for lam in (0.5, 0.2, 3.0)],
+START = np.array([1.5, 1.0])
+
+
+def _anchored(t: Any, s: Any, g: Any, eta: float, lam: float) -> Any:
+    return t - eta * (g + lam * (t - s))
+
+
+check_anchored_step = checker(
+    [((THETA, START, G, 0.1, lam), _anchored(THETA, START, G, 0.1, lam)) for lam in (0.5, 0.2, 3.0)],
     {
-        "the penalty pulls as well: its gradient is missing": lambda t, g, eta, lam: t - eta * g,
-        "the half in the penalty cancels the two of the square": lambda t, g, eta, lam: t - eta * (g + lam / 2 * t),
-        "lambda is missing: the pull must depend on the strength": lambda t, g, eta, lam: t - eta * (g + t / 2),
-        "lambda is missing from the pull": lambda t, g, eta, lam: t - eta * (g + t),
-        "the decay is multiplied by the learning rate too": lambda t, g, eta, lam: (1 - lam) * t - eta * g,
-        "the sign of the decay is turned: weights would grow": lambda t, g, eta, lam: (1 + eta * lam) * t - eta * g,
-        "this decays after the step, and so the gradient as well": lambda t, g, eta, lam: (
-            (1 - eta * lam) * (t - eta * g)
+        "the penalty pulls as well: its gradient is missing": lambda t, s, g, eta, lam: t - eta * g,
+        "the gradient of the loss is missing": lambda t, s, g, eta, lam: t - eta * lam * (t - s),
+        "this pulls towards zero: the anchor is at the start": lambda t, s, g, eta, lam: t - eta * (g + lam * t),
+        "the sign is turned: this pushes away from the start": lambda t, s, g, eta, lam: _anchored(t, s, g, eta, -lam),
+        "the half in the penalty cancels the two of the square": lambda t, s, g, eta, lam: (
+            _anchored(t, s, g, eta, lam / 2)
+        ),
+        "that is the penalty; take its gradient": lambda t, s, g, eta, lam: t - eta * (g + lam / 2 * (t - s) ** 2),
+        "lambda is missing: the pull must depend on the strength": lambda t, s, g, eta, lam: (
+            _anchored(t, s, g, eta, 1.0)
+        ),
+        "the pull is multiplied by the learning rate too": lambda t, s, g, eta, lam: t - eta * g - lam * (t - s),
+        "this takes the step from the start, not from where theta is": lambda t, s, g, eta, lam: (
+            s - eta * (g + lam * (t - s))
+        ),
+        "both gradients belong to the same point: this pulls from where the loss's step has led": (
+            lambda t, s, g, eta, lam: _anchored(t - eta * g, s, 0, eta, lam)
         ),
     },
-    praise="One step on the loss plus lambda over two times the squared norm.",
+    praise="At the start the penalty does nothing; the further theta goes, the harder it pulls back.",
 )
 
 check_projection_kind = checker(
@@ -197,23 +250,40 @@ check_projection_kind = checker(
         "an orthogonal projection is symmetric; its matrix is not an orthogonal one": lambda P: (
             2 if np.allclose(P.T @ P, np.eye(len(P))) else int(np.allclose(P @ P, P))
         ),
+        "a symmetric map that changes its own shadow is no projection at all, and gets 0": lambda P: (
+            int(np.allclose(P @ P, P)) + int(np.allclose(P, P.T))
+        ),
         "a projection it is: now ask whether it is symmetric": lambda P: int(np.allclose(P @ P, P)),
         "idempotent alone does not make it orthogonal": lambda P: 2 * int(np.allclose(P @ P, P)),
     },
     praise="Idempotent makes a projection, symmetric makes it orthogonal.",
 )
 
-check_effective_dimensions = checker(
-    [
-        ((SIGMA, 1.0), float(np.sum(SIGMA**2 / (SIGMA**2 + 1)))),
-        ((SIGMA, 4.0), float(np.sum(SIGMA**2 / (SIGMA**2 + 4)))),
-        ((SIGMA, 0.0), 3.0),
-    ],
+
+
+def _solve(left: Answer, freedom: float) -> float:
+    """The strength at which `left`, which falls as the strength grows, is `freedom`; far off where it never is."""
+    low, high = 0.0, 1e6
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if left(middle) > freedom else (low, middle)
+    return low
+
+
+def _strength(sigma: Any, freedom: float) -> float:
+    return _solve(lambda lam: np.sum(sigma**2 / (sigma**2 + lam)), freedom)
+
+
+check_strength_for = checker(
+    [((SIGMA, freedom), _strength(SIGMA, freedom)) for freedom in (0.7, 1.5, 2.5)],
     {
-        "square the singular values": lambda s, lam: float(np.sum(s / (s + lam))),
-        "square the singular values, not the strength": lambda s, lam: float(np.sum(s**2 / (s**2 + lam**2))),
-        "the sum of the factors, not their mean": lambda s, lam: float(np.mean(s**2 / (s**2 + lam))),
-        "this counts what is taken away, not what is left": lambda s, lam: float(np.sum(lam / (s**2 + lam))),
+        "square the singular values": lambda s, f: _solve(lambda lam: np.sum(s / (s + lam)), f),
+        "square the singular values, not the strength": lambda s, f: _strength(s, f) ** 0.5,
+        "the shares add up to the degrees of freedom: a sum, not a mean": lambda s, f: _strength(s, f * len(s)),
+        "so many are taken away; so many must be left": lambda s, f: _strength(s, len(s) - f),
+        "more strength leaves fewer degrees of freedom, so this search runs the wrong way": lambda s, f: 1e6,
+        "this halves a single direction; add up the shares of all": lambda s, f: s[int(f)] ** 2,
     },
-    praise="At strength zero it is the rank; it falls smoothly to nothing.",
+    praise="Ridge of this strength and a projection of this rank are equally free to follow noise.",
+    tolerance=1e-4,
 )

@@ -36,6 +36,13 @@ check_weights = checker(
         "one weight for each class, not for each row": lambda y: _weights(y)[y],
         "a count times its weight must be the same for all classes: no root": lambda y: np.sqrt(_weights(y)),
         "that is the weight of the rarest class alone": lambda y: _weights(y).max(),
+        "over the rows the mean weight must be one, not the weight of the largest class":
+            lambda y: np.bincount(y).max() / np.bincount(y),
+        "the share of all others grows with rarity, but weight times count must be the same for all classes":
+            lambda y: 1 - np.bincount(y) / len(y),
+        "weight times count must be the same for all classes: no logarithm": lambda y: np.log(len(y) / np.bincount(y)),
+        "the classes are not equally frequent, so equal weights do not make them count the same":
+            lambda y: np.ones(len(np.bincount(y))),
     },
     praise="Ten complaints among two hundred rows weigh ten each; what `class_weights` gives to the loss.",
 )
@@ -63,6 +70,14 @@ check_macro_f1 = checker(
         "that is precision alone: F1 asks for recall too": lambda t: np.mean(np.diag(t) / t.sum(0)),
         "F1 is no plain mean of precision and recall: the smaller of the two must weigh more":
             lambda t: np.mean((np.diag(t) / t.sum(0) + np.diag(t) / t.sum(1)) / 2),
+        "hits of all classes together are micro-F1, which is accuracy here: take F1 of each class, then the mean":
+            lambda t: 2 * np.diag(t).sum() / (2 * t.sum()),
+        "the hits stand in both sums and are not taken off: that would be twice the Jaccard index":
+            lambda t: np.mean(2 * np.diag(t) / (t.sum(0) + t.sum(1) - np.diag(t))),
+        "a share between zero and one, not per cent": lambda t: 100 * _f1(t),
+        "those are the F1 of the classes: now take their mean": lambda t: _f1(t, lambda f: f),
+        "F1 is the harmonic mean of precision and recall, not the geometric one":
+            lambda t: np.mean(np.diag(t) / np.sqrt(t.sum(0) * t.sum(1))),
         "that is F1 of one class: take the mean over all": lambda t: _f1(t, lambda f: f[-1]),
         "weigh the classes alike": lambda t: _f1(t, lambda f: np.average(f, weights=t.sum(1))),
     },
@@ -76,6 +91,10 @@ def _ece(sure: Array, right: Array, bins: int) -> float:
     return sum(abs(gap) * share for gap, share in gaps)
 
 
+def _bins(sure: Array, bins: int) -> list[Array]:
+    """Which answers each bin holds, of the bins that hold any."""
+    place = np.minimum((sure * bins).astype(int), bins - 1)
+    return [place == b for b in set(place)]
 
 
 _rng = np.random.default_rng(0)
@@ -109,6 +128,17 @@ _check_ece = checker(
                 if p.any()
             ]
         ),
+        "that is the widest gap of a bin: take the mean, each bin weighted by its share of the answers":
+            lambda s, r, bins: max(abs((s - r)[p].mean()) for p in _bins(s, bins)),
+        "a share, not per cent": lambda s, r, bins: 100 * _ece(s, r, bins),
+        "that is the distance of each single answer: in a bin take the means first, then their distance":
+            lambda s, r, bins: np.abs(s - r).mean(),
+        "the distance in a bin, not its square":
+            lambda s, r, bins: sum((s - r)[p].mean() ** 2 * p.mean() for p in _bins(s, bins)),
+        "the bins go from zero to one, not from one half": lambda s, r, bins: (
+            sum(abs((s - r)[np.clip(((s - 0.5) * 2 * bins).astype(int), 0, bins - 1) == b].sum()) for b in range(bins))
+            / len(s)
+        ),
     },
     praise="And it depends on the number of bins, so name it.",
 )
@@ -134,6 +164,15 @@ def _slope(z: Array, y: Array, T: float) -> float:
     return ((z[np.arange(len(y)), y] - (p * z).sum(1)) / T**2).mean()
 
 
+def _rows(z: Array, y: Array, T: float) -> Array:
+    """-log p of the true class, a sentence."""
+    return np.log(np.exp(z / T).sum(1)) - z[np.arange(len(y)), y] / T
+
+
+def _loss(z: Array, y: Array, T: float) -> float:
+    return _rows(z, y, T).mean()
+
+
 _z, _y = _rng.normal(size=(6, 3)), np.array([0, 2, 1, 1, 0, 2])
 check_slope = checker(
     [((_z, _y, T), _slope(_z, _y, T)) for T in (0.7, 2.0)],
@@ -143,6 +182,21 @@ check_slope = checker(
         "the inner derivative of z / T has the square of T below": lambda z, y, T: _slope(z, y, T) * T,
         "the softmax is at z / T, too": lambda z, y, T: _slope(z, y, 1.0) / T**2,
         "the mean over the sentences": lambda z, y, T: _slope(z, y, T) * len(y),
+        "that is the slope with respect to 1 / T: the chain rule adds a factor of minus one over T squared":
+            lambda z, y, T: -_slope(z, y, T) * T**2,
+        "that is the loss itself: take its derivative": _loss,
+        "that is the slope with respect to the true logit: go on to T, through all logits": lambda z, y, T: (
+            np.exp(-_rows(z, y, T)).mean() - 1
+        ),
+        "the mean logit weighs the classes by p, not alike": lambda z, y, T: (
+            ((z[np.arange(len(y)), y] - z.mean(1)) / T**2).mean()
+        ),
+        "the model expects the mean of the logits under p, not the largest": lambda z, y, T: (
+            ((z[np.arange(len(y)), y] - z.max(1)) / T**2).mean()
+        ),
+        "that is one number a sentence: take their mean": lambda z, y, T: (
+            (z[np.arange(len(y)), y] - (np.exp(z / T) / np.exp(z / T).sum(1, keepdims=True) * z).sum(1)) / T**2
+        ),
     },
     praise="Zero where, on average, the logit of the true class equals the logit that the model expects.",
 )
@@ -179,6 +233,20 @@ check_lower = checker(
         "a share, not points": lambda a, b: 100 * _lower(a, b),
         "new minus old": lambda a, b: _lower(b, a),
         "that is the upper end": lambda a, b: 2 * (b.mean() - a.mean()) - _lower(a, b),
+        "that is the difference itself: take 1.96 standard errors off it": lambda a, b: b.mean() - a.mean(),
+        "that is the lower end of the new model's accuracy: the question is the difference to the old one":
+            lambda a, b: b.mean() - 1.96 * np.sqrt(b.mean() * (1 - b.mean()) / len(b)),
+        "1.96 standard errors, not two": lambda a, b: (
+            b.mean() - a.mean() - 2 * (b.astype(float) - a).std(ddof=1) / np.sqrt(len(a))
+        ),
+        "the spreads of two models do not add up: take the spread of the differences": lambda a, b: (
+            b.mean() - a.mean() - 1.96 * (a.std(ddof=1) + b.std(ddof=1)) / np.sqrt(len(a))
+        ),
+        "sentences that both answer alike count as differences of zero: leave them in": lambda a, b: (
+            _lower(a[a != b], b[a != b])
+        ),
+        "a difference has a sign: where the old model alone is right it is minus one":
+            lambda a, b: _lower(np.zeros(len(a)), a != b),
     },
     praise="Sentences that both get right, or both get wrong, add nothing to the doubt.",
 )
@@ -198,6 +266,8 @@ _texts = [
      ["a FINE film", "Dull, too long!", "dull too long", "Another one", "A fine film.", "It has heart", "so so"]),
     (["good", "bad"], ["neither", "nor"]),
     (["One two", "one, two"], ["ONE TWO", "one  two.", "three"]),
+    (["Not good, bad.", "A now here"],
+     ["bad, not good", "good: bad, not", "Good", "bad", "here", "NOT GOOD: BAD", "a nowhere", "a now here!"]),
 ]
 check_leaks = checker(
     [(pair, _leaked(*pair)) for pair in _texts],
@@ -210,6 +280,13 @@ check_leaks = checker(
         "count rows of `test`: two copies there are two sentences that were seen":
             lambda a, b: len({*map(_form, a)} & {*map(_form, b)}),
         "count rows of `test`, not of `train`": lambda a, b: _leaked(b, a),
+        "how many, not whether any": lambda a, b: _leaked(a, b) > 0,
+        "a part of a text is no copy of it: compare whole texts":
+            lambda a, b: sum(any(_form(text) in _form(other) for other in a) for text in b),
+        "the same words in another order are another text":
+            lambda a, b: _leaked(a, b, lambda text: " ".join(sorted(set(_form(text).split())))),
+        "spaces part words: make one of many, do not take all away":
+            lambda a, b: _leaked(a, b, lambda text: "".join(_form(text).split())),
         "a share, not a count": lambda a, b: _leaked(a, b) / len(b),
         "those that are new were counted": lambda a, b: len(b) - _leaked(a, b),
     },

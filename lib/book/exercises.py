@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from lib.book.quiz import Feedback, feedback
 
+MOST_SHOWN = 12  # numbers of an array that a learner still reads
 Answer = Callable[..., Any]
 """The function that a learner writes: the arguments of a case to its result."""
 
@@ -75,12 +77,12 @@ def _numbers(value: Any) -> NDArray[np.float64]:
 
 
 def _same(a: Any, b: Any, tolerance: float) -> bool:
-    """Whether two results have one shape and differ by no more than `tolerance` anywhere."""
+    """Whether two results have one shape and differ by no more than `tolerance` anywhere; nan is nan."""
     try:
         a, b = _numbers(a), _numbers(b)
     except Exception:  # a learner's result can be any object
         return False
-    return a.shape == b.shape and bool(np.allclose(a, b, atol=tolerance, rtol=0))
+    return a.shape == b.shape and bool(np.allclose(a, b, atol=tolerance, rtol=0, equal_nan=True))
 
 
 def _apart(a: Any, b: Any) -> str:
@@ -94,10 +96,16 @@ def _apart(a: Any, b: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A short text for a case: matrices and long vectors by their shape."""
+    """A short text for a case: small arrays by their numbers, large ones by their shape."""
     if isinstance(value, tuple):
         return f"({', '.join(map(_shown, value))})"
     shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and (len(shape) > 1 or sum(shape) > 8):
+    if not isinstance(shape, tuple) or shape == ():
+        return f"{value}"
+    if math.prod(shape) > MOST_SHOWN:
         return f"an array of shape {tuple(shape)}"
-    return f"{value}"
+    try:
+        text = np.array2string(_numbers(value), separator=", ", formatter={"float_kind": "{:.4g}".format})
+        return " ".join(text.split())
+    except Exception:  # an array of something else
+        return f"{value}"

@@ -132,9 +132,15 @@ def links(path: Path, site: Path) -> list[str]:
         file = site / posixpath.relpath(place, base()) if target.path else path
         if not file.is_file():
             faults.append(f"link to nothing: {link}")
-        elif target.fragment and f'id="{unquote(target.fragment)}"' not in file.read_text("utf-8"):
+        elif target.fragment and unquote(target.fragment) not in _places(file, file.stat().st_mtime_ns):
             faults.append(f"link to no place: {link}")
     return faults
+
+
+@cache
+def _places(file: Path, _changed: int) -> frozenset[str]:
+    """Where links into a page may lead; read once while it stays as it is."""
+    return frozenset(re.findall(r'\bid="([^"]*)"', file.read_text("utf-8")))
 
 
 def foreign(text: str) -> list[str]:

@@ -15,11 +15,11 @@ WORDS = "  accTitle: Two steps\n  accDescr: One leads to the other.\n"
 FAULTS = {
     r"$\frobnicate{x}$": r"Undefined control sequence: \frobnicate",
     "$$\n\\frac{1}\n$$": "KaTeX parse error",
-    "```mermaid\nflowchart LR\n" + WORDS + '  a["one"] -->\n```': "cannot read",
-    "```mermaid\nflowchart LR\n" + WORDS + '  a["one" --> b["two"]\n```': "cannot read",
-    "```mermaid\nsequenceDiagram\n" + WORDS + "  a ->> b: hello\n```": 'expected "flowchart LR"',
-    '```mermaid\nflowchart LR\n  a["one"] --> b["two"]\n```': 'a diagram needs a line "accTitle: ..."',
-    "```mermaid\nflowchart LR\n" + WORDS + '  a["one"] --> b["two"]\n  class c accent\n```': 'no node "c"',
+    "<!-- mermaid\nflowchart LR\n" + WORDS + '  a["one"] ==>\n-->': "cannot read",
+    "<!-- mermaid\nflowchart LR\n" + WORDS + '  a["one" ==> b["two"]\n-->': "cannot read",
+    "<!-- mermaid\nsequenceDiagram\n" + WORDS + "  a ->> b: hello\n-->": 'expected "flowchart LR"',
+    '<!-- mermaid\nflowchart LR\n  a["one"] ==> b["two"]\n-->': 'a diagram needs a line "accTitle: ..."',
+    "<!-- mermaid\nflowchart LR\n" + WORDS + '  a["one"] ==> b["two"]\n  class c accent\n-->': 'no node "c"',
 }
 
 
@@ -30,7 +30,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> str:
     frontend.vendor(stage)
     (stage / "_config.yml").write_text((frontend.ROOT / "_config.yml").read_text("utf-8"), "utf-8")
     (stage / "_toc.yml").write_text("format: jb-book\nroot: good\nchapters:\n  - file: bad\n", "utf-8")
-    good = f'# Good\n\n$x^2$\n\n```mermaid\nflowchart LR\n{WORDS}  a["one"] -->|"then"| b["two"]\n```\n'
+    good = f'# Good\n\n$x^2$\n\n<!-- mermaid\nflowchart LR\n{WORDS}  a["one"] ==>|"then"| b["two"]\n-->\n'
     (stage / "good.md").write_text(good, "utf-8")
     (stage / "bad.md").write_text("# Bad\n\n" + "\n\n".join(FAULTS), "utf-8")
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "-W", "-n", "--keep-going", str(stage)]

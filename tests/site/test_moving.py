@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Locator, Page
 from lib.book import moving
 from tests.site.browser import SITE, serve, visit
 from tests.site.test_reading import page_with
+from tools import light
 from tools.ext import book_site
 
 SCRIPT = Path(book_site.__file__).parent / "static" / "moving.js"
@@ -42,8 +43,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         moving.shrinkage(**BOWL, start=(2, 2), alt="Two paths from zero to the lowest loss.")
     out = tmp_path_factory.mktemp("moving")
     shutil.copy(SCRIPT, out)
-    for name, script in (("index", '<script defer src="moving.js"></script>'), ("still", "")):
-        (out / f"{name}.html").write_text(book_site.secure(PAGE.format(script, "".join(shown))), "utf-8")
+    drawn, load = "".join(shown), '<script defer src="moving.js"></script>'
+    for name, script, body in (("index", load, light.page(drawn)), ("still", "", drawn)):
+        (out / f"{name}.html").write_text(book_site.secure(PAGE.format(script, body)), "utf-8")
     return out
 
 

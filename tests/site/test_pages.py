@@ -9,7 +9,7 @@ from tests.site import checks
 from tests.site.browser import SITE, Theme, visit
 
 KB = 1000
-DESKTOP, TABLET, PHONE = 1440, 820, 390
+DESKTOP, LAPTOP, TABLET, PHONE = 1440, 1000, 820, 390
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -17,7 +17,7 @@ def test_loads_cleanly_and_is_accessible(site: str, browser: Browser, built: str
     with visit(browser, site + built, width=DESKTOP, theme=theme) as opened:
         page = opened.page
         faults = checks.mathematics(page) + checks.diagrams(page) + checks.pictures(page) + checks.heard(page)
-        for width in (DESKTOP, TABLET, PHONE):
+        for width in (DESKTOP, LAPTOP, TABLET, PHONE):
             page.set_viewport_size({"width": width, "height": 900})
             page.wait_for_timeout(100)
             faults += checks.sideways(page) + checks.fits(page)

@@ -106,6 +106,20 @@ def test_a_phone_reaches_the_chapters(site: str, browser: Browser) -> None:
         opened.page.wait_for_url("**/intro.html")
 
 
+@pytest.mark.parametrize("width", [900, 1000, 1300, 1440])
+def test_a_page_has_its_contents_beside_it(site: str, browser: Browser, width: int) -> None:
+    with visit(browser, site + page_with("tag_setup"), width=width) as opened:
+        page = opened.page
+        contents, text = page.get_by_role("navigation", name="On this page"), page.get_by_role("main")
+        page.evaluate("scrollTo(0, 6000)")
+        page.wait_for_timeout(100)
+        assert contents.is_visible()
+        places = [node.bounding_box() for node in (contents, text)]
+        left, right = sorted((box for box in places if box), key=lambda box: box["x"])
+        assert left["x"] + left["width"] <= right["x"], "they stand side by side"
+        assert 0 <= (places[0] or {})["y"] < 200, "and the contents stay while the text scrolls"
+
+
 def test_code_can_be_copied(site: str, browser: Browser) -> None:
     with visit(browser, site + page_with("tag_setup")) as opened:
         opened.page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -148,6 +148,10 @@ def test_the_key_changes_with_all_that_can_change_a_result_and_with_nothing_else
     assert changed()
     write(book.root / "results" / "evidence" / "02-b-quick.json", "{}")
     assert not changed()
+    edit(-1, source="run.record('a', len('02-b-quick.json'))")
+    assert changed()
+    write(book.root / "results" / "evidence" / "02-b-quick.json", "{ }")
+    assert changed(), "the chapter names that store"
     assert changed(dataclasses.replace(job, settings=tools.execute.Settings("quick", 1)))
     assert changed(dataclasses.replace(job, settings=tools.execute.Settings("full", 0)))
     book.publish({"01-a": {"a": (0, 1)}})

@@ -80,7 +80,7 @@ def test_words_for_sphinx_and_typed_results_are_found(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "Take $\\lambda = 0.01$ and $$p = 0.95$$.", "Set `lr=0.001`.", "```python\nx = 0.55\n```", "```mermaid\ngraph\n```",
+    "Take $\\lambda = 0.01$ and $$p = 0.95$$.", "Set `lr=0.001`.", "```python\nx = 0.55\n```", "```text\n82 %\n```",
     "Seen once (Hahn 1991, p. 0.95).", "The 95 steps of 2 seeds.", "Half of them, 1.5 of 4.", "Set $W_{ij}$ and `a`.",
 ])
 def test_formulas_code_and_plain_numbers_pass(text: str) -> None:
@@ -120,14 +120,15 @@ def test_a_takeaways_record_has_a_gate_that_can_turn_red_for_it(bounds: str, why
     assert [why in line for line in found] == [True] * bool(why)
 
 
-FLOWCHART = '```mermaid\nflowchart LR\n  accDescr: One leads to two.\n  a["one"] --> b["two"]\n```'
+FLOWCHART = '<!-- mermaid\nflowchart LR\n  accDescr: One leads to two.\n  a["one"] ==> b["two"]\n-->'
 PICTURES = {name(source): "iVBORw0KGgo=" for source in sources(FLOWCHART)}
 TEXT = f"Before.\n\n{FLOWCHART}\n\nAfter."
 
 
 def test_a_diagram_has_its_picture_beside_it_and_the_data_out_of_the_way() -> None:
     shown = illustrated(TEXT, PICTURES)
-    assert f"```\n\n![One leads to two.][{next(iter(PICTURES))}]\n\nAfter." in shown
+    assert sources(FLOWCHART) == ['flowchart LR\n  accDescr: One leads to two.\n  a["one"] --> b["two"]\n']
+    assert f"-->\n\n![One leads to two.][{next(iter(PICTURES))}]\n\nAfter." in shown
     assert shown.endswith(f"After.\n\n[{next(iter(PICTURES))}]: data:image/png;base64,iVBORw0KGgo=")
     assert illustrated(shown, PICTURES) == shown and faults(shown) == []
     assert illustrated("No diagram.", PICTURES) == "No diagram."
@@ -139,7 +140,8 @@ def test_a_diagram_has_its_picture_beside_it_and_the_data_out_of_the_way() -> No
     (lambda text: text.replace('b["two"]', 'b["2"]'), "lacks the picture of its present source"),
     (lambda text: text.replace("![One leads to two.]", "![One.]"), "not beside its diagram"),
     (lambda text: text.replace(FLOWCHART, ""), "not beside its diagram"),
-    (lambda text: text.replace("```mermaid", "~~~ mermaid"), "must stand between lines"),
+    (lambda text: text.replace("<!-- mermaid", "~~~ mermaid"), "must stand between lines"),
+    (lambda text: text.replace("==>", "-->"), "must stand between lines"),
 ])
 def test_a_diagram_without_its_picture_is_found(spoil: Callable[[str], str], words: str) -> None:
     notebook = sound()

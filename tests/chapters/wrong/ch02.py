@@ -53,6 +53,18 @@ def by_rows(A, k):
     return centred @ V.T @ V + A.mean(0)
 
 
+def scaled(A, k):
+    Z = (A - A.mean(0)) / A.std(0)
+    V = np.linalg.svd(Z)[2][:k]
+    return Z @ V.T @ V * A.std(0) + A.mean(0)
+
+
+def last_directions(A, k):
+    centred = A - A.mean(0)
+    V = np.linalg.eigh(centred.T @ centred)[1][:, :k]
+    return centred @ V @ V.T + A.mean(0)
+
+
 def plain_ridge(Z, y, lam, new):
     return new @ np.linalg.inv(Z.T @ Z + lam * np.eye(len(Z.T))) @ Z.T @ y
 
@@ -78,6 +90,18 @@ def ridge(Z, y, lam, new):
     return centred_ridge(Z, y, lam, new) + y.mean()
 
 
+def new_as_it_is(Z, y, lam, new):
+    return plain_ridge(Z - Z.mean(0), y - y.mean(), lam, new) + y.mean()
+
+
+def on_training(Z, y, lam, new):
+    return ridge(Z, y, lam, Z)
+
+
+def scaled_ridge(Z, y, lam, new):
+    return ridge(Z / Z.std(0), y, lam, new / Z.std(0))
+
+
 WRONG = [
     ("check_project", uncentred, "subtract the mean"),
     ("check_project", uncentred_directions, "from the centred rows"),
@@ -87,10 +111,16 @@ WRONG = [
     ("check_project", without_mean, "put the mean back"),
     ("check_project", coordinates, "map them back"),
     ("check_project", by_columns, "the directions are its rows"),
+    ("check_project", scaled, "divide by the spread"),
+    ("check_project", last_directions, "from small to large"),
     ("check_project", lambda A, k: by_rows(A, 2), "largest difference"),
     ("check_freedom", lambda d, eta, t: sum(1 - (1 - eta * s) ** t for s in d), "square the singular values"),
     ("check_freedom", lambda d, eta, t: np.sum((1 - eta * d * d) ** t), "still missing"),
     ("check_freedom", lambda d, eta, t: eta * t * np.sum(d * d), "a power, not a product"),
+    ("check_freedom", lambda d, eta, t: 1 - (1 - eta * d * d) ** t, "directions up"),
+    ("check_freedom", lambda d, eta, t: np.sum((1 - (1 - eta * d * d) ** t) ** 2), "the share squared"),
+    ("check_freedom", lambda d, eta, t: np.sum(1 - (1 - eta * d * d) ** (t + 1)), "too many"),
+    ("check_freedom", lambda d, eta, t: np.sum(1 - (1 - eta * d * d) ** (t - 1)), "too few"),
     ("check_freedom", lambda d, eta, t: np.sum(d > 0), "that is the rank"),
     ("check_freedom", lambda d, eta, t: np.mean(1 - (1 - eta * d * d) ** t), "do not average"),
     ("check_freedom", lambda d, eta, t: np.sum(1 / (1 + 1 / (eta * t * d * d))), "that is ridge"),
@@ -102,6 +132,10 @@ WRONG = [
     ("check_ridge", lambda Z, y, lam, new: ridge(Z, y, lam * len(y), new), "number of sentences"),
     ("check_ridge", lambda Z, y, lam, new: ridge(Z, y, 0, new), "the penalty is missing"),
     ("check_ridge", lambda Z, y, lam, new: ridge(Z, y, lam * lam, new), "not squared"),
+    ("check_ridge", new_as_it_is, "the same shift"),
+    ("check_ridge", on_training, "`new` is asked for"),
+    ("check_ridge", scaled_ridge, "do not scale"),
+    ("check_bag", lambda x, mask: np.mean([x[i] for i in mask], 0), "rows by number"),
     ("check_bag", lambda x, mask: mask @ x, "not a sum"),
     ("check_bag", lambda x, mask: x[mask == 1].sum(1), "expected"),
     ("check_bag", lambda x, mask: (x.T * mask).T.sum(1) / mask.sum(), "which are the rows"),
@@ -110,6 +144,9 @@ WRONG = [
     ("check_bag", lambda x, mask: x[: sum(mask)].mean(0), "need not be the first"),
     ("check_bag", lambda x, mask: (x * mask[:, None]).sum(0) / x.shape[1], "expected"),
     ("check_kept", lambda t: (t.sum() - np.trace(t)) / np.trace(t) / 2, "expected"),
+    ("check_kept", lambda t: np.median(t[np.diag([True] * len(t)) == 0]) / np.median(np.diag(t)), "not medians"),
+    ("check_kept", lambda t: np.mean([t[i, j] for i in range(len(t)) for j in range(i + 1, len(t))])
+     / np.mean(np.diag(t)), "half of the table"),
     ("check_kept", lambda t: (t.sum() - np.trace(t)) / np.trace(t), "means, not sums"),
     ("check_kept", lambda t: 100 * (t.sum() - np.trace(t)) / np.trace(t) / (len(t) - 1), "not per cent"),
     ("check_kept", lambda t: t.mean() * len(t) / np.trace(t), "leave the diagonal out"),

@@ -40,6 +40,16 @@ def gate_on_one_side(W, x, g):
     return np.outer((W @ x > 0) * g, x), W.T @ g
 
 
+def gate_by_input(W, x, g):
+    delta = g * (W @ x > 0)
+    return np.outer(delta, x), (W.T @ delta) * (x > 0)
+
+
+def gate_by_gradient(W, x, g):
+    delta = np.where(g > 0, g, 0)
+    return np.outer(delta, x), W.T @ delta
+
+
 def not_through_W(W, x, g):
     return np.outer((W @ x > 0) * g, x), (W @ x > 0) * g
 
@@ -66,6 +76,31 @@ def adam(theta, g, m, v, t, eta, *, root=np.sqrt, fix=True, square=True, mean=Tr
     return theta - sign * eta * (a if mean else g) / (root(np.abs(b)) + 1e-8), m, v
 
 
+def one_correction(theta, g, m, v, t, eta, *, first=True, later=0):
+    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+    a, b = 1 - 0.9 ** (t + later), 1 - 0.999 ** (t + later)
+    if not later:
+        a, b = (a, 1) if first else (1, b)
+    return theta - eta * (m / a) / (np.sqrt(v / b) + 1e-8), m, v
+
+
+def other_betas(theta, g, m, v, t, eta, one, two):
+    m, v = one * m + (1 - one) * g, two * v + (1 - two) * g * g
+    c = (1 - 0.9**t, 1 - 0.999**t) if one < 0.5 else (1 - one**t, 1 - two**t)
+    return theta - eta * (m / c[0]) / (np.sqrt(v / c[1]) + 1e-8), m, v
+
+
+def search(falling, wanted):
+    low, high = 0.0, 1e6
+    while high - low > 1e-7:
+        middle = (low + high) / 2
+        if falling(middle) > wanted:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
 def correction_kept(theta, g, m, v, t, eta):
     theta, m, v = adam(theta, g, m, v, t, eta)
     return theta, m / (1 - 0.9**t), v / (1 - 0.999**t)
@@ -78,37 +113,60 @@ WRONG = [
     ("check_stable_loss", quietly(lambda z: -np.log(sigmoid(z))), "exp overflows"),
     ("check_stable_loss", quietly(lambda z: -np.log(np.clip(sigmoid(z), 1e-7, 1 - 1e-7))), "hides the overflow"),
     ("check_stable_loss", quietly(lambda z: -np.log(np.maximum(sigmoid(z), 1e-12))), "loss stays at 27.6"),
-    ("check_layer_backward", no_gate, "through the bend first"),
-    ("check_layer_backward", gate_on_one_side, "through the bend as well"),
+    ("check_stable_loss", quietly(lambda z: np.where(z > 0, np.log1p(np.exp(-z)), -z)), "not zero"),
+    ("check_stable_loss", lambda z: np.log1p(np.exp(-np.clip(z, -500, 500))), "expected"),
+    ("check_layer_backward", gate_by_input, "not at its input"),
+    ("check_layer_backward", gate_by_gradient, "sign of the gradient"),
+    ("check_layer_backward", no_gate, "through ReLU first"),
+    ("check_layer_backward", gate_on_one_side, "through ReLU as well"),
     ("check_layer_backward", not_through_W, "W is missing"),
     ("check_layer_backward", transposed, "a row for each output"),
     ("check_layer_backward", swapped, "in the other order"),
     ("check_layer_backward", by_output, "multiplies by its output"),
-    ("check_layer_backward", lambda W, x, g: np.outer(g, x), "expected"),
+    ("check_layer_backward", lambda W, x, g: np.outer(g, x) / 2, "gives `[[3, 1.5, -0.75], [-2, -1, 0.5]]`"),
+    ("check_layer_backward", lambda W, x, g: np.outer((W @ x > 0) * g, x), "return two arrays"),
     ("check_layer_backward", lambda W, x, g: ("W", "x"), "raised ValueError"),
     ("check_adam_step", lambda *a: adam(*a, root=lambda v: v), "the root is missing"),
     ("check_adam_step", lambda *a: adam(*a, fix=False), "too small at first"),
+    ("check_adam_step", one_correction, "v needs its correction"),
+    ("check_adam_step", lambda *a: one_correction(*a, first=False), "m needs its correction"),
+    ("check_adam_step", lambda *a: one_correction(*a, later=1), "counts from one"),
+    ("check_adam_step", lambda *a: other_betas(*a, 0.1, 0.001), "share of the old mean"),
+    ("check_adam_step", lambda *a: other_betas(*a, 0.9, 0.9), "a beta of its own"),
     ("check_adam_step", lambda *a: adam(*a, square=False), "square g"),
     ("check_adam_step", lambda *a: adam(*a, mean=False), "last gradient"),
     ("check_adam_step", lambda *a: adam(*a, sign=-1), "this climbs"),
     ("check_adam_step", correction_kept, "go on uncorrected"),
-    ("check_adam_step", lambda *a: adam(*a)[0], "expected"),
-    ("check_decay_step", lambda t, g, eta, lam: t - eta * g, "its gradient is missing"),
-    ("check_decay_step", lambda t, g, eta, lam: t - eta * g - eta * lam / 2 * t, "cancels the two"),
-    ("check_decay_step", lambda t, g, eta, lam: t - eta * (g + t / 2), "must depend on the strength"),
-    ("check_decay_step", lambda t, g, eta, lam: t - eta * g - eta * t, "missing from the pull"),
-    ("check_decay_step", lambda t, g, eta, lam: t - eta * g - lam * t, "multiplied by the learning rate"),
-    ("check_decay_step", lambda t, g, eta, lam: t - eta * (g - lam * t), "sign of the decay is turned"),
-    ("check_decay_step", lambda t, g, eta, lam: (t - eta * g) * (1 - eta * lam), "the gradient as well"),
+    ("check_adam_step", lambda *a: adam(*a)[0], "m and v as well"),
+    ("check_anchored_step", lambda t, s, g, eta, lam: t - eta * g, "its gradient is missing"),
+    ("check_anchored_step", lambda t, s, g, eta, lam: t - eta * lam * (t - s), "of the loss is missing"),
+    ("check_anchored_step", lambda t, s, g, eta, lam: (1 - eta * lam) * t - eta * g, "pulls towards zero"),
+    ("check_anchored_step", lambda t, s, g, eta, lam: t - eta * g + eta * lam * (t - s), "pushes away"),
+    ("check_anchored_step", lambda t, s, g, eta, lam: t - eta * (g + lam * (t - s) / 2), "cancels the two"),
+    ("check_anchored_step", lambda t, s, g, eta, lam: t - eta * (g + lam / 2 * (t - s) ** 2), "take its gradient"),
+    ("check_anchored_step", lambda t, s, g, eta, lam: t - eta * (g + t - s), "must depend on the strength"),
+    ("check_anchored_step", lambda t, s, g, eta, lam: (t - eta * g) - lam * (t - s), "learning rate too"),
+    ("check_anchored_step", lambda t, s, g, eta, lam: s - eta * (g + lam * (t - s)), "not from where theta is"),
+    (
+        "check_anchored_step",
+        lambda t, s, g, eta, lam: (1 - eta * lam) * (t - eta * g) + eta * lam * s,
+        "belong to the same point",
+    ),
+    ("check_anchored_step", lambda t, s, g, eta, lam: t + eta * (g + lam * (t - s)), "expected"),
     ("check_projection_kind", lambda P: 1 + int(np.array_equal(P, P.T)), "symmetric is not enough"),
     ("check_projection_kind", lambda P: 2 if np.allclose(P @ P, P) else 0, "idempotent alone"),
+    ("check_projection_kind", lambda P: np.allclose(P @ P, P) + int(np.allclose(P, P.T)), "changes its own shadow"),
     ("check_projection_kind", symmetric_or_slanted, "expected"),
     ("check_projection_kind", by_eigenvalues, "expected"),
     ("check_projection_kind", orthogonal_matrix, "not an orthogonal one"),
     ("check_projection_kind", lambda P: np.allclose(P @ P, P), "whether it is symmetric"),
     ("check_projection_kind", lambda P: "orthogonal", "expected"),
-    ("check_effective_dimensions", lambda s, lam: (s / (s + lam)).sum(), "square the singular values"),
-    ("check_effective_dimensions", lambda s, lam: (1 / (1 + (lam / s) ** 2)).sum(), "not the strength"),
-    ("check_effective_dimensions", lambda s, lam: (1 / (1 + lam / s**2)).mean(), "not their mean"),
-    ("check_effective_dimensions", lambda s, lam: (lam / (s**2 + lam)).sum(), "what is left"),
+    ("check_strength_for", lambda s, f: search(lambda lam: (s / (s + lam)).sum(), f), "square the singular values"),
+    ("check_strength_for", lambda s, f: search(lambda lam: (s**2 / (s**2 + lam**2)).sum(), f), "not the strength"),
+    ("check_strength_for", lambda s, f: search(lambda lam: (s**2 / (s**2 + lam)).mean(), f), "not a mean"),
+    ("check_strength_for", lambda s, f: search(lambda lam: (s**2 / (s**2 + lam)).sum(), 3 - f), "must be left"),
+    ("check_strength_for", lambda s, f: search(lambda lam: -(s**2 / (s**2 + lam)).sum(), -f), "the wrong way"),
+    ("check_strength_for", lambda s, f: sorted(s**2)[::-1][int(f)], "add up the shares"),
+    ("check_strength_for", lambda s, f: (s**2).sum() / f, "expected"),
+    ("check_strength_for", lambda s, f: np.sum(s**2 / (s**2 + f)), "expected"),
 ]
