@@ -28,7 +28,7 @@ $(error VENV must be a path without spaces, got "$(VENV)")
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve chapter pdf lighthouse preview report lint bands evidence repo bench mutants soak lock oldest clean
+.PHONY: help book test serve chapter pdf lighthouse preview report lint zh bands evidence repo bench mutants soak lock oldest clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ report: $(READY) ## print every result beside its bounds; fails where one is out
 
 lint: $(READY) ## check code style, types and the notebooks' sources
 	$(call timed,$(PY) -m ruff check . && $(PY) -m mypy && $(PY) -m tools.lint)
+
+zh: $(READY) ## list what the Chinese lacks, write a skeleton of it into _build/zh, and the notebooks of whole pages: NAME=05
+	$(call timed,$(PY) -m tools.zh --name "$(NAME)" --write)
 
 bands: $(READY) ## run every chapter, or NAME=05 alone, for SEEDS="0 1 2 3 4" and publish the bands of its results in results/
 	$(call timed,$(PY) -m tools.bands --profile $(PROFILE) --seeds $(SEEDS) --name "$(NAME)")

@@ -3,15 +3,17 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import filecmp
 import importlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ from tools import budget, gate, lock, quoted
 from tools.execute import SOURCE_DATE_EPOCH, Job, Settings, bands_file, cached, execute, installed, published
 from tools.notebooks import ROOT, chapters, command, read, syntax, tags, write
 from tools.stage import stage
+from tools.zh import gate as zh_gate
+from tools.zh import stage as zh
 
 LEDGER_VERSIONS = ("torch", "transformers", "numpy", "scipy", "scikit-learn")
 EVIDENCE_LIMITS = (1_000_000, 1_000_000)  # seconds: a sweep takes what it takes, and goes on where it was stopped
@@ -82,9 +86,10 @@ def table(entries: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def build(root: Path, staged: Path, *, pdf: bool = False) -> None:
-    """Build the site from scratch, warnings being errors, print it if asked, and put it in the place of the old one."""
-    out, log = root / "_build" / "jupyter-book", root / "_build" / "logs" / "site.log"
+def made(root: Path, staged: Path) -> Path:
+    """Make the pages of a staged tree from scratch, warnings being errors; returns their folder."""
+    name = staged.name.replace("stage", "site")
+    out, log = root / "_build" / f"jupyter-book-{name}", root / "_build" / "logs" / f"{name}.log"
     shutil.rmtree(out, ignore_errors=True)
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
     command = [str(part) for part in (jupyter_book, "build", "-W", "-n", "--keep-going", "--path-output", out, staged)]
@@ -96,25 +101,56 @@ def build(root: Path, staged: Path, *, pdf: bool = False) -> None:
     if done.returncode:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         wrong = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-30:]
-        raise SystemExit("\n".join(["the site did not build (all of it in _build/logs/site.log):", *wrong]))
-    html, site = out / "_build" / "html", root / "_build" / "site"
-    for source_map in html.rglob("*.map"):
+        raise SystemExit("\n".join([f"the site did not build (all of it in _build/logs/{name}.log):", *wrong]))
+    for source_map in out.rglob("*.map"):
         source_map.unlink()
+    return out / "_build" / "html"
+
+
+def build(root: Path, staged: Path, chinese: Path | None = None, *, pdf: bool = False) -> None:
+    """Build the site in both languages, print it if asked, and put it in the place of the old one."""
+    html, site = made(root, staged), root / "_build" / "site"
+    if chinese:
+        beside(made(root, chinese), html)
     if pdf:
         say("print")
         importlib.import_module("tools.pdf").write(html, yaml.safe_load((staged / "_toc.yml").read_text("utf-8")))
     shutil.rmtree(site, ignore_errors=True)
     html.rename(site)
-    shutil.rmtree(out, ignore_errors=True)
+    for out in (root / "_build").glob("jupyter-book-*"):
+        shutil.rmtree(out, ignore_errors=True)
 
 
-def publish(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, Any], **facts: Any) -> None:
-    """Stage and build; `facts` are those of `stage`."""
+def beside(chinese: Path, html: Path) -> None:
+    """Put the Chinese pages into the site as `zh/`; a static file that both languages have stands there once."""
+    shared = {path.relative_to(html).as_posix() for path in (html / "_static").rglob("*") if path.is_file()}
+    shared = {name for name in shared if (chinese / name).is_file() and filecmp.cmp(chinese / name, html / name, False)}
+    named = re.compile(rf"((?:\.\./)*|/[^\"' ]*/zh/)({'|'.join(map(re.escape, sorted(shared)))})(?=[\"'?])")
+    for page in chinese.rglob("*.html"):
+        page.write_text(named.sub(lambda match: f"{match[1][:-3]}{match[2]}" if match[1].endswith("/zh/") else
+                                  f"{match[1]}../{match[2]}", page.read_text("utf-8")), "utf-8")
+    for name in shared:
+        (chinese / name).unlink()
+    for name in ("robots.txt", "sitemap.xml", ".buildinfo", "objects.inv"):
+        (chinese / name).unlink(missing_ok=True)
+    for folder in sorted((path for path in (chinese / "_static").rglob("*") if path.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    chinese.rename(html / "zh")
+
+
+def publish(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, Any], present: Sequence[str] = (),
+            **facts: Any) -> None:
+    """Stage and build in both languages; `present` are the pages that are Chinese, `facts` are those of `stage`."""
     say("stage")
-    staged = stage(root, executed, entries, **facts)
-    importlib.import_module("tools.frontend").vendor(staged)
+    staged = [stage(root, executed, entries, present=present, **facts)]
+    if "intro" in present:
+        staged.append(zh.stage(root, executed, entries, json.loads((staged[0] / "site.json").read_text("utf-8")),
+                               present))
+    for tree in staged:
+        importlib.import_module("tools.frontend").vendor(tree)
     say("build")
-    build(root, staged, pdf=facts.get("pdf", False))
+    build(root, *staged, pdf=facts.get("pdf", False))
 
 
 @lock.one_build
@@ -157,6 +193,13 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
         found = {name: facts for entry in entries["chapters"].values() for name, facts in entry["results"].items()}
         problems += quoted.faults(prose, found, {name: band for each in bands.values() for name, band in each.items()})
         problems += gate.recipe(recipe(root), executed, whole=len(executed) == len(jobs))
+    found_zh = zh_gate.review(root, executed, entries) if settings.profile == "quick" else {}
+    present = [page for page, wrong in found_zh.items() if not wrong]
+    behind = [words for wrong in found_zh.values() for words in wrong]
+    if len(executed) == len(jobs) and not name:
+        problems += behind
+    elif behind:
+        print(f"  the Chinese is behind in {len(found_zh) - len(present)} pages, which stay English here (`make zh`)")
     if gone := sorted(set(bands) - set(jobs)):
         problems.append(f"bands are published for chapters that do not exist: {', '.join(gone)}")
     if problems:
@@ -168,6 +211,7 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
     if site:
         path = bands_file(root, settings)
         facts: dict[str, Any] = {"bands": json.loads(path.read_text("utf-8"))["provenance"] if path.exists() else None}
+        facts["present"] = present
         if lighthouse:
             publish(root, executed, entries, **facts)
             say("measure")

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from tools.notebooks import cells, syntax
 
 ROOMS = ("lib", "chapters.checks")  # "chapters" is also where notebooks run, so its checkers are `checks` to them
-DRAWN = ("lib.book.cards",)         # draws what staging draws again: its look is no part of a run
+DRAWN = ("lib.book.cards", "lib.book.languages")  # what staging draws or says again: its look is no part of a run
 NAMED = re.compile(r"(?<![\w.])(?:lib|chapters\.checks|checks)(?:\.\w+)+")
 FROM = re.compile(r"\bfrom +((?:lib|chapters\.checks|checks)(?:\.\w+)*) +import +\(?([\w, ]+)")
 

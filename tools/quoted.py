@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from lib.book.cards import number, summary
 from tools.notebooks import chapters, read
 
 GAP = "\N{NO-BREAK SPACE}"
+IN = {"en": "; chapter {}", "zh": "；第 {} 章"}  # of a record, where it comes from
+HERE = {"en": " (here {}{})", "zh": "（此处为 {}{}）"}
 LIVE_POINTS, LIVE_SHARE = 3.0, 0.1  # the widest band of a live number, either way: points, or a share of the number
 WORD_SHARE = 0.05                   # how near a number word is: a third is said of 0.317 to 0.35
 ABOUT = ("about", "roughly", "some")
@@ -184,7 +186,8 @@ def faults(prose: Sequence[tuple[str, str]], records: Mapping[str, Facts],
             if (words := fault(said(match), records[match["name"]], bands.get(match["name"])))]
 
 
-def linked(text: str, here: str, owner: Mapping[str, str], records: Mapping[str, Facts], language: str = "en") -> str:
+def linked(text: str, here: str, owner: Mapping[str, str], records: Mapping[str, Facts], language: str = "en",
+           say: Callable[[str], str] = str) -> str:
     """Markdown with each number as the site has it: a quiet link to the card, which tells its record when pointed at.
 
     A record without a card is linked to its row on the page of the run. In another profile than the quick one, of which
@@ -194,6 +197,8 @@ def linked(text: str, here: str, owner: Mapping[str, str], records: Mapping[str,
         here: the page that holds the text.
         owner: name of a record -> chapter.
         records: name -> what `record` wrote, of the chapters that ran.
+        language: of the page.
+        say: puts a record's name and unit into the language.
     """
     def link(match: re.Match[str]) -> str:
         name, facts = match["name"], records.get(match["name"])
@@ -201,10 +206,10 @@ def linked(text: str, here: str, owner: Mapping[str, str], records: Mapping[str,
             return match[0]
         page = owner[name] if facts is None or facts["card"] else "run"
         place = ("" if page == here else f"{page}.html") + (f"#{name}" if facts else "")
-        told = html.escape(f"{summary(facts, language)}; chapter {int(owner[name][:2])}") if facts else ""
+        told = html.escape(summary(facts, language, say) + IN[language].format(int(owner[name][:2]))) if facts else ""
         whole = re.sub(r"(?<=\d) (?=\S)", GAP, match["text"])
         other = number(facts) if facts and facts["profile"] != "quick" else None
-        beside = f" (here {other['value']}{other['unit']})" if other else ""
+        beside = HERE[language].format(other["value"], say(other["unit"])) if other else ""
         before = f"{match['before']}{GAP}" if match["before"] else ""
         description = f' aria-description="{told}"'.replace("|", "&#124;") if told else ""
         return f'{before}<a class="number" href="{place or "#"}"{description}>{whole}</a>{beside}'
@@ -212,9 +217,10 @@ def linked(text: str, here: str, owner: Mapping[str, str], records: Mapping[str,
     return "".join(part if index % 2 else LINK.sub(link, part) for index, part in enumerate(CODE.split(text)))
 
 
-def page(notebook: NotebookNode, here: str, owner: Mapping[str, str], records: Mapping[str, Facts]) -> NotebookNode:
-    """A staged chapter with the numbers of its prose linked, in place."""
+def page(notebook: NotebookNode, here: str, owner: Mapping[str, str], records: Mapping[str, Facts],
+         language: str = "en", say: Callable[[str], str] = str) -> NotebookNode:
+    """A staged chapter with the numbers of its prose linked, in place; the last two as in `linked`."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = linked(cell.source, here, owner, records)
+            cell.source = linked(cell.source, here, owner, records, language, say)
     return notebook

@@ -155,6 +155,16 @@ def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Ma
     return "\n".join(lines) + "\n"
 
 
+def verdicts(entries: Mapping[str, Item], judged: Mapping[str, Item]) -> list[tuple[str, str, str]]:
+    """Of each claim that the runs judged: id, what is asked, verdict."""
+    return [(name, entries[name]["asks"], word(judged[name])) for name in order(entries) if name in judged]
+
+
+def judgements(executed: Mapping[str, NotebookNode]) -> dict[str, Item]:
+    """Id -> what `run.claim` wrote, from the executed chapters."""
+    return {claim["id"]: claim for book in executed.values() for claim in results(book, CLAIM)}
+
+
 def marked(judged: str) -> str:
     """A verdict's sign and words, on one line."""
     return f"{MARK[judged]}{GAP}**{judged.replace(' ', GAP)}**"
@@ -296,11 +306,12 @@ def address(entry: Entry) -> str:
 
 
 def reference(entry: Entry) -> str:
-    """One work: authors (year), title, where it appeared, address."""
+    """One work: authors (year), title, where it appeared, address, and whether we know more of it than its abstract."""
     names, where = surnames(entry), entry.fields.get("journal") or entry.fields.get("booktitle") or ""
     authors = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
     place = f" {where}{' ' + entry.fields['volume'] if 'volume' in entry.fields else ''}." if where else ""
     found = f" <{address(entry)}>." if address(entry) else ""
+    found += " Known to us from its abstract alone." if entry.fields.get("read") == "abstract" else ""
     title = re.sub(r"[{}]", "", entry.fields["title"])
     return f"{authors} ({entry.fields['year']}). *{title}*{'' if title.endswith(('?', '!')) else '.'}{place}{found}"
 
@@ -388,7 +399,7 @@ def write(source: Path, target: Path, chapters: Mapping[str, NotebookNode],
         chapters: stem -> source of every chapter.
         executed: stem -> executed notebook.
     """
-    judged = {claim["id"]: claim for book in executed.values() for claim in results(book, CLAIM)}
+    judged = judgements(executed)
     full = any((source.parent / "results" / "evidence").glob("*-full.json"))
     pages = {"claims": claims(entries(source / "claims"), judged, chapters, full),
              "errata": errata(entries(source / "errata"), chapters),

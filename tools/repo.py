@@ -15,6 +15,7 @@ from pathlib import Path
 from tools.notebooks import ROOT, Mistake, chapters, command, read, tags, write
 
 PLACES = ("pyproject.toml", "_config.yml", "README.md", "CITATION.cff", "chapters/*.ipynb", "chapters/*.md",
+          "chapters/zh/*.ipynb", "chapters/zh/*.yml",
           "tools/setup_cell.txt")
 TEMPLATE = "tools/setup_cell.txt"
 ADDRESS = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?/?")

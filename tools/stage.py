@@ -4,7 +4,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import yaml
 from nbformat import NotebookNode
 
 from lib.book.cards import CLAIM, RESULT, card, claim_card
-from tools import api, budget, light, quoted, register, repo, report
+from tools import api, budget, light, llms, quoted, register, repo, report
 from tools.notebooks import Mistake, cells, chapters, read, record_calls
 
 
@@ -49,7 +49,7 @@ def merge(source: NotebookNode, executed: NotebookNode, bands: Mapping[str, Any]
 
 
 def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, Any], *, bands: Any = None,
-          lighthouse: Any = None, pdf: bool = False) -> Path:
+          lighthouse: Any = None, pdf: bool = False, present: Sequence[str] = ()) -> Path:
     """Build `_build/stage/` afresh; a chapter with no run stands there without outputs.
 
     Args:
@@ -59,10 +59,11 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, A
         bands: where the published bands come from, if any are.
         lighthouse: what `tools.lighthouse` measured on this site, if it did.
         pdf: whether the pages link to their PDF, which `tools.pdf` will print.
+        present: the pages that stand beside these in Chinese, which they link to.
     """
     target = root / "_build" / "stage"
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(root / "chapters", target / "chapters", ignore=shutil.ignore_patterns(".*", "*.ipynb"))
+    shutil.copytree(root / "chapters", target / "chapters", ignore=shutil.ignore_patterns(".*", "*.ipynb", "zh"))
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(root / name, target / name)
     sources = {path.stem: read(path) for path in chapters(root)}
@@ -87,6 +88,11 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, A
         text = light.page(path.read_text("utf-8"))
         path.write_text(quoted.linked(text, path.stem, owner, found), encoding="utf-8")
     facts = {"times": report.times(entries, sources, executed), "machine": entries["machine"],
-             "profile": entries["profile"], "pdf": pdf}
+             "profile": entries["profile"], "pdf": pdf, "present": list(present)}
     (target / "site.json").write_text(json.dumps(facts), encoding="utf-8")
+    contents, config = (yaml.safe_load((target / name).read_text("utf-8")) for name in ("_toc.yml", "_config.yml"))
+    verdicts = register.verdicts(register.entries(root / "chapters" / "claims"), register.judgements(executed))
+    (target / "extra").mkdir()
+    (target / "extra" / "llms.txt").write_text(
+        llms.text(contents, target, verdicts, config["html"]["baseurl"]), encoding="utf-8")
     return target

@@ -13,9 +13,10 @@ DEV = np.array([[70.0, 72.0, 71.0], [76.0, 69.0, 78.0], [79.0, 60.0, 62.0], [70.
 MORE = np.array(
     [[71.0, 72.0, 60.0, 75.0], [70.0, 70.0, 70.0, 70.5], [58.0, 74.0, 73.0, 76.0], [74.0, 72.0, 71.0, 70.0]]
 )
+UNEVEN = np.array([[77.0, 77.0, 50.0], [74.0, 73.0, 72.0], [60.0, 66.0, 79.0], [81.0, 60.0, 60.0]])
 
 check_rate = checker(
-    [((RATES, DEV), 4e-4), ((RATES, MORE), 6.4e-3)],
+    [((RATES, DEV), 4e-4), ((RATES, MORE), 6.4e-3), ((RATES, UNEVEN), 4e-4)],
     {
         "take the mean over seeds first: one lucky seed must not choose": lambda rates, dev: rates[
             np.unravel_index(dev.argmax(), dev.shape)[0]
@@ -24,6 +25,10 @@ check_rate = checker(
         "the rate, not its accuracy": lambda rates, dev: dev.mean(1).max(),
         "the mean decides, not the worst seed": lambda rates, dev: rates[dev.min(1).argmax()],
         "return the rate, not its place in the list": lambda rates, dev: int(dev.mean(1).argmax()),
+        "these are accuracies, not losses: the highest mean": lambda rates, dev: rates[dev.mean(1).argmin()],
+        "the mean, not the median": lambda rates, dev: rates[np.median(dev, axis=1).argmax()],
+        "that is the choice of the last seed alone": lambda rates, dev: rates[dev[:, -1].argmax()],
+        "that is the choice of the first seed alone": lambda rates, dev: rates[dev[:, 0].argmax()],
     },
     praise="The mean over seeds chooses, on development sentences.",
 )
@@ -36,6 +41,9 @@ check_perplexity = checker(
         "that is the loss in nats: exponentiate it": lambda log_p: -log_p.mean(),
         "nats go with base e, not with base two": lambda log_p: 2 ** -log_p.mean(),
         "first the mean, then the exponential": lambda log_p: np.exp(-log_p).mean(),
+        "the mean of the logarithms, not of the probabilities": lambda log_p: 1 / np.exp(log_p).mean(),
+        "nats go with base e, not with base ten": lambda log_p: 10 ** -log_p.mean(),
+        "all tokens count, not the least likely alone": lambda log_p: np.exp(-log_p.min()),
     },
     praise="As if the model guessed among that many tokens, all equally likely.",
 )
@@ -77,6 +85,11 @@ check_kept = checker(
             (i for i in range(len(scores) - 1) if scores[i + 1] <= scores[i]), len(scores) - 1
         ),
         "the run had stopped before that evaluation": lambda scores, wait: int(np.argmax(scores)),
+        "not after `wait` evaluations, but after `wait` without a new best": lambda scores, wait: int(
+            np.argmax(scores[: wait + 1])
+        ),
+        "the index of the evaluation, not its score": lambda scores, wait: scores[_waits(scores, wait)],
+        "the first evaluation has index 0": lambda scores, wait: _waits(scores, wait) + 1,
         "keep the best weights, not those of the step at which the run stopped": lambda scores, wait: next(
             (i for i in range(wait, len(scores)) if max(scores[i - wait + 1 : i + 1]) <= max(scores[: i - wait + 1])),
             len(scores) - 1,
@@ -109,6 +122,15 @@ check_doublings = checker(
             (a - b) * np.log10(many / few) / (high - low)
         ),
         "in doublings: base two": lambda a, b, low, high, few, many: (a - b) * np.log(many / few) / (high - low),
+        "doublings are counted by log2(many / few), not by many - few": lambda a, b, low, high, few, many: (
+            (a - b) * (many - few) / (high - low)
+        ),
+        "upside down: the gain stands above what one doubling buys": lambda a, b, low, high, few, many: (
+            (high - low) / np.log2(many / few) / (a - b)
+        ),
+        "divide by what one doubling buys; do not multiply": lambda a, b, low, high, few, many: (
+            (a - b) * (high - low) / np.log2(many / few)
+        ),
         "the sign: the gain is from b to a, and more labels buy more": lambda a, b, low, high, few, many: (
             (b - a) * np.log2(many / few) / (high - low)
         ),
@@ -138,6 +160,9 @@ _SCALES: dict[str, Answer] = {  # what stands where alpha / r belongs
     "the rank is the number of rows of A, not of B": lambda A, B, alpha: alpha / len(B),
     "the rank is the number of rows of A, and n that of the columns of A": lambda A, B, alpha: alpha / A.shape[1],
     "add the change, do not take it away": lambda A, B, alpha: -alpha / len(A),
+    "divide alpha by the rank, do not multiply": lambda A, B, alpha: alpha * len(A),
+    "the scale comes once, not once for A and once for B": lambda A, B, alpha: (alpha / len(A)) ** 2,
+    "upside down: alpha over the rank": lambda A, B, alpha: len(A) / alpha,
 }
 
 
@@ -155,6 +180,9 @@ check_forward = checker(
     | {
         "the frozen layer is missing: x W^T": lambda x, W, A, B, alpha: alpha / len(A) * (x @ A.T) @ B.T,
         "the adapter is missing": lambda x, W, A, B, alpha: x @ W.T,
+        "the rank is the number of rows of A, not of x": lambda x, W, A, B, alpha: (
+            x @ W.T + alpha / len(x) * (x @ A.T) @ B.T
+        ),
         "x holds one input a row, so the output does too: transpose": lambda x, W, A, B, alpha: (
             x @ _merged(W, A, B, alpha).T
         ).T,
@@ -169,6 +197,7 @@ check_merge = checker(
     [(case, _merged(*case)) for case in _LAYERS],
     {hint: _merge_scaled(scale) for hint, scale in _SCALES.items()}
     | {
+        "as for a row x: merge the matrix itself, not its transpose": lambda W, A, B, alpha: _merged(W, A, B, alpha).T,
         "that is the change alone: add it to W": lambda W, A, B, alpha: alpha / len(A) * B @ A,
         "B stands on the left: a change of W has the shape of W": lambda W, A, B, alpha: (
             W + alpha / len(A) * (A.T @ B.T if W.shape[0] == W.shape[1] else B @ A)

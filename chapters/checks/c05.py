@@ -51,6 +51,11 @@ check_head_size = checker(
         "the LayerNorm comes after the projection: it is k wide": lambda d, c, k: (
             (d * k if k else 0) + 2 * d + (k or d) * c + c
         ),
+        "the projection trains as well: width times k numbers": lambda d, c, k: 2 * (k or d) + (k or d) * c + c,
+        "the projection is width times k, not k numbers": lambda d, c, k: (k or 0) + 2 * (k or d) + (k or d) * c + c,
+        "one LayerNorm, and its scale and shift have one number an input, not one a class": lambda d, c, k: (
+            (d * k if k else 0) + 2 * c + (k or d) * c + c
+        ),
         "after a projection to k, LayerNorm and Linear are both k wide": lambda d, c, k: (
             (d * k if k else 0) + 2 * d + d * c + c
         ),
@@ -63,6 +68,11 @@ check_bce_gradient = checker(
     {
         "the mean over N sentences divides each entry by N": lambda z, y: z.sigmoid() - y,
         "the sign is turned: descent would move away from the labels": lambda z, y: (y - z.sigmoid()) / len(z),
+        "the prediction is sigmoid(z), not z": lambda z, y: (z - y) / len(z),
+        "that would be the gradient of a squared error": lambda z, y: (
+            (z.sigmoid() - y) * z.sigmoid() * (1 - z.sigmoid()) / len(z)
+        ),
+        "twice too much: each sentence is asked once": lambda z, y: 2 * (z.sigmoid() - y) / len(z),
         "one entry for each sentence, not their mean": lambda z, y: (z.sigmoid() - y).mean(),
         "this is the gradient with respect to the probability; go on to the logit with the chain rule": lambda z, y: (
             (z.sigmoid() - y) / (z.sigmoid() * (1 - z.sigmoid())) / len(z)
@@ -92,6 +102,13 @@ check_tail_step = checker(
             W - eta * lam * truncate(W, r)
         ),
         "the sign is turned: this step lets the tail grow": lambda W, r, eta, lam: W + eta * lam * (W - truncate(W, r)),
+        "the first r singular values stay, not the first r columns": lambda W, r, eta, lam: torch.cat(
+            [W[:, :r], (1 - eta * lam) * W[:, r:]], 1
+        ),
+        "one direction too many is free: r of them stay": lambda W, r, eta, lam: (
+            W - eta * lam * (W - truncate(W, r + 1))
+        ),
+        "the gradient alone is no step: take it from W": lambda W, r, eta, lam: eta * lam * (W - truncate(W, r)),
         "this is the proximal step, which divides by 1 + eta lambda": lambda W, r, eta, lam: tail_prox(W, r, eta, lam),
     },
     praise="The first r stay, the tail shrinks by one minus eta lambda.",
@@ -113,6 +130,13 @@ check_rank_for = checker(
         ),
         "one too few: an index starts at zero, a rank at one": lambda s, share: int(
             np.searchsorted(np.cumsum(s**2) / (s**2).sum(), share - 1e-12)
+        ),
+        "a share of the squared norm, not of the number of values": lambda s, share: int(np.ceil(share * len(s))),
+        "at least that share: equality is enough": lambda s, share: int(
+            np.searchsorted(np.cumsum(s**2) / (s**2).sum(), share + 1e-12) + 1
+        ),
+        "the smallest rank, not the share that it keeps": lambda s, share: (
+            (kept := np.cumsum(s**2) / (s**2).sum())[np.argmax(kept >= share - 1e-12)]
         ),
         "one too many": lambda s, share: int(np.searchsorted(np.cumsum(s**2) / (s**2).sum(), share - 1e-12) + 2),
     },
@@ -141,6 +165,11 @@ check_anchored = checker(
         "truncate the change, not the two matrices one by one": lambda W, W0, r, lam: (
             lam * ((W - W0) - (truncate(W, r) - truncate(W0, r)))
         ),
+        "the truncated part is of the change, and so is what it is taken from: subtract W0 there too": (
+            lambda W, W0, r, lam: lam * (W - truncate(W - W0, r))
+        ),
+        "the rank is an argument": lambda W, W0, r, lam: lam * ((W - W0) - truncate(W - W0, 2)),
+        "all of the change is charged here; the first r directions are free": lambda W, W0, r, lam: lam * (W - W0),
         "this keeps the first r and drops the tail: the gradient is the other part": lambda W, W0, r, lam: (
             lam * truncate(W - W0, r)
         ),
@@ -161,6 +190,15 @@ def _loop(X, y, w0, a, lr, steps, pull=lambda w, w0, a: a / 2 * (w - w0).square(
 
 def _sum(z, y):
     return F.binary_cross_entropy_with_logits(z, y, reduction="sum")
+
+
+def _after(X, y, w0, a, lr, steps):
+    """The pull applied to the weights that the data have moved already."""
+    w = w0.clone()
+    for _ in range(steps):
+        w = w - lr * X.T @ ((X @ w).sigmoid() - y) / len(y)
+        w = w - lr * a * (w - w0)
+    return w
 
 
 _X, _t = _random(12, 3), (torch.arange(12) % 2).double()
@@ -190,6 +228,11 @@ check_train_anchored = checker(
         "the sign of the penalty is turned: it pushes away from w0": lambda *case: (
             _loop(*case, pull=lambda w, w0, a: -a / 2 * (w - w0).square().sum())
         ),
+        "no step was taken: that is where it begins": lambda X, y, w0, a, lr, steps: w0,
+        "the sign of the data's gradient is turned: go down, not up": lambda *case: _loop(
+            *case, loss=lambda z, y: -F.binary_cross_entropy_with_logits(z, y)
+        ),
+        "the pull is taken at the same w as the gradient, not after the step": _after,
         "one step too few": lambda X, y, w0, a, lr, steps: _loop(X, y, w0, a, lr, steps - 1),
         "one step too many": lambda X, y, w0, a, lr, steps: _loop(X, y, w0, a, lr, steps + 1),
     },

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,21 @@ WORDS = {"en": {
     "claim": "Claim {id}", "judged": "Claim {id}: {word}",
     "nothing": "unit: {unit}; what counts as nothing: {bound}, fixed before the runs ({where})",
     "supported": "supported", "refuted": "refuted", "mixed": "mixed", "no gain": "no gain",
+    "gate": "{found} {asked}", "bounded": "{found}: {asked}", "comma": ", ",
+    "told": "{name}: {value}{unit}{spread}; {origin} ({profile}, {device})",
+}, "zh": {
+    "inside": "在公布的区间带内", "outside": "在公布的区间带外", "holds": "成立",
+    "broken": "不成立", "undecided": "未决", "unpublished": "尚未公布区间带",
+    "exactly": "恰为 {low}", "between": "{low} 至 {high}", "least": "至少 {low}", "most": "至多 {high}",
+    "mean": "均值{asked}", "crossed": "{asked}，但置信区间跨过了界限",
+    "spread": "{level}% 置信区间 {low} 至 {high}，{number} {over}", "items": "、{items} 个测试样例",
+    "seeds": "个随机种子", "splits": "次划分", "repeats": "次重复",
+    "stored": "来自存档的运行", "live": "来自本次运行",
+    "claim": "论断 {id}", "judged": "论断 {id}：{word}",
+    "nothing": "单位：{unit}；小于 {bound} 视为没有效应，运行前已定（{where}）",
+    "supported": "得到支持", "refuted": "被否定", "mixed": "结果不一", "no gain": "没有增益",
+    "gate": "{found} {asked}", "bounded": "{found}：{asked}", "comma": "，",
+    "told": "{name}：{value}{unit}{spread}；{origin}（{profile}，{device}）",
 }}
 
 Facts = Mapping[str, Any]
@@ -117,18 +132,19 @@ def number(facts: Facts) -> Card:
     return dict(zip(("value", "low", "high"), shown, strict=False)) | {"unit": unit}
 
 
-def summary(facts: Facts, language: str = "en") -> str:
+def summary(facts: Facts, language: str = "en", say: Callable[[str], str] = str) -> str:
     """A result in one line, for whoever points at its number in the text: name, value, interval, seeds, origin.
 
     Args:
         facts: what `record` wrote.
         language: one of `WORDS`.
+        say: puts the name and the unit, which the chapter wrote in English, into the language.
     """
     words, shown = WORDS[language], number(facts)
-    spread = ", " + _spread(facts, words) if "low" in shown else ""
-    origin = words["stored" if facts["stored"] else "live"]
-    return (f"{facts['name'].replace('_', ' ')}: {shown['value']}{shown['unit']}{spread}; {origin} "
-            f"({facts['profile']}, {facts['device']})")
+    spread = words["comma"] + _spread(facts, words) if "low" in shown else ""
+    return words["told"].format(
+        name=say(facts["name"].replace("_", " ")), value=shown["value"], unit=say(shown["unit"]), spread=spread,
+        origin=words["stored" if facts["stored"] else "live"], profile=facts["profile"], device=facts["device"])
 
 
 def card(facts: Facts, band: Facts | None, language: str = "en") -> Card:
@@ -195,7 +211,7 @@ _PLAIN = "{name} = {number}{unit}{between}{spread} | {sign} {gate} ({where}){not
 _CARD = (
     f'<div class="par-card par-{{status}}" id="{{id}}" {_FRAME}>'
     '<div class="par-name">{name}</div>'
-    '<div class="par-value"><strong style="font-size:1.5em">{number}</strong>{unit}{between}'
+    '<div class="par-value"><strong style="font-size:1.5em">{number}</strong><span>{unit}</span>{between}'
     ' <span class="par-spread">{spread}</span></div>'
     '<div class="par-note">{note}</div>{gauge}'
     '<div class="par-gate">{sign} {gate} <span class="par-where">({where})</span></div></div>'
@@ -233,8 +249,8 @@ def _words(facts: Facts, found: str, ends: tuple[float | None, float | None], wo
     spread = _spread(facts, words) if "low" in shown else ""
     return {
         "name": facts["name"].replace("_", " "), "number": shown["value"], "unit": shown["unit"], "spread": spread,
-        "between": ", " if spread else "", "sign": SIGNS[found],
-        "gate": f"{words[found]}{':' if bounded else ''} {asked}".strip(),
+        "between": words["comma"] if spread else "", "sign": SIGNS[found],
+        "gate": words["bounded" if bounded else "gate"].format(found=words[found], asked=asked).strip(),
         "note": facts["note"], "where": f"{facts['profile']}, {facts['device']}",
     }
 

@@ -16,6 +16,7 @@ from IPython import get_ipython
 from IPython.display import display
 
 from lib.book import cards
+from lib.book.languages import speak
 
 if TYPE_CHECKING:
     from lib.evidence.verdicts import Effect
@@ -42,6 +43,7 @@ class Run:
         seed: from 0.
         device: "cpu" or "cuda".
         bands: name of a result -> its published "low" and "high".
+        language: of its cards.
     """
 
     chapter: str
@@ -49,6 +51,7 @@ class Run:
     seed: int
     device: str
     bands: dict[str, dict[str, Any]]
+    language: str = "en"
     _seen: dict[str, int | None] = field(default_factory=dict, repr=False)
 
     def record(
@@ -122,7 +125,7 @@ class Run:
             "profile": self.profile,
             "device": self.device,
         }
-        shown = cards.card(facts, self.bands.get(name)) if card else {"text/plain": "", "text/html": ""}
+        shown = cards.card(facts, self.bands.get(name), self.language) if card else {"text/plain": "", "text/html": ""}
         display({**shown, cards.RESULT: facts}, raw=True)
 
     def claim(self, claim: str, effects: Mapping[str, Effect], *, unit: str, bound: float, direction: int) -> None:
@@ -148,7 +151,7 @@ class Run:
         rows = {label: {key: getattr(effect, key) for key in keys} for label, effect in effects.items()}
         facts = {"id": claim, "unit": unit, "bound": bound, "direction": direction, "effects": rows,
                  "profile": self.profile, "device": self.device}  # fmt: skip
-        shown = cards.claim_card(facts)
+        shown = cards.claim_card(facts, self.language)
         self._once(claim)
         display({**shown, cards.CLAIM: facts}, raw=True)
 
@@ -162,7 +165,7 @@ class Run:
 
 
 def start(chapter: str, *, profile: str, seed: int, live: bool = False, evidence: bool = False) -> Run:
-    """Begin a chapter's record: check its parameters and read the bands it is held to.
+    """Begin a chapter's record: check its parameters, read the bands it is held to, and speak the notebook's LANGUAGE.
 
     Args:
         chapter: the notebook's name without its ending, such as "05-bert-case-study".
@@ -172,8 +175,8 @@ def start(chapter: str, *, profile: str, seed: int, live: bool = False, evidence
         evidence: whether sweeps run what the committed evidence lacks.
 
     Raises:
-        ValueError: an unknown profile, a seed that is no whole number from 0 up, `live` or `evidence` neither True nor
-            False (papermill hands on `false` and `no` as words, and every word counts as true).
+        ValueError: an unknown profile or language, a seed that is no whole number from 0 up, `live` or `evidence`
+            neither True nor False (papermill hands on `false` and `no` as words, and every word counts as true).
     """
     if profile not in cards.PROFILES:
         raise ValueError(f"profile must be one of {', '.join(cards.PROFILES)}, got {profile!r}")
@@ -185,7 +188,7 @@ def start(chapter: str, *, profile: str, seed: int, live: bool = False, evidence
     kind = device()
     path = RESULTS / f"{profile}-{kind}.json"
     chapters = json.loads(path.read_text("utf-8"))["chapters"] if path.exists() else {}
-    return Run(chapter, profile, seed, kind, chapters.get(chapter, {}))
+    return Run(chapter, profile, seed, kind, chapters.get(chapter, {}), speak(chapter))
 
 
 def interval(values: Sequence[float]) -> list[float] | None:

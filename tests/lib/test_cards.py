@@ -53,7 +53,7 @@ def test_a_band_that_moves_moves_the_card_and_no_fact() -> None:
 
 def test_every_word_comes_from_the_dictionary(monkeypatch: pytest.MonkeyPatch) -> None:
     """With every word of the language struck out, no English is left on any card but what the facts bring."""
-    empty = {key: "".join(re.findall(r"\{\w+\}", word)) for key, word in cards.WORDS["en"].items()}
+    empty = {key: " ".join(re.findall(r"\{\w+\}", word)) for key, word in cards.WORDS["en"].items()}
     monkeypatch.setitem(cards.WORDS, "xx", empty)
     row = {"difference": 3.0, "error": 0.5, "dof": 4, "seeds": 5, "level": 0.95}
     claim = {"id": "C1", "unit": "u", "bound": 1.0, "direction": 1, "effects": {"a": row}}

@@ -8,27 +8,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 
 import pytest
 
 from lib.tasks import sandbox
-from lib.tasks.sandbox import require_sandbox, run_safely
+from lib.tasks.sandbox import in_webassembly, namespaces, require_sandbox, run_safely
+from lib.tasks.webassembly import webassembly
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def closed() -> str:
-    """Why there is no sandbox here; "" where there is one."""
+    """Why there are no namespaces here; "" where there are."""
     try:
-        require_sandbox()
+        return "" if namespaces("pass", 10, 512).finished else "namespaces are closed to this user"
     except RuntimeError as error:
         return str(error)
-    return ""
 
 
 CLOSED = closed()
-needs = pytest.mark.skipif(bool(CLOSED), reason=CLOSED or "there is a sandbox")
+needs = pytest.mark.skipif(bool(CLOSED), reason=CLOSED or "there are namespaces")
 
 
 @pytest.fixture
@@ -136,7 +137,8 @@ def test_it_holds_for_a_user_without_rights_or_refuses(port: int, tmp_path: Path
     program = f"""
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
-from lib.tasks.sandbox import require_sandbox, run_safely
+from lib.tasks.sandbox import in_webassembly, namespaces, require_sandbox, run_safely
+from lib.tasks.webassembly import webassembly
 try:
     require_sandbox()
 except RuntimeError as error:
@@ -158,18 +160,101 @@ else:
     assert done.stdout.startswith(("held", "refused"))
 
 
+def without_webassembly() -> str:
+    """Why WebAssembly does not run here; "" where it does."""
+    try:
+        return "" if run_safely("pass", fence=in_webassembly).finished else "Pyodide does not start"
+    except RuntimeError as error:
+        return str(error)
+
+
+@pytest.fixture(scope="module")
+def pyodide() -> None:
+    """Skips where Node or Pyodide cannot be had."""
+    if reason := without_webassembly():
+        pytest.skip(reason)
+
+
+ATTACKS = """
+import os, socket, sys
+import pyodide.webloop as w, pyodide._package_loader as p
+JS = p.loadedPackages.constructor
+def host(text): return w.scheduleCallback.constructor(text)()
+attacks = {
+    "fork": os.fork,
+    "list the home folder": lambda: os.listdir("HOME"),
+    "read": lambda: open("HOME/.profile").read() or open("/etc/passwd").read(),
+    "read the book": lambda: open("ROOT/pyproject.toml").read(),
+    "connect": lambda: socket.create_connection(("127.0.0.1", PORT), 2),
+    "make code": lambda: host("return process"),
+    "reach JavaScript": lambda: __import__("js"),
+    "reach Pyodide": lambda: __import__("pyodide_js").mountNodeFS("/mnt", "HOME"),
+    "much memory": lambda: bytearray(2**30),
+}
+for name, attack in attacks.items():
+    try:
+        attack()
+    except BaseException as error:
+        continue
+    sys.exit(name)
+os.makedirs("FOLDER")
+open("FOLDER/marker", "w").write("x")  # on a disk of its own
+"""
+
+
+def test_webassembly_runs_a_program_and_no_attack_leaves_it(pyodide: None, port: int, tmp_path: Path) -> None:
+    assert run_safely("import math, json, re, typing\nprint(math.sqrt(16))", fence=in_webassembly).said == "4.0"
+    marker = tmp_path / "marker"
+    words = {"HOME": Path.home(), "ROOT": ROOT, "PORT": port, "FOLDER": tmp_path}
+    attacks = reduce(lambda text, word: text.replace(word, str(words[word])), words, ATTACKS)
+    found = run_safely(attacks, fence=in_webassembly)
+    assert found.finished, found.said
+    started = run_safely(f"import os\nos.system('touch {marker}')", fence=in_webassembly)
+    assert not started.finished and "restricted" in started.said
+    assert not marker.exists()
+
+
+def test_webassembly_ends_a_loop_and_a_flood(pyodide: None) -> None:
+    for program in ("while True: pass", "while True: print('x' * 10**5)", "import os\nos._exit(0)"):
+        begin = time.monotonic()
+        assert not run_safely(program, seconds=1, fence=in_webassembly).finished
+        assert time.monotonic() - begin < sandbox.SLOWEST_START + 30
+
+
+def test_without_its_fence_of_files_and_processes_webassembly_is_left(
+        pyodide: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: Pyodide alone starts a process of this machine."""
+    def open_(program: Path, megabytes: int) -> list[str]:
+        return [word for word in webassembly(program, megabytes) if not word.startswith(("--permission", "--allow"))]
+
+    monkeypatch.setattr(sandbox, "webassembly", open_)
+    run_safely(f"import os\nos.system('touch {tmp_path}/marker')", fence=in_webassembly)
+    assert (tmp_path / "marker").exists()
+
+
 def test_where_there_is_none_nothing_runs_and_one_sentence_says_why(
         monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(shutil, "which", lambda tool: None if tool == "unshare" else f"/bin/{tool}")
-    with pytest.raises(RuntimeError, match="^generated code runs in Linux namespaces alone, and this system lacks "
-                                           "unshare: nothing was run$"):
-        require_sandbox()
-    monkeypatch.undo()
     marker = tmp_path / "ran"
-    monkeypatch.setattr(sandbox, "_command", lambda *_: ["sh", "-c", "echo unshare: not permitted; exit 1"])
-    with pytest.raises(RuntimeError, match="closed to this user .unshare: not permitted.: nothing was run"):
+
+    def refused(*_: object) -> list[str]:
+        raise RuntimeError("Node is missing")
+
+    sandbox._working.cache_clear()
+    monkeypatch.setattr(sandbox, "webassembly", refused)
+    monkeypatch.setattr(shutil, "which", lambda tool: None if tool == "unshare" else f"/bin/{tool}")
+    with pytest.raises(RuntimeError, match="^generated code was not run, since there is no sandbox: Linux namespaces "
+                                           "are closed, as this system lacks unshare; Node is missing$"):
         require_sandbox()
     assert not run_safely(f"open({str(marker)!r}, 'w')").finished and not marker.exists()
+    monkeypatch.undo()
+    monkeypatch.setattr(sandbox, "webassembly", refused)
+    monkeypatch.setattr(sandbox, "_command", lambda *_: ["sh", "-c", "echo unshare: not permitted; exit 1"])
+    sandbox._working.cache_clear()
+    with pytest.raises(RuntimeError, match="namespaces did not run a program .unshare: not permitted.; Node"):
+        require_sandbox()
+    assert not run_safely(f"open({str(marker)!r}, 'w')").finished and not marker.exists()
+    monkeypatch.undo()
+    sandbox._working.cache_clear()
 
 
 def test_numbers_out_of_range_are_named() -> None:

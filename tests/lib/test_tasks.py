@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,16 +15,34 @@ from sklearn.preprocessing import MultiLabelBinarizer
 
 from lib.adapters import detach
 from lib.data import shuffled
-from lib.models import LanguageModel
+from lib.models import LanguageModel, load_encoder
 from lib.tasks import code as code_task
+from lib.tasks.augmentation import reworded, synonyms, written
 from lib.tasks.classification import classification
 from lib.tasks.code import code
 from lib.tasks.dialogue import dialogue
 from lib.tasks.entities import entities
+from lib.tasks.options import option_scores
 from lib.tasks.papers import FIRST_YEAR, control, questions, summaries
-from lib.tasks.task import PARTS, Example, Task, answers, exact, parted, prompted, scores, tune, with_shots
+from lib.tasks.tagging import Tagger, tagged, tune_tagger, words_of
+from lib.tasks.task import (
+    PARTS,
+    Example,
+    Task,
+    answers,
+    exact,
+    packed,
+    parted,
+    prompted,
+    scores,
+    tune,
+    unpacked,
+    with_prime,
+    with_shots,
+)
 from lib.tasks.translation import translation
 from lib.tasks.wordnet import knowledge, relations
+from lib.text.likelihood import by_sum, rank_options
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 MAKERS = (classification, relations, entities, questions, translation, summaries, dialogue, control, knowledge, code)
@@ -73,7 +92,9 @@ def test_the_right_answer_is_right_and_another_is_not(make: Callable[[], Task]) 
     test = shuffled(task.parts["test"], 0)[:40]
     right = [example.answer for example in test]
     assert scores(task, right, test) == pytest.approx([100.0] * len(test))
-    wrong = [next((option for option in e.options if option != e.answer), "xyzzy") for e in test]
+    wrong = [next((option for option in e.options if option not in (e.answer, *json.loads(e.extra or "[]"))), "xyzzy")
+             if task.name == "questions" else next((option for option in e.options if option != e.answer), "xyzzy")
+             for e in test]
     assert max(scores(task, wrong, test)) < 100 and all(0 <= s <= 100 for s in scores(task, wrong, test))
 
 
@@ -151,7 +172,9 @@ def test_papers_are_of_years_with_a_free_licence() -> None:
 def test_names_of_the_problems_are_not_trained_on() -> None:
     task = code()
     assert not {e.group for e in task.parts["train"]} & {e.group for e in task.parts["test"]}
-    assert all(e.prompt.endswith("    return") for e in code(primed=True).parts["test"])
+    primed = with_prime(task)
+    assert all(e.prompt.endswith("    return") for e in primed.parts["test"]) and primed.parts["train"] is \
+        task.parts["train"]
     for e in task.parts["train"]:
         ast.parse(e.prompt + e.answer)
 
@@ -241,3 +264,92 @@ def test_tuning_learns_the_answers_and_leaves_the_base() -> None:
     assert all(torch.equal(p, start[name]) for name, p in model.named_parameters())
     before = sum(scores(task, answers(model, task, test), test)) / len(test)
     assert after > 90 > before
+
+
+def test_options_are_scored_as_by_reading_all_anew() -> None:
+    """The oracle reads each prompt with each option from the start; options of several lengths, prompts that begin
+    alike, as those of one template do, and not."""
+    model = tiny()
+    asked = {"alike": ["the film is good", "the film was a poor film", "the film"],
+             "not alike": ["good film", "a book was not fine", "is it the book"], "one": ["the film"],
+             "the same twice": ["the film is", "the film is"]}
+    options = [[" good", " bad film", " it is not a good film"], [" very good", " fine"], [" poor"]]
+    for prompts in asked.values():
+        some = options[: len(prompts)]
+        slow = rank_options(model, prompts, some, normalize=by_sum)
+        fast = option_scores(model, prompts, some)
+        assert all(torch.allclose(a.float(), b, atol=1e-5) for a, b in zip(slow, fast, strict=True))
+        assert all(torch.allclose(a, option_scores(model, [prompt], [one])[0], atol=1e-5)
+                   for a, prompt, one in zip(fast, prompts, some, strict=True))
+    with pytest.raises(ValueError, match="options must hold a list of texts for each prompt"):
+        option_scores(model, ["the film"], [])
+
+
+@pytest.mark.parametrize("options", [True, False])
+def test_answers_come_back_from_numbers(options: bool) -> None:
+    task, speaks = toy(options=options), tiny_tokenizer()
+    test = task.parts["test"]
+    said = [e.answer if options else f"{e.answer} film" for e in test]
+    assert unpacked(speaks, packed(speaks, said, test), test) == said
+    if not options:
+        assert unpacked(speaks, packed(speaks, ["", *said[1:]], test), test)[1:] == said[1:]
+
+
+def test_texts_are_reworded_by_synonyms_alone() -> None:
+    same = {"film": ["picture"], "good": ["fine", "well"], "the": ["a"]}
+    texts = ["The good film, the GOOD one.", "Nothing here."]
+    made = reworded(texts, 5, same, seed=0, share=1.0)
+    assert len(made) == 5 and made[1] == made[3] == texts[1]  # in turn; what has no synonym stays
+    assert all(line.startswith("The ") and "picture" in line and "good" not in line for line in made[::2])
+    assert reworded(texts, 2, same, seed=0, share=0.0) == texts
+    assert reworded(texts, 9, same, seed=1) != reworded(texts, 9, same, seed=2)
+
+
+def test_synonyms_share_a_synset() -> None:
+    same = synonyms()
+    assert "automobile" in same["car"] and "car" in same["automobile"] and "glad" in same["happy"]
+    assert all(word not in others for word, others in same.items())
+
+
+def test_a_model_writes_texts_of_a_kind_and_each_is_its_own() -> None:
+    model = tiny()
+    made = written(model, ["good film", "fine film"], "film", 8, seed=0, max_new_tokens=6)
+    assert made == written(model, ["good film", "fine film"], "film", 8, seed=0, max_new_tokens=6)
+    assert 1 < len(set(made)) <= 8 and all("\n" not in line and line.strip() for line in made)
+
+
+def test_a_tagger_learns_names_and_writes_them_as_answers() -> None:
+    names = {"place": ("Rome", "Oslo"), "person": ("Noah", "Ada Lovelace")}
+    texts = ["the roads to {}", "a book by {}, who wrote", "({}) and others"]
+    examples = [Example(text, f"{kind}: {name}", text, extra=text.format(name))
+                for kind, some in names.items() for name in some for text in texts]
+    tagger = Tagger(load_encoder("minilm"), tuple(names))
+    task = entities()
+    before = sum(scores(task, tagged(tagger, examples), examples)) / len(examples)
+    tune_tagger(tagger, examples, epochs=25, lr=5e-4, seed=0)
+    assert tagged(tagger, examples) == [e.answer for e in examples]  # two words of a name are one name
+    assert before < 50
+    assert words_of("(Rome), a city;") == ["(", "Rome", ")", ",", "a", "city", ";"]
+
+
+def test_corpus_bleu_and_points_by_hand() -> None:
+    """What the chapter prints: BLEU of two sentences (Papineni et al. 2002), counted here, and hit at 1."""
+    from sacrebleu import corpus_bleu
+
+    said, true = ["the cat sat on the mat today", "a dog"], ["the cat sat on a mat today", "a dog"]
+
+    def grams(line: str, n: int) -> Counter[tuple[str, ...]]:
+        words = line.split()
+        return Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+
+    logs = 0.0
+    for n in range(1, 5):
+        hit = sum(sum((grams(a, n) & grams(b, n)).values()) for a, b in zip(said, true, strict=True))
+        every = sum(sum(grams(a, n).values()) for a in said)
+        logs += math.log(hit / every) / 4
+    assert corpus_bleu(said, [true]).score == pytest.approx(100 * math.exp(logs), abs=1e-6)  # as long as the truth
+    task = questions()
+    test = task.parts["test"][:10]
+    marked = [json.loads(e.extra) for e in test]
+    right = [float(e.options[0] in some) for e, some in zip(test, marked, strict=True)]
+    assert scores(task, [e.options[0] for e in test], test) == [100 * r for r in right]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import yaml
 from playwright.sync_api import Browser
 
 from tests.site import checks
 from tests.site.browser import SITE, Theme, visit
+from tools.notebooks import ROOT
 
 KB = 1000
 DESKTOP, LAPTOP, TABLET, PHONE = 1440, 1000, 820, 390
@@ -29,6 +33,17 @@ def test_loads_cleanly_and_is_accessible(site: str, browser: Browser, built: str
 
 def test_links_lead_somewhere(site: str, built: str) -> None:
     assert checks.links(SITE / built, SITE) == []
+
+
+def test_a_model_that_reads_for_somebody_finds_each_page_and_each_verdict(site: str) -> None:
+    text = (SITE / "llms.txt").read_text("utf-8")
+    listed = re.findall(r"^- \[.+\]\((\S+)\): .{40}", text, re.MULTILINE)
+    address = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["html"]["baseurl"]
+    assert sorted([*listed, f"{address}chapters/intro.html"]) == sorted(
+        f"{address}chapters/{path.name}" for path in (SITE / "chapters").glob("*.html"))
+    claims = (SITE / "chapters" / "claims.html").read_text("utf-8")
+    judged = re.findall(r"<h2>([CF]\d+)\. [^<]*: (supported|refuted|no gain|mixed|undecided)<", claims)
+    assert judged and all(f"- {name}, {word}: " in text for name, word in judged)
 
 
 def test_no_other_host_is_named_as_a_source(site: str) -> None:

@@ -204,6 +204,9 @@ def test_a_reference_is_formatted_and_names_who_cites_it() -> None:
     besides = BIB.replace("eprint={9901.00001}", "doi={10.1016/j.jml.2019.104047}")
     page = register.references(dict(parse_string(besides, "bibtex").entries), {})
     assert "Cited on [the page of the run](run.md)." in page
+    assert "abstract" not in cited
+    skimmed = dict(parse_string(BIB.replace("eprint=", "read={abstract}, eprint="), "bibtex").entries)
+    assert "9901.00001>. Known to us from its abstract alone." in register.references(skimmed, {})
     asked = dict(parse_string(BIB.replace("{BERT}", "what?"), "bibtex").entries)
     assert "*On what?* J. <" in register.references(asked, {})
 

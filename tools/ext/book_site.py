@@ -10,8 +10,8 @@ import posixpath
 import re
 import subprocess
 import unicodedata
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,22 +22,33 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.search import languages
 from sphinx.search.en import SearchEnglish
+from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
+from lib.book.languages import Catalogue, read
 from tools import diagrams
 from tools.ext import typeset
+from tools.notebooks import ROOT
 from tools.terms import used
 
 HERE = Path(__file__).parent
+SCRIPTED = ("Change to light", "Change to dark", "Copy", "Copy the code", "Copied", "Press Ctrl-C",
+            "Selected: press Ctrl-C")  # what book.js says
 LOG = logging.getLogger(__name__)
-PASSAGES = {"Predict first": "predict", "Exercise": "exercise", "Hint": "hint"}
-SECTIONS = {"What to take away": "takeaway", "What we found": "findings", "Where the source is wrong": "errata"}
+# What is known by the words that it starts with, in each language.
+PASSAGES = {"en": {"Predict first": "predict", "Exercise": "exercise", "Hint": "hint"},
+            "zh": {"先预测": "predict", "练习": "exercise", "提示": "hint"}}
+SECTIONS = {"en": {"What to take away": "takeaway", "What we found": "findings", "Where the source is wrong": "errata"},
+            "zh": {"要点": "takeaway", "我们的发现": "findings", "原文错在哪里": "errata"}}
 POLICY = ("default-src 'none'; script-src 'self'{}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
           "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'")  # formulas need inline style
 DESCRIPTION = re.compile(r'<meta content="([^"]*)"[^>]* name="description"[^>]*>\s*')
 GLOSSARY = "chapters/glossary"
-NUMBERED = re.compile(r"\b((?:chapter|section|exercise)s?)\s(?=\d)", re.IGNORECASE)
+WORDS = ROOT / "chapters" / "zh" / "words"
+NUMBERED = {"en": re.compile(r"\b((?:chapter|section|exercise)s?)\s(?=\d)", re.IGNORECASE),
+            "zh": re.compile(r"(第|练习|(?<=\d))\s(?=\d|[章节])")}
+HAN = r"\u3400-\u9fff"
 FULL = 360  # points: the width of a figure that fills its column
 NO_PROSE = (nodes.title, nodes.Inline, nodes.FixedTextElement, nodes.raw)  # Inline: links, code, formulas, titles
 LINKS = {"Colab": "Open in Colab", "Binder": "Open in Binder", ".ipynb": "Download notebook", "": "Edit this page"}
@@ -91,8 +102,36 @@ def visit_diagram(self: Any, node: Diagram) -> None:
     raise nodes.SkipNode
 
 
+def language(app: Sphinx) -> str:
+    """The site's language: "en" or "zh"."""
+    return str(app.config.language)[:2]
+
+
+@cache
+def _words(name: str) -> Catalogue:
+    return read(WORDS, "book", "site") if name == "zh" else Catalogue({})
+
+
+def say(app: Sphinx, words: str) -> str:
+    """The site's own words in its language."""
+    return words if language(app) == "en" else _words("zh").say(words)
+
+
+class KeepIds(SphinxTransform):
+    """Give the sections of a page in Chinese the ids that they have in English, so that links hold in both."""
+
+    default_priority = 880
+
+    def apply(self, **_: Any) -> None:
+        ids = _facts(Path(self.app.srcdir, "site.json")).get("ids", {}).get(posixpath.basename(self.env.docname), [])
+        for section, name in zip(self.document.findall(nodes.section), ids, strict=False):
+            section["ids"] = [name]
+
+
 def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
     """Give predictions, exercises, solutions, findings and takeaways a class, from the words they start with."""
+    spoken = language(app)
+    passages, sections, numbered = PASSAGES[spoken], SECTIONS[spoken], NUMBERED[spoken]
     for comment in list(doctree.findall(nodes.raw)):
         for source in diagrams.sources(comment.astext()):
             drawn = Diagram(source=source, id=f"diagram-{app.env.new_serialno('diagram')}")
@@ -100,14 +139,15 @@ def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
             comment.replace_self(drawn)
     for words in doctree.findall(lambda node: isinstance(node, (nodes.strong, nodes.emphasis))):
         passage = words.parent
-        kind = next((name for start, name in PASSAGES.items() if words.astext().startswith(start)), None)
+        kind = next((name for start, name in passages.items() if words.astext().startswith(start)), None)
         if kind and isinstance(passage, nodes.paragraph) and passage.astext().startswith(words.astext()):
             quoted = isinstance(passage.parent, nodes.block_quote)
             (passage.parent if quoted else passage)["classes"].append(kind)
     for section in doctree.findall(nodes.section):
-        section["classes"] += [name for start, name in SECTIONS.items() if section[0].astext().startswith(start)]
+        section["classes"] += [name for start, name in sections.items() if section[0].astext().startswith(start)]
     for cell in doctree.findall(lambda node: "tag_solution" in getattr(node, "attributes", {}).get("classes", [])):
-        cell["hide_mode"], cell["prompt_show"], cell["prompt_hide"] = "all", "Show the solution", "Hide the solution"
+        cell["hide_mode"] = "all"
+        cell["prompt_show"], cell["prompt_hide"] = say(app, "Show the solution"), say(app, "Hide the solution")
     for table in list(doctree.findall(nodes.table)):
         table.replace_self(nodes.container("", table.deepcopy(), classes=["scroll"]))
     for picture in list(doctree.findall(nodes.image)):
@@ -118,7 +158,7 @@ def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
             raw[:] = [nodes.Text(finished(raw.astext(), raw))]
     for text in list(doctree.findall(nodes.Text)):
         if not within(text, (nodes.title, nodes.literal, nodes.math, nodes.FixedTextElement, nodes.raw)):
-            if (bound := NUMBERED.sub("\\1\N{NO-BREAK SPACE}", text)) != text:
+            if (bound := numbered.sub("\\1\N{NO-BREAK SPACE}", text)) != text:
                 text.parent.replace(text, nodes.Text(bound))
     for link in list(doctree.findall(nodes.reference)):
         if "colab.research.google.com" in link.get("refuri", "") and link.parent.astext() == link.astext():
@@ -200,20 +240,33 @@ def trim_page(app: Sphinx, page: str, template: str, context: dict[str, Any], do
     """Tell the template what this page needs, and give it flat lists of links instead of the theme's menus."""
     buttons = [inner for button in context.get("header_buttons", []) for inner in button.get("buttons", [button])]
     links = {str(button["text"]): button["url"] for button in buttons if "url" in button}
-    context["page_links"] = [(label, links[text]) for text, label in LINKS.items()
+    context["page_links"] = [(say(app, label), own(app, links[text])) for text, label in LINKS.items()
                              if text in links and page != app.config.root_doc]
     # myst-nb's label for a folded cell hides the words that stand there
     context["body"] = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
     # a sign for the mouse: a heading is read without it, and the list of contents has the same links
     mark = '<a class="headerlink"'
     context["body"] = context["body"].replace(mark, f'{mark} aria-hidden="true" tabindex="-1"')
+    context["body"] = re.sub(r'title="(Link to this \w+)"', lambda match: f'title="{say(app, match[1])}"',
+                             context["body"])
     context["body"] = typeset.plain(typeset.stacked(typeset.whole(context["body"])))
     context["has_math"] = 'class="katex' in context["body"]
     context["moves"] = "par-moving" in context["body"]
+    context["say"] = partial(say, app)
+    context["script_words"] = "" if language(app) == "en" else json.dumps(
+        {text: say(app, text) for text in SCRIPTED}, ensure_ascii=False)
     given = DESCRIPTION.search(context.get("metatags") or "")
     context["metatags"] = DESCRIPTION.sub("", context.get("metatags") or "")
     context["description"] = html.unescape(given[1]) if given else ""
     context["address"] = app.config.html_baseurl
+
+
+def own(app: Sphinx, address: str) -> str:
+    """Where a page in Chinese has its notebook, for Colab and Binder, or its text, for who mends it."""
+    if language(app) == "en" or "://" not in address:
+        return address
+    address = address.replace("/chapters/", "/chapters/zh/").replace("chapters%2F", "chapters%2Fzh%2F")
+    return re.sub(r"\.(?:ipynb|md)$", ".yml", address) if "/edit/" in address else address
 
 
 def tell_facts(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
@@ -223,12 +276,34 @@ def tell_facts(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     context["time"] = facts.get("times", {}).get(stem)
     context["run"] = facts
     context["number"] = chapter(stem)
+    context["run_page"] = context["pathto"]("chapters/run") if not facts.get("contents") else next(
+        (link["link"] for link in listed(context, facts) if link["stem"] == "run"), "")
     context["numbered"] = lambda listed: re.sub('href="([^"]*)">', lambda link: link[0] + "".join(
         f'<span class="number">{n}</span> ' for n in chapter(posixpath.basename(link[1].replace("#", stem)))), listed)
     if facts.get("pdf"):
         name, label = ("book", "The whole book as PDF") if page == app.config.root_doc else (stem, "PDF")
-        if page.startswith("chapters/"):
+        if page.startswith("chapters/") and language(app) == "en":
             context["page_links"].append((label, f"../pdf/{name}.pdf"))
+    here = stem if page.startswith("chapters/") else page
+    context["elsewhere"] = elsewhere(app, page) if here in {"search", *facts.get("present", [])} else None
+    context["listed"] = listed(context, facts)
+
+
+def listed(context: dict[str, Any], facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """The pages of the book for a site that has not all of them: the others are linked where they are English."""
+    return [entry | {"link": context["pathto"](f"chapters/{entry['stem']}") if not entry["english"] else
+                     f"{context['content_root']}../chapters/{entry['stem']}.html",
+                     "number": chapter(entry["stem"])} for entry in facts.get("contents", [])]
+
+
+def elsewhere(app: Sphinx, page: str) -> dict[str, str]:
+    """The same page in the other language: its code, its name, the way there, and both addresses."""
+    up, address = "../" * page.count("/"), app.config.html_baseurl
+    if language(app) == "en":
+        return {"code": "zh-CN", "name": "中文", "link": f"{up or './'}zh/{page}.html", "own": f"{address}{page}.html",
+                "other": f"{address}zh/{page}.html"}
+    return {"code": "en", "name": "English", "link": f"{up}../{page}.html", "own": f"{address}{page}.html",
+            "other": f"{address.removesuffix('zh/')}{page}.html"}
 
 
 def chapter(stem: str) -> str:
@@ -249,13 +324,26 @@ def folded(text: str) -> str:
 
 
 class Search(SearchEnglish):
-    """Sphinx's search, with words and questions folded alike."""
+    """Sphinx's search, with words and questions folded alike, and Chinese cut into pairs of signs in both."""
 
     js_splitter_code = r"""var splitQuery = query => query.normalize("NFD").replace(/\p{M}+/gu, "").normalize("NFC")
-  .split(/[^\p{Letter}\p{Number}_\p{Emoji_Presentation}]+/gu).filter(term => term);"""
+  .split(/[^\p{Letter}\p{Number}_\p{Emoji_Presentation}]+/gu)
+  .flatMap(word => word.match(/[\u3400-\u9fff]+|[^\u3400-\u9fff]+/g) || [])
+  .flatMap(run => /[\u3400-\u9fff]{2}/.test(run)
+    ? [...Array(run.length - 1).keys()].map(i => run.slice(i, i + 2)) : [run])
+  .filter(term => term);"""
 
     def split(self, input: str) -> list[str]:
-        return super().split(folded(input))
+        runs, cut = re.findall(rf"[{HAN}]+|[^{HAN}]+", folded(input)), super().split
+        return [term for run in runs for term in (pairs(run) if re.match(f"[{HAN}]", run) else cut(run))]
+
+    def word_filter(self, word: str) -> bool:
+        return bool(re.match(f"[{HAN}]", word)) or super().word_filter(word)
+
+
+def pairs(run: str) -> list[str]:
+    """A run of Chinese as its signs and their pairs, 微调 as 微, 调 and 微调, which a question is cut into as well."""
+    return [*run, *(run[i:i + 2] for i in range(len(run) - 1))]
 
 
 def no_such_page(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -305,9 +393,10 @@ def secure(page: str) -> str:
     return page.replace(tag, f'{tag}\n  <meta http-equiv="Content-Security-Policy" content="{policy}">', 1)
 
 
-def guide(out: Path, address: str) -> None:
-    """Tell search engines which pages there are."""
+def guide(out: Path, address: str, present: Iterable[str] = ()) -> None:
+    """Tell search engines which pages there are, in Chinese those that are present."""
     pages = sorted(path.relative_to(out).as_posix() for path in (out / "chapters").glob("*.html"))
+    pages += [f"zh/chapters/{stem}.html" for stem in sorted(present)]
     places = "".join(f"<url><loc>{html.escape(address + page)}</loc></url>\n" for page in pages)
     (out / "sitemap.xml").write_text('<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/'
                                      f'schemas/sitemap/0.9">\n{places}</urlset>\n', "utf-8")
@@ -321,13 +410,18 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     if not error:
         place(Path(app.outdir), app.config.root_doc, app.config.html_baseurl)
         prune(Path(app.outdir))
-        guide(Path(app.outdir), app.config.html_baseurl)
+        if lacking := _words(language(app)).missing:
+            LOG.warning("chapters/zh/words/site.yml lacks %s", ", ".join(lacking))
+        if language(app) == "en":
+            facts = _facts(Path(app.srcdir, "site.json"))
+            guide(Path(app.outdir), app.config.html_baseurl, facts.get("present", []))
         for page in Path(app.outdir).rglob("*.html"):
             page.write_text(secure(page.read_text("utf-8")), "utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    languages["en"] = Search
+    languages["en"] = languages["zh"] = Search
+    app.add_transform(KeepIds)
     app.add_html_math_renderer("katex", (visit_math, None), (visit_math_block, None))
     app.add_node(Diagram, html=(visit_diagram, None))
     app.connect("config-inited", lambda app, config: config.templates_path.insert(0, str(HERE / "templates")))

@@ -50,6 +50,16 @@ def first_fall(scores, wait):
     return falls[0] if len(falls) else len(scores) - 1
 
 
+def tie_free(scores, wait):
+    best = 0
+    for i, score in enumerate(scores):
+        if score > scores[best]:
+            best = i
+        elif i - best == wait:
+            break
+    return best
+
+
 WRONG = [
     ("check_rate", lambda rates, dev: rates[dev.max(1).argmax()], "mean over seeds"),
     ("check_rate", lambda rates, dev: rates[np.argmax(dev.mean(axis=0))], "the mean goes along a row"),
@@ -63,14 +73,14 @@ WRONG = [
     ("check_kept", first_fall, "one too early"),
     ("check_kept", lambda scores, wait: scores.index(max(scores)), "had stopped before"),
     ("check_kept", kept_at_the_end, "not the last"),
-    ("check_kept", lambda scores, wait: int(np.argmax(scores[: wait + 1])), "expected"),
+    ("check_kept", lambda scores, wait: int(np.argmax(scores[: wait + 1])), "without a new best"),
     ("check_kept", never_reset, "in a row, not altogether"),
     ("check_kept", ties_win, "keep the first of equals"),
     ("check_kept", tie_resets, "must not reset the counter"),
     ("check_kept", emptied, "expected"),
-    ("check_rate", lambda rates, dev: rates[dev[:, -1].argmax()], "expected"),
-    ("check_rate", lambda rates, dev: rates[dev.mean(axis=1).argmin()], "expected"),
-    ("check_rate", lambda rates, dev: rates[np.median(dev, axis=1).argmax()], "expected"),
+    ("check_rate", lambda rates, dev: rates[dev[:, -1].argmax()], "last seed alone"),
+    ("check_rate", lambda rates, dev: rates[dev.mean(axis=1).argmin()], "not losses"),
+    ("check_rate", lambda rates, dev: rates[np.median(dev, axis=1).argmax()], "not the median"),
     ("check_rate", lambda rates, dev: str(rates[dev.mean(axis=1).argmax()]), "numbers and not text"),
     ("check_perplexity", lambda log_p: np.exp(-np.mean(log_p)) + 3j, "expected"),
     ("check_doublings", lambda a, b, low, high, n, m: abs(a - b) / (high - low) * np.log2(m / n), "keep the sign"),
@@ -96,4 +106,19 @@ WRONG = [
     ("check_merge", lambda W, A, B, alpha: (alpha / A.shape[0]) * B @ A, "add it to W"),
     ("check_merge", lambda W, A, B, alpha: W - alpha / A.shape[0] * B @ A, "do not take it away"),
     ("check_merge", lambda W, A, B, alpha: W + alpha / len(A) * A @ B, "raised"),
+    ("check_rate", lambda rates, dev: rates[dev[:, 0].argmax()], "first seed alone"),
+    ("check_perplexity", lambda log_p: len(log_p) / np.exp(log_p).sum(), "not of the probabilities"),
+    ("check_perplexity", lambda log_p: np.power(10, -log_p.sum() / len(log_p)), "not with base ten"),
+    ("check_perplexity", lambda log_p: np.exp(-min(log_p)), "not the least likely alone"),
+    ("check_kept", lambda scores, wait: scores[0] if wait == 1 else scores[tie_free(scores, wait)], "not its score"),
+    ("check_kept", lambda scores, wait: 1 + tie_free(scores, wait), "has index 0"),
+    ("check_doublings", lambda a, b, low, high, n, m: (a - b) / (high - low) * (m - n), "not by many - few"),
+    ("check_doublings", lambda a, b, low, high, n, m: (high - low) / np.log2(m / n) / (a - b), "upside down"),
+    ("check_doublings", lambda a, b, low, high, n, m: (a - b) * (high - low) / np.log2(m / n), "do not multiply"),
+    ("check_forward", lambda x, W, A, B, alpha: x @ (W + alpha * len(A) * B @ A).T, "do not multiply"),
+    ("check_forward", lambda x, W, A, B, alpha: x @ (W + (alpha / len(A)) ** 2 * B @ A).T, "comes once"),
+    ("check_forward", lambda x, W, A, B, alpha: x @ (W + alpha / len(x) * B @ A).T, "not of x"),
+    ("check_merge", lambda W, A, B, alpha: W + alpha * A.shape[0] * B @ A, "do not multiply"),
+    ("check_merge", lambda W, A, B, alpha: W + A.shape[0] / alpha * B @ A, "upside down"),
+    ("check_merge", lambda W, A, B, alpha: (W + alpha / A.shape[0] * B @ A).T, "not its transpose"),
 ]

@@ -2,6 +2,7 @@
 
 # %% code
 from lib.tasks.code import code
+from lib.tasks.task import with_prime
 
-plain, primed = code(), code(primed=True)
-assert primed.parts["test"][0].prompt == plain.parts["test"][0].prompt + "    return"
+plain, primed = code(), with_prime(code())
+assert primed.parts["test"][0].prompt == plain.parts["test"][0].prompt + "\n    return"

@@ -12,6 +12,22 @@ from lib.tasks.sandbox import run_safely
 outcome = run_safely("open('/etc/passwd')")  # not there, or not run at all
 assert not outcome.finished
 
+# %% namespaces
+import contextlib
+
+from lib.tasks.sandbox import namespaces
+
+with contextlib.suppress(RuntimeError):  # this system has none
+    assert not namespaces("open('/etc/passwd')", 5, 256).finished
+
+# %% in_webassembly
+import contextlib
+
+from lib.tasks.sandbox import in_webassembly
+
+with contextlib.suppress(RuntimeError):  # no Node, or no Pyodide
+    assert not in_webassembly("open('/etc/passwd')", 5, 256).finished
+
 # %% require_sandbox
 import contextlib
 

@@ -73,3 +73,25 @@ from lib.tasks.task import Example, cached
 
 made = cached("task-of-an-example-1", lambda: [Example("1 + 1?", "2", "sums")])
 assert made == [Example("1 + 1?", "2", "sums")]
+
+# %% with_prime
+from lib.tasks.task import Example, Task, exact, with_prime
+
+asked = [Example("def one():", "\n    return 1", "one")]
+task = Task("code", {"test": asked}, exact, {}, "accuracy", chat=False, prime="\n    return")
+assert with_prime(task).parts["test"][0].prompt == "def one():\n    return"
+
+# %% packed
+from lib.tasks.task import Example, packed
+from tests.lib.tiny_decoder import tiny_tokenizer
+
+films = [Example("the film was fine", "good", "1", ("good", "bad"))] * 2
+assert packed(tiny_tokenizer(), ["bad", "good"], films) == [1, 0]
+
+# %% unpacked
+from lib.tasks.task import Example, packed, unpacked
+from tests.lib.tiny_decoder import tiny_tokenizer
+
+asked = [Example("what is it", "a film", "1"), Example("who is it", "the book", "2")]
+numbers = packed(tiny_tokenizer(), ["a good film", "it is a book"], asked)
+assert unpacked(tiny_tokenizer(), numbers, asked) == ["a good film", "it is a book"]

@@ -1,10 +1,12 @@
 // What the pages do beyond being read: theme, copy buttons, the place in the contents, the search key.
 const root = document.documentElement;
+const words = JSON.parse(root.dataset.words || "{}"); // of the page's language, where that is not English
+const told = text => words[text] ?? text;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 const toggle = document.querySelector("button.theme");
 const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
-const label = () => toggle.setAttribute("aria-label", isDark() ? "Change to light" : "Change to dark");
+const label = () => toggle.setAttribute("aria-label", told(isDark() ? "Change to light" : "Change to dark"));
 toggle.hidden = false;
 toggle.addEventListener("click", () => {
   root.dataset.theme = isDark() ? "light" : "dark";
@@ -17,7 +19,7 @@ label();
 for (const code of document.querySelectorAll("div.highlight")) {
   if (code.closest(".cell_output")) continue;
   const button = document.createElement("button");
-  const say = (words, label) => { button.textContent = words; button.setAttribute("aria-label", label); };
+  const say = (text, label) => { button.textContent = told(text); button.setAttribute("aria-label", told(label)); };
   button.className = "copy";
   button.type = "button";
   say("Copy", "Copy the code");
@@ -77,3 +79,6 @@ document.addEventListener("keydown", event => {
     field.focus();
   }
 });
+
+// the same place in the other language: ids are the same in both
+document.querySelector("a.tongue")?.addEventListener("click", event => { event.currentTarget.hash = location.hash; });

@@ -1,0 +1,1 @@
+"""The second language: `chapters/zh/` beside the English sources, held to them block by block."""
