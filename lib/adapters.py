@@ -347,43 +347,6 @@ class GroupLoRA(LoRA):
         return self.A.repeat_interleave(self.block, 1)
 
 
-class RandomSubspace(nn.Module):
-    """All mapped weights move in one random subspace; the smallest d that suffices is the intrinsic dimension.
-
-        theta -> theta + P z,   one entry +-sqrt(d / N) in each row of P
-
-    P is (N, d) for a weight of $N = m n$ numbers, and $|P z|$ about $|z|$.
-
-    Source: Li et al. 2018 (intrinsic dimension), section 2, where P is dense, sparse or Fastfood. Ours is a count
-    sketch (Charikar et al. 2002): it costs one integer a number of the weight and no product.
-
-    Args:
-        weight: (m, n).
-        z: (d,), shared: pass the same `nn.Parameter(torch.zeros(d))` for every weight; d is 1 to $m n$.
-        generator: draws P; torch's global generator if not given.
-
-    Raises:
-        ValueError: z is not a vector, or has more numbers than the weight.
-        TypeError: z is no `nn.Parameter`: nothing of the map would train.
-    """
-
-    index: Tensor
-
-    def __init__(self, weight: Tensor, z: nn.Parameter, *, generator: torch.Generator | None = None) -> None:
-        super().__init__()
-        if not isinstance(z, nn.Parameter):
-            raise TypeError(f"z must be an nn.Parameter, got {type(z).__name__}")
-        if z.ndim != 1 or not 1 <= len(z) <= weight.numel():
-            raise ValueError(f"z must be a vector of 1 to {weight.numel()} numbers, got shape {tuple(z.shape)}")
-        self.z, self.scale = z, (len(z) / weight.numel()) ** 0.5
-        index = torch.randint(2 * len(z), weight.shape, generator=generator, dtype=torch.int32)  # which of (z, -z)
-        self.register_buffer("index", index.to(weight.device))
-
-    def forward(self, W: Tensor) -> Tensor:
-        signed = torch.cat((self.z, -self.z))
-        return W + self.scale * signed.index_select(0, self.index.flatten()).view_as(W)
-
-
 def attach(model: nn.Module, where: Where, make: Callable[[Tensor], nn.Module], *,
            train: Where | None = None) -> list[str]:
     """Put the map `make(weight)` on the weights of linear layers, and freeze what the map replaces.

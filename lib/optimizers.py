@@ -1,14 +1,14 @@
 """What trains, how fast, and how it steps: parameter groups, and SAM around any optimizer of torch."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
 from lib import _check
-from lib.names import Where, _chosen, _plain
+from lib.names import _chosen
 
 
 class SAM(torch.optim.Optimizer):
@@ -69,42 +69,6 @@ class SAM(torch.optim.Optimizer):
         return loss
 
 
-def train_only(model: nn.Module, where: Where) -> list[str]:
-    """Freeze every parameter but those named by `where`; returns their names.
-
-        theta_i <- theta_i - eta * grad_i   for i in the chosen set, all others fixed        Howard and Ruder 2018, 3.3
-
-    Raises:
-        ValueError: nothing matches.
-    """
-    names = [name for name, _ in _chosen(model, where)]
-    for name, p in model.named_parameters():
-        p.requires_grad_(_plain(name) in names)
-    return names
-
-
-def bias_only(model: nn.Module, head: Where) -> list[str]:
-    """Train the biases and the task head, freeze the rest; returns the names of what trains.
-
-        theta -> theta + delta,   delta nonzero for biases and head only        BitFit: Ben Zaken et al. 2022, section 3
-
-    Args:
-        head: names of the parameters of the head.
-
-    Raises:
-        ValueError: `head` matches nothing: a head left at its random start would answer at random; or there is no bias
-            outside it, as in Llama.
-    """
-    _chosen(model, head, name="head")
-
-    def bias(name: str) -> bool:
-        return name.split(".")[-1] == "bias"
-
-    if not any(bias(name) and not head(name) for name, _ in model.named_parameters()):
-        raise ValueError(f"model must have biases beside its head, got none in {type(model).__name__}")
-    return train_only(model, lambda name: bias(name) or head(name))
-
-
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups: matrices decay; biases, norms, lengths and embeddings do not.
 
@@ -129,38 +93,3 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
         (matrices if p.ndim >= 2 and id(p) not in words else rest).append(p)
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
-
-
-def layerwise_groups(groups: Sequence[dict[str, Any]], layers: Sequence[nn.Module],
-                     decay: float) -> list[dict[str, Any]]:
-    """Split parameter groups by layer, so that lower layers move less.
-
-        rate of layer l of L, counted from below = rate * decay^(L + 1 - l);   of what is in no layer = rate
-
-    Source: Howard and Ruder 2018, section 3.2, with decay 1/2.6; milder ones are usual, e.g. 0.95.
-
-    Args:
-        groups: e.g. `decay_groups(model, 0.01)`; their other settings are kept.
-        layers: from bottom to top, e.g. `[encoder.embeddings, *encoder.encoder.layer]`.
-        decay: above 0, at most 1.
-
-    Returns:
-        Groups with "lr_scale", by which `fit` multiplies the rate of its plan.
-
-    Raises:
-        ValueError: decay out of range, groups that are no dictionaries, or layers that hold none of the parameters.
-    """
-    groups = list(groups)
-    if strange := [group for group in groups if not isinstance(group, dict)]:
-        raise ValueError(f"groups must be dictionaries, as decay_groups makes, got {type(strange[0]).__name__}")
-    if not 0 < decay <= 1:
-        raise ValueError(f"decay must be above 0 and at most 1, got {decay}")
-    below = {id(p): len(layers) - i for i, layer in enumerate(layers) for p in layer.parameters()}
-    split: dict[tuple[int, int], list[nn.Parameter]] = {}
-    for i, group in enumerate(groups):
-        for p in group["params"]:
-            split.setdefault((i, below.get(id(p), 0)), []).append(p)
-    if not any(depth for _, depth in split):
-        raise ValueError(f"layers must hold parameters of the groups, got {len(layers)} layers with none of them")
-    return [{**groups[i], "params": params, "lr_scale": groups[i].get("lr_scale", 1.0) * decay**depth}
-            for (i, depth), params in split.items()]

@@ -1,4 +1,4 @@
-"""Projections of weights: onto low rank, onto a thin correction, onto a random subspace, onto a ball, onto few bits.
+"""Projections of weights: onto low rank, onto what the data uses, onto few bits, off a property.
 
 Features are projected by scikit-learn's own transformers, or by `Classifier(projection=k)`. A map of one weight W is a
 parametrization, put on with `attach`; a change of shape is a module replacement, made by `factorize`; `merge` makes
@@ -65,6 +65,38 @@ def output_truncate(W: Tensor, C: Tensor, rank: int) -> Tensor:
         M = _at_least_fp32(W)
         Q = torch.linalg.eigh(M @ C.to(M) @ M.T).eigenvectors.flip(1)[:, :rank]  # the largest first
         return (Q @ (Q.T @ M)).to(W.dtype)
+
+
+def intruders(W: Tensor, known: Tensor, *, count: int = 10, below: float = 0.5) -> Tensor:
+    """The first left singular vectors of a tuned weight that are like none it had before: (m, k), k at most `count`.
+
+        u_i,   i <= count,   with   max_j |u_i^T u0_j| < below        Shuttleworth et al. 2024, algorithm 1
+
+    They have been read as the mark that low-rank tuning leaves, and as what makes it forget. One wants them to see
+    whether an update shows among the largest directions of a weight at all; what they cause has to be tested against
+    an equal cut elsewhere.
+
+    Args:
+        W: (m, n), tuned.
+        known: (m, j), left singular vectors of the weight before, all of them: `torch.linalg.svd(W0).U`.
+        count: 1 to $min(m, n)$.
+        below: a cosine, above 0 and at most 1.
+
+    Raises:
+        ValueError: W is not a matrix of floats, `known` has other rows, or a number is out of range.
+    """
+    _check_rank(0, W, low=0)
+    _check.whole(1, min(W.shape), count=count)
+    if known.ndim != 2 or len(known) != len(W):
+        raise ValueError(f"known must have {len(W)} rows, got shape {tuple(known.shape)}")
+    if not 0 < below <= 1:
+        raise ValueError(f"below must be above 0 and at most 1, got {below}")
+    with torch.autocast(W.device.type, enabled=False), torch.no_grad():
+        M = _at_least_fp32(W)
+        wide = M if M.shape[0] <= M.shape[1] else M.T
+        U = torch.linalg.eigh(wide @ wide.T).eigenvectors.flip(1)[:, :count]  # of the smaller side; an SVD is slower
+        U = U if wide is M else F.normalize(M @ U, dim=0)
+        return U[:, (U.T @ known.to(U)).abs().amax(1) < below]
 
 
 def round_q4_1(W: Tensor, like: Tensor | None = None) -> Tensor:
@@ -261,37 +293,6 @@ def factorize(model: nn.Module, where: Where, rank: int) -> list[str]:
     for name, module in thin:
         model.set_submodule(name, module)
     return [name for name, _ in thin]
-
-
-@torch.no_grad()
-def project_ball(model: nn.Module, start: Mapping[str, Tensor], radius: float) -> None:
-    """Bring the parameters named in `start` back into a ball around it, in place: a hard constraint.
-
-        theta -> theta0 + (theta - theta0) * min(1, radius / |theta - theta0|)        e.g. Gouk et al. 2021
-
-    The norm runs over all named tensors together (of one matrix: Frobenius). After every step of any torch optimizer:
-    `optimizer.register_step_post_hook(lambda *_: project_ball(model, start, radius))`.
-
-    Args:
-        model: without a map on the weights named, which the ball could not reach: `merge` it first.
-        start: theta0 by parameter name; `snapshot` makes one.
-        radius: at least 0, in the units of the weights.
-
-    Raises:
-        ValueError: negative radius, or `start` is empty or names what is no parameter of the model.
-    """
-    _check.at_least(0, radius=radius)
-    parameters = dict(model.named_parameters())
-    strange = sorted(start.keys() - parameters.keys())
-    strange += [name for name in start if name in parameters and start[name].shape != parameters[name].shape]
-    if strange or not start:
-        found = {name: tuple(start[name].shape) for name in strange[:3]}
-        raise ValueError(f"start must name parameters of the model in their shapes, got {found}; merge maps first")
-    moved = {name: parameters[name] - theta0.to(parameters[name]) for name, theta0 in start.items()}
-    distance = torch.stack([change.norm() for change in moved.values()]).norm()
-    if distance > radius:  # inside, not one bit moves
-        for name, change in moved.items():
-            parameters[name].copy_(start[name].to(change) + change * (radius / distance))
 
 
 def _at_least_fp32(x: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ def fit(model: nn.Module, optimizer: Any, objective: Objective, data: Data, plan
         metric: which of these numbers chooses the weights to keep; higher is better, so neither "nll" nor "loss".
         stop: pure function of the history, asked after each evaluation.
         checkpoint: file to write at each evaluation and to resume from. A kill at any moment leaves a whole file. Hooks
-            of the optimizer, such as one that calls `project_ball`, are not compared: register the same again.
+            of the optimizer are not compared: register the same again.
         host: `Local()` or an `accelerate.Accelerator`.
         show: whether to show progress.
 

@@ -154,12 +154,15 @@ def _shown(value: float | None) -> str:
 
 
 def texts(root: Path) -> Iterator[tuple[str, str]]:
-    """All prose that may say a number, as (where, text): cells, pages, and the entries that pages are made of."""
+    """All prose that may say a number, as (where, text): cells, pages, and the entries that pages are made of.
+
+    The Chinese is held to the English, number by number (`tools/zh/`).
+    """
     for path in chapters(root):
         yield from ((path.stem, cell.source) for cell in read(path).cells if cell.cell_type == "markdown")
     for kind in ("*.md", "*.yml", "*/*.yml"):
         yield from ((str(path.relative_to(root)), path.read_text("utf-8")) for path in
-                    sorted((root / "chapters").glob(kind)))
+                    sorted((root / "chapters").glob(kind)) if path.parent.name != "zh")
 
 
 def said(match: re.Match[str]) -> str:

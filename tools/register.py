@@ -150,7 +150,9 @@ def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Ma
                   "decides. Blue effects support their claim, red ones refute it, green ones exclude a gain "
                   "that counts, and the hollow orange ones are undecided."]
     for name in names:
-        lines += [*titled(name, entries[name], f"{name}: {words[name]}", f": {words[name]}"),
+        others = [make_id(f"{name}: {other}") for other in (*MEANS, "inconclusive") if other != words[name]]
+        lines += ["", "".join(f'<div id="{other}"></div>' for other in others),  # links to another verdict lead on
+                  *titled(name, entries[name], f"{name}: {words[name]}", f": {words[name]}"),
                   *_claim(entries[name], judged.get(name), words[name], chapters)]
     return "\n".join(lines) + "\n"
 

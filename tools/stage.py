@@ -13,7 +13,7 @@ import yaml
 from nbformat import NotebookNode
 
 from lib.book.cards import CLAIM, RESULT, card, claim_card
-from tools import api, budget, light, llms, quoted, register, repo, report
+from tools import api, budget, light, llms, moved, quoted, register, repo, report
 from tools.notebooks import Mistake, cells, chapters, read, record_calls
 
 
@@ -69,6 +69,7 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, A
     sources = {path.stem: read(path) for path in chapters(root)}
     owner = {name: stem for stem, source in sources.items() for name in record_calls(source) if name}
     found = {name: facts for chapter in entries["chapters"].values() for name, facts in chapter["results"].items()}
+    former = moved.table(root / "chapters")
     for path in chapters(root):
         page = read(path)
         if path.stem in executed:
@@ -76,6 +77,7 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, A
             page = merge(page, executed[path.stem], {name: facts["band"] for name, facts in judged.items()})
         else:
             print(f"  {path.stem}: not run yet, its page will have no outputs", flush=True)
+        moved.lead_on(page, former.get(path.stem, {}))
         quoted.page(page, path.stem, owner, found)
         (target / "chapters" / path.name).write_text(nbformat.writes(page), encoding="utf-8")
     api.write(root, target / "chapters")

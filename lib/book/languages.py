@@ -23,7 +23,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "chapters"
 LANGUAGES = ("en", "zh")
 HAN = re.compile(r"[\u3400-\u9fff]")
 WORD = re.compile(r"(?<![\w.])[A-Za-z][A-Za-z'’]+(?![\w(=]|\.\w)")  # two letters or more, and no piece of code
-NUMBER = r"[-+\u2212]?\d[^\s,;:\]]*"
+NUMBER = r"[-+\u2212]?\d(?:[\d,]*\d)?[^\s,;:\]]*"
 GAPS = re.compile(r"( {2,})")  # between the columns of what is printed
 TAG = re.compile(r"(<script\b.*?</script>|<[^>]*>)", re.S)
 SAID = re.compile(r'(\s(?:aria-label|aria-valuetext|aria-description|data-words)=")([^"]*)(")')

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lib.adapters import DoRA, LoRA, PiSSA, RandomSubspace, attach, detach, merge, only_rows
+from lib.adapters import DoRA, LoRA, PiSSA, attach, detach, merge, only_rows
 from lib.models import Classifier, Encoder
 from lib.names import ends_in
 from lib.projection import factorize
@@ -487,11 +487,6 @@ def mixout(model: nn.Module) -> None:
     attach(model, QV, lambda W: Mixout(W, 0.5))
 
 
-def subspace(model: nn.Module) -> None:
-    z = nn.Parameter(torch.zeros(5))
-    attach(model, QV, lambda W: RandomSubspace(W, z))
-
-
 def chained(model: nn.Module) -> None:
     from torch.nn.utils import parametrize
 
@@ -537,7 +532,6 @@ class Mine(LoRA):
 @pytest.mark.parametrize("put, told", [
     (lambda m: None, "model must carry LoRA, DoRA or PiSSA to have an adapter, got no map"),
     (mixout, "cannot hold the map on model.layers.0.self_attn.q_proj, got Mixout"),
-    (subspace, "cannot hold the map on model.layers.0.self_attn.q_proj, got RandomSubspace"),
     (chained, "cannot hold the map on model.layers.0.self_attn.q_proj, got LoRA and Identity"),
     (on_the_bias, "cannot hold the map on model.norm, got Identity"),
     (thin, "cannot hold model.layers.0.mlp.gate_proj, a Thin"),

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from lib.activations import input_covariance
 from lib.adapters import GroupLoRA, LoRAGA, NullLoRA, attach, merge
 from lib.names import ends_in
-from lib.projection import leace, output_truncate, round_q4_1, truncate
+from lib.projection import intruders, leace, output_truncate, round_q4_1, truncate
 from lib.run.adapter_files import save_adapter
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokens
 
@@ -205,6 +205,54 @@ def test_the_newer_maps_start_at_the_weight_and_their_files_are_refused_by_name(
             save_adapter(model, tmp_path / "adapter")
 
 
+def test_a_gradient_start_is_pefts_but_for_the_length_of_B() -> None:
+    from peft import LoraConfig, LoraGAConfig, get_peft_model
+
+    model, rank = nn.Sequential(nn.Linear(9, 12, bias=False)), 2
+    W = model[0].weight
+    W.grad = torch.randn(12, 9, generator=draws(1))
+    ours, W0 = LoRAGA(W, rank, alpha=2 * rank), W.detach().clone()
+    model[0]._peft_loraga_grad = W.grad.clone()
+    how = {"init_lora_weights": "lora_ga", "lora_ga_config": LoraGAConfig(direction="ArB2r", scale="unit")}
+    theirs = get_peft_model(model, LoraConfig(target_modules=["0"], r=rank, lora_alpha=2 * rank, **how))
+    layer = theirs.base_model.model[0]
+    A, B = (getattr(layer, f"lora_{x}")["default"].weight.detach() for x in "AB")
+    s = torch.linalg.svdvals(W.grad)
+    for mine, other in ((ours.A.T, A.T), (ours.B, B / s[rank:2 * rank])):  # signs are free; theirs sets B to S as well
+        assert torch.allclose((mine.T @ other).abs(), torch.eye(rank), atol=1e-4)  # float32, a randomised SVD
+    assert torch.allclose(layer.weight + layer.get_delta_weight("default"), W0, atol=1e-5)
+
+
+@pytest.mark.parametrize("m, n", [(24, 20), (20, 24), (20, 20)])
+def test_intruders_are_those_that_peft_takes_down(m: int, n: int) -> None:
+    from peft import LoraConfig, get_peft_model
+    from peft.tuners.lora.intruders import reduce_intruder_dimension
+
+    model, rank = nn.Sequential(nn.Linear(n, m, bias=False)), min(m, n)
+    W = model[0].weight.detach().clone()
+    wrapped = get_peft_model(model, LoraConfig(target_modules=["0"], r=rank, lora_alpha=rank))
+    layer = wrapped.base_model.model[0]
+    with torch.no_grad():  # two directions louder than all that W has, and a little of everything
+        layer.lora_B["default"].weight.copy_(0.01 * torch.randn(m, rank, generator=draws()))
+        for i in range(2):
+            layer.lora_A["default"].weight[i] = torch.randn(n, generator=draws(i))
+            layer.lora_B["default"].weight[:, i] = torch.randn(m, generator=draws(7 + i))
+        D = layer.get_delta_weight("default").clone()
+    for count, below in ((5, 0.5), (1, 0.6), (10, 0.7)):
+        U = intruders(W + D, torch.linalg.svd(W, full_matrices=False).U, count=count, below=below)
+        wrapped.set_adapter("default")
+        said: list[str] = []
+        new = f"count {count}".replace(" ", "_")
+        reduce_intruder_dimension(wrapped, "default", new, count, below, 0.75, said.append)
+        assert torch.allclose(layer.get_delta_weight(new), D - 0.25 * U @ U.T @ (W + D), atol=1e-4)
+        assert U.shape[1] == (int(said[0].split()[-1]) if said[0][-1].isdigit() else 0)
+        assert torch.allclose(U.T @ U, torch.eye(U.shape[1]), atol=1e-4)
+        assert count < 5 or U.shape[1] >= 1
+    assert intruders(W, torch.linalg.svd(W).U).shape == (m, 0)  # an untuned weight has none
+    turned = torch.linalg.svd(W).U.flip(1)  # another order of the same vectors makes no stranger
+    assert intruders(W, turned).shape == (m, 0)
+
+
 @pytest.mark.parametrize("make, said", [
     (lambda W: NullLoRA(W, torch.eye(9)[:, :3], 2, 4), r"U must have shape \(64, k\) with k below 64, got \(9, 3\)"),
     (lambda W: NullLoRA(W, torch.eye(64), 2, 4), r"U must have shape .*, got \(64, 64\)"),
@@ -216,6 +264,9 @@ def test_the_newer_maps_start_at_the_weight_and_their_files_are_refused_by_name(
     (lambda W: output_truncate(W, torch.eye(64), 7), "rank must be a whole number between 0 and 6, got 7"),
     (lambda W: round_q4_1(W[:, :40]), "W must have a multiple of 32 columns, got 40"),
     (lambda W: round_q4_1(W, like=W[:3]), r"like must have shape \(6, 64\), got \(3, 64\)"),
+    (lambda W: intruders(W, torch.eye(6), count=7), "count must be a whole number between 1 and 6, got 7"),
+    (lambda W: intruders(W, torch.eye(64), count=2), r"known must have 6 rows, got shape \(64, 64\)"),
+    (lambda W: intruders(W, torch.eye(6), count=2, below=0), "below must be above 0 and at most 1, got 0"),
     (lambda W: leace(W, W[:3]), r"X and Z must be matrices of as many rows, got \(6, 64\) and \(3, 64\)"),
 ])
 def test_a_bad_argument_is_named(make, said: str) -> None:

@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from lib.adapters import DoRA, LoRA, PiSSA, RandomSubspace, attach, only_rows
+from lib.adapters import DoRA, LoRA, PiSSA, attach, only_rows
 from lib.averages import interpolate, soup
 from lib.data import Dataset
 from lib.evaluation import evaluator
 from lib.models import LanguageModel, freeze
 from lib.names import ends_in
 from lib.objectives import cross_entropy, penalized, r_drop, smart
-from lib.optimizers import SAM, bias_only, decay_groups, layerwise_groups
-from lib.projection import factorize, project_ball, tail_penalty
+from lib.optimizers import SAM, decay_groups
+from lib.projection import factorize, tail_penalty
 from lib.regularizers import Mixout, l2, l2_sp, nuclear_factors, set_dropout, snapshot
 from lib.run.host import Local
 from lib.stopping import generalization_loss, never, patience
@@ -43,19 +43,8 @@ def on_hidden(make: Callable[[torch.Tensor], nn.Module]) -> Alter:
     return lambda model: attach(model, HIDDEN, make)
 
 
-def subspace(model: Tiny) -> None:
-    z = nn.Parameter(torch.zeros(4, dtype=torch.float64))
-    attach(model, HIDDEN, lambda W: RandomSubspace(W, z))
-
-
 def params(model: nn.Module) -> list[nn.Parameter]:
     return [p for p in model.parameters() if p.requires_grad]
-
-
-def leashed(model: nn.Module, start: dict[str, torch.Tensor]) -> torch.optim.Optimizer:
-    optimizer = torch.optim.SGD(params(model), lr=0.1)
-    optimizer.register_step_post_hook(lambda *_: project_ball(model, start, 0.5))
-    return optimizer
 
 
 BASE = cross_entropy(0.1)
@@ -76,32 +65,26 @@ AXES: dict[str, dict[str, Any]] = {
         "none": lambda model: None, "thin": lambda model: factorize(model, HIDDEN, 2),
         "lora": on_hidden(lambda W: LoRA(W, 2, 4)), "rslora": on_hidden(lambda W: LoRA(W, 2, 4, stabilized=True)),
         "dora": on_hidden(lambda W: DoRA(W, 2, 4)), "pissa": on_hidden(lambda W: PiSSA(W, 2, 4)),
-        "subspace": subspace, "mixout": on_hidden(lambda W: Mixout(W, 0.3)),
-        "biases": lambda model: bias_only(model, ends_in("head.weight")),
+        "mixout": on_hidden(lambda W: Mixout(W, 0.3)),
         "no dropout": lambda model: set_dropout(model, 0)},
     "optimizer": {
         "sgd": lambda model, start: torch.optim.SGD(params(model), lr=0.1),
         "adam": lambda model, start: torch.optim.Adam(params(model), lr=0.1),
         "adamw, decay by kind": lambda model, start: torch.optim.AdamW(decay_groups(model, 0.01)),
-        "adamw, rate by layer": lambda model, start: torch.optim.AdamW(
-            layerwise_groups(decay_groups(model, 0.01), [model.embedding, model.hidden], 0.5)),
         "sam(sgd)": lambda model, start: SAM(torch.optim.SGD(params(model), lr=0.1), 0.05),
         "sam(adamw)": lambda model, start: SAM(torch.optim.AdamW(params(model)), 0.05),
-        "lbfgs": lambda model, start: torch.optim.LBFGS(params(model), max_iter=3),
-        "sgd in a ball": leashed},
+        "lbfgs": lambda model, start: torch.optim.LBFGS(params(model), max_iter=3)},
     "stop": {
         "never": never, "patience": patience("accuracy", 1), "generalization_loss": generalization_loss("nll", 1.0)},
 }
 DEFAULT = {axis: next(iter(values)) for axis, values in AXES.items()}
-MAPS = ("lora", "rslora", "dora", "pissa", "subspace")
+MAPS = ("lora", "rslora", "dora", "pissa")
 NOISE, FACTORS = "r_drop needs a model with noise", "nuclear_factors needs LoRA or thin layers"
 REFUSED: dict[tuple[str, str], str] = {
     **{(x, "no dropout"): NOISE for x in ("r_drop", "r_drop(smart)", "smart(r_drop)")},
-    **{("nuclear", x): FACTORS for x in ("none", "subspace", "mixout", "biases", "no dropout")},
+    **{("nuclear", x): FACTORS for x in ("none", "mixout", "no dropout")},
     **{("l2_sp", x): "start must hold parameters that train" for x in MAPS},  # what it leashes is frozen
     **{(x, "thin"): r"where must match an nn\.Linear" for x in ("tail", "tail of the change")},
-    **{(x, "biases"): "where must match a weight that trains, hidden" for x in ("tail", "tail of the change")},
-    **{(x, "sgd in a ball"): "start must name parameters" for x in (*MAPS, "thin", "mixout", "nuclear")},
 }
 
 
@@ -144,7 +127,7 @@ def test_a_pair_trains_or_is_refused_by_name(a: str, x: str, b: str, y: str) -> 
                     penalized(penalized(BASE, l2(1), "l2"), l2(1), "l2"), penalized(BASE, l2(1), "ce"))),
     *((lambda first=first, second=second: both(first, second), ValueError, message) for first, second, message in (
         ("lora", "mixout", "hidden already carries a map"), ("mixout", "thin", "hidden already carries a map"),
-        ("thin", "lora", r"where must match an nn\.Linear"), ("biases", "mixout", "does nothing to a frozen weight"))),
+        ("thin", "lora", r"where must match an nn\.Linear"))),
 ])
 def test_two_of_a_kind_that_mean_nothing_are_refused_by_name(action, error, message) -> None:
     with pytest.raises(error, match=message):
@@ -174,16 +157,6 @@ def on_projections(make: Callable[[torch.Tensor], nn.Module]) -> Callable[[nn.Mo
     return lambda model: attach(model, PROJECTIONS, make)
 
 
-def in_a_subspace(model: nn.Module) -> None:
-    z = nn.Parameter(torch.zeros(4))
-    attach(model, PROJECTIONS, lambda W: RandomSubspace(W, z))
-
-
-def decoder_layers(model: nn.Module) -> list[nn.Module]:
-    decoder = next(module for module in model.modules() if isinstance(module, LanguageModel)).decoder
-    return [decoder.model.embed_tokens, *decoder.model.layers]
-
-
 BASES = {"next_token": next_token(0.1), "answers": cross_entropy(0.1)}
 DATA = {"next_token": tiny_tokens(SPOKEN, [1] * ROWS, pad=2), "answers": Dataset(SPOKEN, LABELS, pad=2)}
 JUDGES = {"next_token": token_nll(DATA["next_token"]), "answers": evaluator(DATA["answers"], host=HERE)}
@@ -204,33 +177,27 @@ SPEECH: dict[str, dict[str, Any]] = {
         "lora": on_projections(lambda W: LoRA(W, 2, 4)),
         "rslora": on_projections(lambda W: LoRA(W, 2, 4, stabilized=True)),
         "dora": on_projections(lambda W: DoRA(W, 2, 4)), "pissa": on_projections(lambda W: PiSSA(W, 2, 4)),
-        "subspace": in_a_subspace, "mixout": on_projections(lambda W: Mixout(W, 0.3)),
+        "mixout": on_projections(lambda W: Mixout(W, 0.3)),
         "top layer": lambda model: freeze(model, top=1),
-        "biases": lambda model: bias_only(model, ends_in("norm.weight")),
         "rows": lambda model: only_rows(model, [4, 5, 6]),
         "no dropout": lambda model: set_dropout(model, 0)},
     "optimizer": {
         "sgd": lambda model, start: torch.optim.SGD(params(model), lr=0.1),
         "adamw, decay by kind": lambda model, start: torch.optim.AdamW(decay_groups(model, 0.01)),
-        "adamw, rate by layer": lambda model, start: torch.optim.AdamW(
-            layerwise_groups(decay_groups(model, 0.01), decoder_layers(model), 0.5)),
         "sam(adamw)": lambda model, start: SAM(torch.optim.AdamW(params(model)), 0.05),
-        "lbfgs": lambda model, start: torch.optim.LBFGS(params(model), max_iter=3),
-        "sgd in a ball": leashed},
+        "lbfgs": lambda model, start: torch.optim.LBFGS(params(model), max_iter=3)},
     "stop": {
         "never": never, "patience": patience("perplexity", 1), "generalization_loss": generalization_loss("nll", 1.0)},
 }
-QUIET = ("none", "subspace", "mixout", "top layer", "no dropout")
+QUIET = ("none", "mixout", "top layer", "no dropout")
 NOT_SPOKEN: dict[tuple[str, str], str] = {
     **{(x, "no dropout"): NOISE for x in ("r_drop", "r_drop(smart)", "smart(r_drop)")},
     **{("nuclear", x): FACTORS for x in QUIET},
     **{("l2_sp", x): "start must hold parameters that train" for x in MAPS},
     **{(x, "thin"): r"where must match an nn\.Linear" for x in ("tail", "tail of the change")},
-    **{(x, "sgd in a ball"): "start must name parameters" for x in (*MAPS, "thin", "mixout", "nuclear")},
     ("answers", "patience"): "metric must be one of .* got 'perplexity'",
 }
-ALWAYS = {"biases": "model must have biases beside its head, got none in",
-          "rows": "embed_tokens must have a weight of its own, and shares it with .*lm_head"}
+ALWAYS = {"rows": "embed_tokens must have a weight of its own, and shares it with .*lm_head"}
 SPOKEN_PAIRS = [(a, x, b, y) for a, b in itertools.combinations(SPEECH, 2) for x in SPEECH[a] for y in SPEECH[b]]
 
 

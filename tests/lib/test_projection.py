@@ -19,12 +19,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib.adapters import DoRA, LoRA, PiSSA, RandomSubspace, Rows, attach, detach, merge, only_rows
+from lib.adapters import DoRA, LoRA, PiSSA, Rows, attach, detach, merge, only_rows
 from lib.names import ends_in
 from lib.objectives import cross_entropy
-from lib.optimizers import SAM
-from lib.projection import Thin, factorize, project_ball, tail_energy, tail_penalty, tail_prox, truncate
-from lib.regularizers import Mixout, nuclear_factors, snapshot
+from lib.projection import Thin, factorize, tail_energy, tail_penalty, tail_prox, truncate
+from lib.regularizers import Mixout, nuclear_factors
 from lib.run.host import Local
 from tests.lib.tiny import TinyBert, bert_batch
 
@@ -483,8 +482,7 @@ def test_a_layer_without_its_map_is_plain_again_and_a_copy_has_a_map_of_its_own(
 
 @pytest.mark.parametrize("make", [
     lambda W: LoRA(W, 2, 4), lambda W: LoRA(W, 2, 4, stabilized=True), lambda W: PiSSA(W, 2, 4),
-    lambda W: DoRA(W, 2, 4), lambda W: Mixout(W, 0.5),
-    lambda W: RandomSubspace(W, nn.Parameter(torch.zeros(3, dtype=torch.float64)))])
+    lambda W: DoRA(W, 2, 4), lambda W: Mixout(W, 0.5)])
 def test_a_fresh_map_returns_the_weight_bit_for_bit(make):
     W = torch.randn(6, 4, dtype=torch.float64)
     assert torch.equal(make(W)(W), W)
@@ -531,39 +529,6 @@ def test_dora_leaves_a_row_of_zeros_finite():
     new(W).sum().backward()
     close(new(W).detach(), W, 1e-6)
     assert all(p.grad.isfinite().all() for p in new.parameters())
-
-
-def test_random_subspace_is_theta0_plus_P_z():
-    W, z = torch.randn(40, 30, dtype=torch.float64), nn.Parameter(torch.zeros(8, dtype=torch.float64))
-    new = RandomSubspace(W, z, generator=torch.Generator().manual_seed(0))
-    P = torch.func.jacfwd(lambda v: torch.func.functional_call(new, {"z": v}, (W,)))(z.detach()).reshape(-1, 8)
-    assert ((P != 0).sum(1) == 1).all() and P.unique().numel() == 3  # one entry +-c in a row
-    gram = P.T @ P
-    close(gram, torch.diag(gram.diagonal()))
-    assert (gram.diagonal() - 1).abs().max() < 0.25  # |P z| = |z| up to the counts: 150 entries a column, 3 sd = 0.25
-    assert (P.sum(0).abs() < 5).all()  # signs balance
-    with torch.no_grad():
-        z.normal_()
-    close((new(W) - W).flatten(), P @ z)
-    G = torch.randn_like(W)
-    (gradient,) = torch.autograd.grad((new(W) * G).sum(), z)
-    close(gradient, P.T @ G.flatten())
-
-
-def test_one_z_moves_all_weights_and_is_all_that_trains():
-    model = TinyBert().eval()
-    z = nn.Parameter(torch.zeros(20))
-    names = attach(model, QV, lambda W: RandomSubspace(W, z, generator=torch.Generator().manual_seed(1)))
-    assert len(names) == 4
-    assert [p.shape for p in model.parameters() if p.requires_grad] == [(20,)]
-    before = model(**inputs())
-    with torch.no_grad():
-        z.normal_()
-    assert not torch.allclose(model(**inputs()), before)
-    for name in names:
-        layer = model.get_submodule(name)
-        moved = (layer.weight - layer.parametrizations.weight.original).norm()
-        assert moved.item() == pytest.approx(z.norm().item(), rel=0.3)
 
 
 # attach, merge, detach
@@ -616,9 +581,6 @@ def mixout_on_frozen(model):
     (lambda m: tail_penalty(QV, 2, 1.0, {"x.weight": torch.zeros(1)})(m), r"start must hold encoder\..*query\.weight"),
     (lambda m: merge(m), "no map and no thin layer to merge"),
     (lambda m: detach(m), "no map to detach"),
-    (lambda m: project_ball(m, {}, 1.0), r"start must name parameters of the model in their shapes, got {}"),
-    (lambda m: project_ball(m, {"strange": torch.zeros(2)}, 1.0), r"strange"),
-    (lambda m: project_ball(m, snapshot(m), -1.0), r"radius must be at least 0, got -1\.0"),
 ])
 def test_what_means_nothing_is_refused_by_name(action, message):
     with pytest.raises(ValueError, match=message):
@@ -645,8 +607,6 @@ W64 = torch.randn(6, 4)
     (lambda: LoRA(W64, 2, 0), "alpha must be above 0, got 0"),
     (lambda: DoRA(W64, 5, 1), "rank must be a whole number between 1 and 4, got 5"),
     (lambda: PiSSA(W64, 5, 1), "rank must be a whole number between 1 and 4, got 5"),
-    (lambda: RandomSubspace(W64, nn.Parameter(torch.zeros(25))), r"vector of 1 to 24 numbers, got shape \(25,\)"),
-    (lambda: RandomSubspace(W64, nn.Parameter(torch.zeros(2, 2))), r"got shape \(2, 2\)"),
 ])
 def test_a_number_out_of_range_is_named_with_its_range(action, message):
     with pytest.raises(ValueError, match=message):
@@ -654,7 +614,7 @@ def test_a_number_out_of_range_is_named_with_its_range(action, message):
 
 
 MAPS = {"lora": lambda W: LoRA(W, 2, 4), "dora": lambda W: DoRA(W, 2, 4), "pissa": lambda W: PiSSA(W, 2, 4),
-        "mixout": lambda W: Mixout(W, 0.5), "subspace": lambda W: RandomSubspace(W, nn.Parameter(torch.zeros(5)))}
+        "mixout": lambda W: Mixout(W, 0.5)}
 
 
 def shake(model) -> None:
@@ -727,63 +687,3 @@ def test_nuclear_penalty_meets_thin_layers_too():
     model = linear()
     factorize(model, ends_in("0"), 3)
     close(nuclear_factors(0.5)(model).detach(), 0.5 * torch.linalg.svdvals(model[0].weight.detach()).sum())
-
-
-# The ball
-
-
-@given(st.integers(0, 2**31), st.floats(0, 4))
-@few
-def test_ball_projection_is_a_projection(seed, radius):
-    generator = torch.Generator().manual_seed(seed)
-
-    def model(scale: float) -> nn.Linear:
-        layer = nn.Linear(3, 2).double()
-        with torch.no_grad():
-            for p in layer.parameters():
-                p.copy_(scale * torch.randn(p.shape, generator=generator).double())
-        return layer
-
-    def flat(layer: nn.Linear) -> torch.Tensor:
-        return torch.cat([p.detach().flatten() for p in layer.parameters()])
-
-    start, a, b = snapshot(model(1.0)), model(1.0), model(0.3)
-    before, theta0 = (flat(a), flat(b)), torch.cat([value.flatten() for value in start.values()])
-    for layer in (a, b):
-        project_ball(layer, start, radius)
-        assert (flat(layer) - theta0).norm() <= radius + 1e-12
-    assert (flat(a) - flat(b)).norm() <= (before[0] - before[1]).norm() + 1e-12  # non-expansive
-    once = flat(a)
-    project_ball(a, start, radius)
-    close(flat(a), once, 1e-12)  # idempotent up to the last bit of the norm
-    distance = (before[0] - theta0).norm()
-    close(once, before[0] if distance <= radius else theta0 + (before[0] - theta0) * radius / distance, 1e-12)
-
-
-def test_inside_the_ball_no_bit_moves():
-    model = TinyBert()
-    start = snapshot(model)
-    shake(model)
-    before = snapshot(model)
-    project_ball(model, start, 1e3)
-    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
-
-
-@pytest.mark.parametrize("wrap", [lambda inner: inner, SAM])
-def test_the_ball_binds_after_every_step(wrap):
-    model = linear()
-    start = snapshot(model, ends_in("0.weight"))
-    optimizer = wrap(torch.optim.AdamW(model.parameters(), lr=0.1))
-    optimizer.register_step_post_hook(lambda *_: project_ball(model, start, 0.25))
-    x = torch.randn(8, 4, dtype=torch.float64)
-
-    def closure():
-        optimizer.zero_grad()
-        loss = (model(x) - 3).square().mean()
-        loss.backward()
-        return loss
-
-    for _ in range(6):
-        optimizer.step(closure)
-        assert (model[0].weight - start["0.weight"]).norm() <= 0.25 + 1e-12
-    assert (model[0].weight - start["0.weight"]).norm() > 0.249

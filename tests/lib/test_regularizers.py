@@ -20,7 +20,7 @@ from lib.adapters import DoRA, LoRA, attach, only_rows
 from lib.averages import interpolate, soup
 from lib.names import ends_in
 from lib.objectives import cross_entropy, log_probabilities, penalized, r_drop, smart, symmetric_kl, targets
-from lib.optimizers import SAM, bias_only, decay_groups, layerwise_groups, train_only
+from lib.optimizers import SAM, decay_groups
 from lib.projection import factorize
 from lib.regularizers import Mixout, l2, l2_sp, nuclear_factors, set_dropout, snapshot
 from lib.stopping import generalization_loss
@@ -553,15 +553,6 @@ def test_sam_follows_the_rate_that_the_loop_sets():
 # Parameter groups
 
 
-def test_train_only_and_bias_only():
-    model = TinyBert()
-    names = train_only(model, lambda name: name.startswith("head"))
-    assert names == ["head.weight", "head.bias"] == [n for n, p in model.named_parameters() if p.requires_grad]
-    names = bias_only(model, ends_in("head.weight", "head.bias"))
-    assert names == [n for n, p in model.named_parameters() if p.requires_grad]
-    assert set(names) == {n for n, _ in model.named_parameters() if n.endswith("bias") or n.startswith("head")}
-
-
 def test_decay_groups_decay_matrices_only():
     model = TinyBert()
     attach(model.encoder, ends_in("query"), lambda W: DoRA(W, 2, 4), train=lambda name: True)
@@ -585,31 +576,9 @@ def test_rows_of_the_embedding_do_not_decay_either():
 
 
 def train_biases(model):
-    train_only(model, lambda name: name.endswith("bias"))
+    for name, p in model.named_parameters():
+        p.requires_grad_(name.endswith("bias"))
     return model
-
-
-def test_layerwise_rates_fall_towards_the_embeddings():
-    model = TinyBert()
-    layers = [model.encoder.embeddings, *model.encoder.encoder.layer]
-    groups = layerwise_groups(decay_groups(model, 0.1), layers, 0.5)
-    scale = {id(p): group["lr_scale"] for group in groups for p in group["params"]}
-    assert len(scale) == len(list(model.parameters()))
-    for module, factor in zip([*layers, model.head], [0.125, 0.25, 0.5, 1.0], strict=True):
-        assert all(scale[id(p)] == factor for p in module.parameters())
-    assert {group["weight_decay"] for group in groups} == {0.1, 0.0}
-    optimizer = torch.optim.AdamW(groups)
-    assert [group["lr_scale"] for group in optimizer.param_groups] == [group["lr_scale"] for group in groups]
-
-
-def test_layerwise_rates_multiply_the_rate_that_a_group_has():
-    model = TinyBert()
-    groups = [{"params": [*model.encoder.parameters()], "lr_scale": 2.0}, {"params": [*model.head.parameters()],
-                                                                           "lr_scale": 10.0}]
-    layers = [model.encoder.embeddings, *model.encoder.encoder.layer]
-    scale = {id(p): group["lr_scale"] for group in layerwise_groups(groups, layers, 0.5) for p in group["params"]}
-    for module, factor in zip([*layers, model.head], [0.25, 0.5, 1.0, 10.0], strict=True):
-        assert all(scale[id(p)] == factor for p in module.parameters())
 
 
 # Averages and stopping
@@ -710,12 +679,8 @@ def test_generalization_loss_stops_at_the_first_prefix_that_rose_too_far(errors,
     (lambda: set_dropout(nn.Linear(2, 2), 0.1), "dropout layer, got none"),
     (lambda: Mixout(torch.zeros(2, 2), -0.1), r"p must be at least 0 and below 1, got -0\.1"),
     (lambda: SAM(torch.optim.SGD(Tiny().parameters()), -1), "rho must be at least 0, got -1"),
-    (lambda: train_only(Tiny(), ends_in("nothing")), "where must match a parameter"),
-    (lambda: bias_only(Tiny(), ends_in("nothing")), "head must match a parameter"),
     (lambda: decay_groups(Tiny(), -1), "weight_decay must be at least 0, got -1"),
     (lambda: decay_groups(Tiny().requires_grad_(False), 1), "a parameter that trains"),
-    (lambda: layerwise_groups(decay_groups(Tiny(), 0), [Tiny()], 0.5), "layers must hold parameters .* got 1"),
-    (lambda: layerwise_groups(decay_groups(Tiny(), 0), [], 1.5), r"decay must be above 0 and at most 1, got 1\.5"),
     (lambda: interpolate(*states()[:2], 1.1), r"alpha must be between 0 and 1, got 1\.1"),
     (lambda: interpolate({"a": torch.zeros(1)}, {"b": torch.zeros(1)}, 0.5), r"they differ in \['a', 'b'\]"),
     (lambda: soup([]), "at least one state dict, got none"),

@@ -51,7 +51,9 @@ def test_no_other_host_is_named_as_a_source(site: str) -> None:
     assert [(path.name, fault) for path in files for fault in checks.foreign(path.read_text("utf-8"))] == []
 
 
-def test_the_whole_site_is_light(site: str) -> None:
+def test_the_whole_site_is_light_in_each_language(site: str) -> None:
     files = [path for path in SITE.rglob("*") if path.is_file() and path.suffix != ".pdf"]  # nobody loads one unasked
-    assert sum(path.stat().st_size for path in files) < 15_000 * KB
+    for chinese in (False, True):
+        own = [path for path in files if (path.relative_to(SITE).parts[0] == "zh") == chinese]
+        assert sum(path.stat().st_size for path in own) < 12_000 * KB
     assert [path.name for path in files if path.suffix == ".map"] == []

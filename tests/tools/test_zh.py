@@ -11,10 +11,11 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from lib.book.cards import RESULT
+from lib.book.languages import Catalogue
 from tests.tools.tiny_book import Book, executed, result
 from tools.notebooks import ROOT, chapters, read
 from tools.quoted import quotes, said, texts
-from tools.zh import blocks, check, gate, notebook, numbers, stage, typography
+from tools.zh import blocks, check, gate, lines, notebook, numbers, stage, typography
 
 ENGLISH = ("## Does it shrink?\n\n**Predict first.** With $\\lambda=2$ the `ridge` keeps about [66 %](#kept) of it, "
            "and claim C3 has [a third](#third). See [chapter 2](02-b.ipynb), 40 runs of fine-tuning.\n\n$$\na=b+1\n$$")
@@ -192,6 +193,24 @@ def test_links_to_pages_without_chinese_lead_to_the_english_ones() -> None:
     text = stage.led('见[乙](02-b.ipynb)与[丙](03-c.ipynb#x)、<a href="02-b.html#y">丁</a>。', {"02-b"})
     assert text == ('见[乙](02-b.ipynb)与<a href="../../chapters/03-c.html#x" hreflang="en">丙</a>、'
                     '<a href="02-b.html#y">丁</a>。')
+
+
+def test_a_page_of_entries_is_said_line_by_line() -> None:
+    text = ("# The claims\n\n(c1)=\n## C1. Less noise: supported\n\n"
+            "| Claim | Verdict |\n|---|---|\n| C1 | ● **no gain** |\n\n- It is about [66 %](#kept).\n\n"
+            "```text\nThe code\n```\n")
+    strings = {"The claims": "论断", "{id}. {title!s}: {verdict!s}": "{id}. {title}：{verdict}",
+               "Less noise": "更少噪声", "supported": "得到支持",
+               "Claim": "论断", "Verdict": "判定", "● **no gain**": "● **没有增益**",
+               "It is about [66 %](#kept).": "它是[](#kept)。"}
+    words = Catalogue(strings)
+    assert lines.faults(text, "claims", words, strings) == []
+    said_so = lines.page(text, Catalogue(strings))
+    for words_so in ("(c1)=\n## C1. 更少噪声：得到支持", "- 它是[约 66%](#kept)。", "The code"):
+        assert words_so in said_so
+    less = {english: words for english, words in strings.items() if english != "Less noise"} | {"gone": "没了"}
+    assert [words.partition(": ")[2] for words in lines.faults(text, "claims", Catalogue(less), less)] == [
+        "no Chinese for 'Less noise'", "left over, nothing says 'gone'"]
 
 
 def test_headings_keep_the_ids_that_sphinx_gives_the_english_ones() -> None:

@@ -125,7 +125,7 @@ class KeepIds(SphinxTransform):
     def apply(self, **_: Any) -> None:
         ids = _facts(Path(self.app.srcdir, "site.json")).get("ids", {}).get(posixpath.basename(self.env.docname), [])
         for section, name in zip(self.document.findall(nodes.section), ids, strict=False):
-            section["ids"] = [name]
+            section["ids"] = [name, *(other for other in section["ids"][1:] if other != name)]
 
 
 def mark_passages(app: Sphinx, doctree: nodes.document) -> None:

@@ -21,13 +21,13 @@ from tools import frontend, report
 from tools.book import complete, ledger, made
 from tools.execute import Job, Settings, cached, published
 from tools.notebooks import ROOT, Mistake, cells, chapters, command, read, write
-from tools.zh import blocks, check, gate, notebook, stage
+from tools.zh import blocks, check, gate, lines, notebook, stage
 
 
 def pages(root: Path, name: str) -> list[str]:
     """The pages whose names begin so and that have blocks to translate: chapters, pages in Markdown, the glossary."""
     every = [path.stem for path in chapters(root)] + sorted(path.stem for path in (root / "chapters").glob("*.md"))
-    chosen = [page for page in [*every, "glossary"] if page.startswith(name)]
+    chosen = [page for page in [*every, "glossary", *lines.PAGES] if page.startswith(name)]
     if not chosen:
         raise Mistake(f"NAME must begin like one of {', '.join(every)}, got {name!r}")
     return chosen
@@ -91,6 +91,10 @@ def skeleton(root: Path, name: str) -> str:
 
 def lacking(root: Path, name: str, executed: Mapping[str, NotebookNode], entries: Mapping[str, Any]) -> list[str]:
     """The strings of a chapter's outputs and checkers that have no Chinese."""
+    if name in lines.PAGES:
+        said = lines.catalogue(root, name)
+        lines.page(lines.english(root, executed)[name], said)
+        return list(said.missing)
     if name not in executed:
         return []
     bands = {each: result["band"] for each, result in entries["chapters"][name]["results"].items()}
@@ -136,7 +140,8 @@ def main() -> int:
             print(change)
         target = ROOT / "_build" / "zh" / f"{name}.yml"
         target.parent.mkdir(parents=True, exist_ok=True)
-        write(target, skeleton(ROOT, name))
+        if name not in lines.PAGES:
+            write(target, skeleton(ROOT, name))
         texts = lacking(ROOT, name, executed, entries)
         if texts:
             write(target.with_suffix(".strings.yml"), yaml.safe_dump(

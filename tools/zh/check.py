@@ -160,7 +160,7 @@ def _figures(text: str) -> Iterator[float]:
 
 def left(text: str) -> list[str]:
     """English that is left in running text: three words in a row that are no title, citation or code."""
-    plain = NO_PROSE.sub(" ", _plain(text))
+    plain = NO_PROSE.sub(" ", _plain(text)).replace(" and others", "")
     return [f"English is left: {match[0][:60]!r}" for match in ENGLISH.finditer(plain)]
 
 

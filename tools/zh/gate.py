@@ -20,7 +20,7 @@ from tools.closure import docstrings
 from tools.gate import results
 from tools.notebooks import chapters, read
 from tools.stage import merge
-from tools.zh import blocks, check, notebook, stage
+from tools.zh import blocks, check, lines, notebook, stage
 
 
 def review(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -34,7 +34,12 @@ def review(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[st
     found = {}
     terms = known(root)
     sources = {path.stem: path for path in chapters(root)}
+    made = lines.english(root, executed) if set(lines.PAGES) & set(blocks.translated(root)) else {}
     for name in blocks.translated(root):
+        if name in lines.PAGES:
+            own = (blocks.chinese(root, name) or {}).get("strings", {})
+            found[name] = lines.faults(made.get(name, ""), name, lines.catalogue(root, name), own)
+            continue
         said, english = blocks.chinese(root, name) or {}, stage.english(root, name)
         code = [cell.id for cell in read(sources[name]).cells if cell.cell_type == "code"] if name in sources else []
         wrong = check.page(name, english, said, code, [] if name == "glossary" else terms)

@@ -18,7 +18,8 @@ UNITS = {"": "", "%": "%", "per cent": "%", "percent": "%", "points": " 个百�
          "percentage points": " 个百分点", "times": " 倍", "nats": " 奈特", "nat": " 奈特", "seconds": " 秒",
          "s": " 秒", "ms": " 毫秒", "milliseconds": " 毫秒", "minutes": " 分钟", "mb": " MB", "gb": " GB",
          "kb": " KB", "steps": " 步", "sentences": " 句", "epochs": " 轮", "seeds": " 个随机种子",
-         "bits": " 位", "words": " 个词", "tokens": " 个词元", "labels": " 个标签"}
+         "bits": " 位", "words": " 个词", "tokens": " 个词元", "labels": " 个标签",
+         "directions": " 个方向", "examples": " 个样例", "chrf": " chrF", "megabytes": " MB", "hours": " 小时"}
 MYRIADS = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9}
 RAISED = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
 DECIMAL = re.compile(rf"([-+\N{{MINUS SIGN}}]?(?:10[{RAISED}]+|[\d,]*\.?\d+(?: ?× ?10[{RAISED}]+)?)) ?(.*)")

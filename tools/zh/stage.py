@@ -23,12 +23,11 @@ from tools import quoted, register
 from tools.fold import folds
 from tools.notebooks import chapters, read, record_calls
 from tools.stage import merge
-from tools.zh import blocks, check
+from tools.zh import blocks, check, lines
 from tools.zh.blocks import ABOUT, FOLDER, Blocks
 
 TAG = "zh_CN"
 FRAME = ("_config.yml", "_toc.yml")
-ENTRIES = ("claims", "errata", "glossary", "recipe", "references", "api", "speed", "run")  # pages made of entries
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([\w-]+)\.(?:ipynb|md)(#[\w-]+)?\)")
 HREF = re.compile(r'href="([\w-]+)\.html(#[^"]*)?"')
 
@@ -85,6 +84,12 @@ def markdown(english: Blocks, chinese: Mapping[str, Any]) -> str:
     front = f"---\n{yaml.safe_dump(meta, width=1000, allow_unicode=True)}---\n\n" if meta else ""
     parts = (check.said(name, chinese[name], text) for name, text in english.items() if name != ABOUT)
     return front + "\n\n".join(parts) + "\n"
+
+
+def entered(text: str, name: str, said: Mapping[str, Any], words: Catalogue) -> str:
+    """A page that is made of entries, in Chinese."""
+    meta = {"myst": {"html_meta": {"description lang=zh": said.get(ABOUT, name)}}}
+    return f"---\n{yaml.safe_dump(meta, width=1000, allow_unicode=True)}---\n\n{lines.page(text, words)}"
 
 
 def slugs(english: Blocks) -> list[str]:
@@ -155,6 +160,7 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[str
     owner = {name: stem for stem, source in sources.items() for name in record_calls(source) if name}
     found = {name: each for chapter in entries["chapters"].values() for name, each in chapter["results"].items()}
     every = catalogue(root, "site", *(stem[:2] for stem in sources))
+    made = lines.english(root, executed) if set(lines.PAGES) & set(present) else {}
     for name in present:
         said = blocks.chinese(root, name) or {}
         if name in sources:
@@ -168,12 +174,16 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[str
                     cell.source = led(cell.source, present)
             (target / "chapters" / f"{name}.ipynb").write_text(nbformat.writes(page), encoding="utf-8")
         else:
-            text = glossary(root, sources, present) if name == "glossary" else markdown(english(root, name), said)
+            text = (glossary(root, sources, present) if name == "glossary" else
+                    entered(made[name], name, said, lines.catalogue(root, name)) if name in lines.PAGES else
+                    markdown(english(root, name), said))
             text = every.markup(text, asked=False) if "<svg" in text else text
             text = led(quoted.linked(text, name, owner, found, "zh", every.say), present)
             (target / "chapters" / f"{name}.md").write_text(text, encoding="utf-8")
     contents = frame(root, target, present)
-    told = {"language": "zh", "ids": {name: slugs(english(root, name)) for name in present if name != "glossary"},
+    ids = {name: slugs(blocks.of_page(made[name]) if name in made else english(root, name))
+           for name in present if name != "glossary"}
+    told = {"language": "zh", "ids": ids,
             "contents": [{"stem": stem, "english": stem not in present, "title": title(root, stem)}
                          for stem in contents], "present": sorted(present)}
     (target / "site.json").write_text(json.dumps(dict(facts) | told, ensure_ascii=False), encoding="utf-8")
@@ -207,5 +217,6 @@ def frame(root: Path, target: Path, present: Collection[str]) -> list[str]:
 def title(root: Path, stem: str) -> str:
     """What a page is called in the list of pages: its heading in Chinese, or its name in `words/site.yml`."""
     said = blocks.chinese(root, stem) or {}
-    own = [heading for entry in said.values() for heading in blocks.headings(str(entry.get("text", "")))]
+    own = [heading for entry in said.values() if isinstance(entry, dict)
+           for heading in blocks.headings(str(entry.get("text", "")))]
     return own[0].lstrip("# ") if own else held(root, "site").get("titles", {}).get(stem, stem)

@@ -36,18 +36,6 @@ attach(model, ends_in("0"), lambda W: PiSSA(W, rank=2, alpha=2))
 map_ = model[0].parametrizations.weight[0]
 assert torch.allclose(map_.B @ map_.A, truncate(W, rank=2), atol=1e-5)
 
-# %% RandomSubspace
-import torch
-from torch import nn
-
-from lib.adapters import RandomSubspace, attach
-from lib.names import ends_in
-
-model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 8))
-z = nn.Parameter(torch.zeros(5))
-attach(model, ends_in("0", "2"), lambda W: RandomSubspace(W, z))
-assert [p.shape for p in model.parameters() if p.requires_grad] == [(5,)]  # both weights move with z
-
 # %% Rows
 import torch
 from torch import nn

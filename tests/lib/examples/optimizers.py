@@ -15,25 +15,6 @@ optimizer = SAM(torch.optim.AdamW(model.parameters()), rho=0.05)
 data = Dataset([[1, 2], [3, 4], [1, 5], [3, 6]], labels=[0, 1, 0, 1])
 assert len(fit(model, optimizer, cross_entropy(), data, Plan(epochs=2, batch_size=2), show=False)) == 4
 
-# %% train_only
-from torch import nn
-
-from lib.names import ends_in
-from lib.optimizers import train_only
-
-model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 2))
-assert train_only(model, ends_in("1.weight")) == ["1.weight"]
-assert [p.requires_grad for p in model.parameters()] == [False, False, True, False]
-
-# %% bias_only
-from torch import nn
-
-from lib.optimizers import bias_only
-
-model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 2))
-names = bias_only(model, head=lambda name: name.startswith("1."))
-assert names == ["0.bias", "1.weight", "1.bias"]
-
 # %% decay_groups
 import torch
 from torch import nn
@@ -44,13 +25,3 @@ model = nn.Sequential(nn.Linear(8, 4), nn.LayerNorm(4))
 optimizer = torch.optim.AdamW(decay_groups(model, weight_decay=0.01))
 decays = {p.ndim: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
 assert decays == {2: 0.01, 1: 0.0}
-
-# %% layerwise_groups
-from torch import nn
-
-from lib.optimizers import decay_groups, layerwise_groups
-
-low, high, head = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 2)
-groups = decay_groups(nn.Sequential(low, high, head), 0.01)
-scales = [group["lr_scale"] for group in layerwise_groups(groups, [low, high], decay=0.5)]
-assert sorted(set(scales)) == [0.25, 0.5, 1.0]

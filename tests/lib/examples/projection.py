@@ -62,19 +62,6 @@ model = nn.Sequential(nn.Linear(100, 80), nn.Tanh(), nn.Linear(80, 2))
 assert factorize(model, ends_in("0"), rank=10) == ["0"]
 assert [p.shape for p in model[0].parameters()][1:] == [(10, 100), (80, 10)]
 
-# %% project_ball
-import torch
-from torch import nn
-
-from lib.projection import project_ball
-from lib.regularizers import snapshot
-
-model = nn.Linear(8, 2)
-start = snapshot(model)
-nn.init.ones_(model.weight)
-project_ball(model, start, radius=0.5)
-assert torch.isclose((model.weight - start["weight"]).norm(), torch.tensor(0.5))
-
 # %% output_truncate
 import torch
 
@@ -83,6 +70,17 @@ from lib.projection import output_truncate, truncate
 W, X = torch.randn(6, 5), torch.diag(torch.tensor([9.0, 1, 1, 1, 0.1])) @ torch.randn(5, 99)  # columns are inputs
 aware = output_truncate(W, X @ X.T / 99, rank=2)
 assert ((W - aware) @ X).norm() < ((W - truncate(W, rank=2)) @ X).norm()
+
+# %% intruders
+import torch
+
+from lib.projection import intruders
+
+W = torch.diag(torch.tensor([3.0, 2.0, 1.0]))
+known = torch.linalg.svd(W).U
+louder = W + 9 * torch.ones(3, 3) / 3  # a direction between those that were there
+assert intruders(W, known, count=1).shape == (3, 0)
+assert intruders(louder, known, count=1, below=0.8).shape == (3, 1)
 
 # %% round_q4_1
 import torch

@@ -1,0 +1,79 @@
+"""The pages that are made of entries, in Chinese: their Markdown line by line, from `chapters/zh/NAME.yml`.
+
+Its `strings` are templates, as for what code prints: one for each line, or cell of a table, without what Markdown needs
+in front of it. A number that a line quotes is filled in as in prose.
+"""
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from nbformat import NotebookNode
+
+from lib.book.languages import Catalogue
+from tools import api, quoted, register
+from tools.notebooks import chapters, read
+from tools.zh import blocks, numbers
+
+PAGES = ("claims", "errata", "recipe", "references", "speed", "api")
+FRONT = re.compile(r"^(?:#{1,6} |[-*] |\d+\. |> ?|: )+")
+KEPT = re.compile(r"^(?:\s*$|\([\w-]+\)=$|:{3,}|:class:|\||```|<figure|<div|</|---)")
+
+
+def english(root: Path, executed: Mapping[str, NotebookNode]) -> dict[str, str]:
+    """These pages as they are in English, before numbers are linked; their descriptions are left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        target, sources = Path(folder), {path.stem: read(path) for path in chapters(root)}
+        register.write(root / "chapters", target, sources, executed)
+        api.write(root, target)
+        texts = {path.stem: path.read_text("utf-8") for path in target.glob("*.md") if path.stem in PAGES}
+    return {name: blocks.FRONT.sub("", text) for name, text in texts.items()}
+
+
+def catalogue(root: Path, name: str) -> Catalogue:
+    """The strings of a page, over those that any page may have."""
+    words = dict[str, str]()
+    for path in (root / blocks.FOLDER / "words" / "book.yml", root / blocks.FOLDER / f"{name}.yml"):
+        held: dict[str, Any] = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
+        words |= (held or {}).get("strings", {})
+    book = yaml.safe_load((root / blocks.FOLDER / "words" / "book.yml").read_text("utf-8")) or {}
+    own = blocks.chinese(root, name) or {}
+    return Catalogue(words, [*book.get("names", []), *own.get("names", [])])
+
+
+def page(text: str, words: Catalogue) -> str:
+    """A page in Chinese; a line that the catalogue lacks stays, and is noted there."""
+    return "".join(part if number % 2 else "\n".join(_line(line, words) for line in part.split("\n"))
+                   for number, part in enumerate(re.split(r"(^```.*?^```$)", text, flags=re.M | re.S)))
+
+
+def _line(line: str, words: Catalogue) -> str:
+    if line.startswith("|") and not re.fullmatch(r"[|:\- ]+", line):
+        cells = re.split(r"(?<!\\)\|", line)
+        return "|".join(cell if not cell.strip() else _said(cell, words) for cell in cells)
+    if line.startswith("<figure"):
+        return words.markup(line)
+    if KEPT.match(line):
+        return line
+    front = FRONT.match(line)
+    start = front.end() if front else 0
+    return line[:start] + _said(line[start:], words)
+
+
+def _said(text: str, words: Catalogue) -> str:
+    return numbers.filled(words.say(text), text)
+
+
+def faults(text: str, name: str, words: Catalogue, own: Mapping[str, str]) -> list[str]:
+    """What is wrong with a page: a line without Chinese, an entry left over, a number that differs."""
+    said = page(text, words)
+    wrong = [f"zh/{name}: no Chinese for {line!r}" for line in words.missing]
+    wrong += [f"zh/{name}: left over, nothing says {line!r}" for line in own if line not in words.used]
+    quoted_en, quoted_zh = ([match["name"] for match in quoted.quotes(each)] for each in (text, said))
+    wrong += [f"zh/{name}: {one} is quoted {quoted_en.count(one)} times in English, {quoted_zh.count(one)} in Chinese"
+              for one in sorted({*quoted_en, *quoted_zh}) if quoted_en.count(one) != quoted_zh.count(one)]
+    return wrong
