@@ -1,7 +1,8 @@
 """The pages that are made of entries, in Chinese: their Markdown line by line, from `chapters/zh/NAME.yml`.
 
 Its `strings` are templates, as for what code prints: one for each line, or cell of a table, without what Markdown needs
-in front of it. A number that a line quotes is filled in as in prose.
+in front of it. A number that a line quotes is filled in as in prose. What only some runs say, such as a verdict, stands
+in `sometimes`, where nothing is left over.
 """
 from __future__ import annotations
 
@@ -35,11 +36,14 @@ def english(root: Path, executed: Mapping[str, NotebookNode]) -> dict[str, str]:
 
 
 def catalogue(root: Path, name: str) -> Catalogue:
-    """The strings of a page, over those that any page may have."""
-    words = dict[str, str]()
-    for path in (root / blocks.FOLDER / "words" / "book.yml", root / blocks.FOLDER / f"{name}.yml"):
+    """The strings of a page, over those that any page may have, and for the claims over those of the chapters."""
+    words, folder = dict[str, str](), root / blocks.FOLDER
+    spoken = sorted((folder / "words").glob("[0-9][0-9].yml")) if name == "claims" else []  # the names of effects
+    for path in (folder / f"{name}.yml", folder / "words" / "book.yml", *spoken):  # the first has the last word
         held: dict[str, Any] = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
-        words |= (held or {}).get("strings", {})
+        held = held or {}
+        own_words = held.get("strings", {}) | held.get("sometimes", {})
+        words |= {english: said for english, said in own_words.items() if english not in words}
     book = yaml.safe_load((root / blocks.FOLDER / "words" / "book.yml").read_text("utf-8")) or {}
     own = blocks.chinese(root, name) or {}
     return Catalogue(words, [*book.get("names", []), *own.get("names", [])])
@@ -47,16 +51,19 @@ def catalogue(root: Path, name: str) -> Catalogue:
 
 def page(text: str, words: Catalogue) -> str:
     """A page in Chinese; a line that the catalogue lacks stays, and is noted there."""
-    return "".join(part if number % 2 else "\n".join(_line(line, words) for line in part.split("\n"))
-                   for number, part in enumerate(re.split(r"(^```.*?^```$)", text, flags=re.M | re.S)))
+    return "".join(_kept(part, words) if number % 2 else "\n".join(_line(line, words) for line in part.split("\n"))
+                   for number, part in enumerate(re.split(r"(^```.*?^```$|^<figure.*?</figure>$)", text, flags=re.M | re.S)))
+
+
+def _kept(part: str, words: Catalogue) -> str:
+    """Code as it is, and a figure, which goes over many lines, with its texts in Chinese."""
+    return words.markup(part) if part.startswith("<figure") else part
 
 
 def _line(line: str, words: Catalogue) -> str:
     if line.startswith("|") and not re.fullmatch(r"[|:\- ]+", line):
         cells = re.split(r"(?<!\\)\|", line)
         return "|".join(cell if not cell.strip() else _said(cell, words) for cell in cells)
-    if line.startswith("<figure"):
-        return words.markup(line)
     if KEPT.match(line):
         return line
     front = FRONT.match(line)
