@@ -51,8 +51,9 @@ def catalogue(root: Path, name: str) -> Catalogue:
 
 def page(text: str, words: Catalogue) -> str:
     """A page in Chinese; a line that the catalogue lacks stays, and is noted there."""
+    parts = re.split(r"(^```.*?^```$|^<figure.*?</figure>$)", text, flags=re.M | re.S)
     return "".join(_kept(part, words) if number % 2 else "\n".join(_line(line, words) for line in part.split("\n"))
-                   for number, part in enumerate(re.split(r"(^```.*?^```$|^<figure.*?</figure>$)", text, flags=re.M | re.S)))
+                   for number, part in enumerate(parts))
 
 
 def _kept(part: str, words: Catalogue) -> str:
