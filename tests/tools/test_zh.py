@@ -213,6 +213,19 @@ def test_a_page_of_entries_is_said_line_by_line() -> None:
         "no Chinese for 'Less noise'", "left over, nothing says 'gone'"]
 
 
+def test_a_figure_over_many_lines_is_said_whole_and_what_only_some_runs_say_is_never_left_over(tmp_path: Path) -> None:
+    figure = '<figure><svg aria-label="C1 no gain"><path d="M 0 1\nL 2 3"/><text>\nLess noise</text></svg></figure>'
+    folder = tmp_path / blocks.FOLDER
+    folder.joinpath("words").mkdir(parents=True)
+    folder.joinpath("words", "book.yml").write_text("strings: {Less noise: 别的}", "utf-8")
+    folder.joinpath("words", "03.yml").write_text("strings: {Less noise: 噪声}", "utf-8")
+    some = 'sometimes: {"C{n:n} no gain": "C{n} 没有增益", "C{n:n} refuted": "C{n} 被否定"}'
+    folder.joinpath("claims.yml").write_text(f"strings: {{Less noise: 更少噪声}}\n{some}", "utf-8")
+    words = lines.catalogue(tmp_path, "claims")
+    assert lines.faults(figure, "claims", words, {"Less noise": ""}) == []
+    assert lines.page(figure, words) == figure.replace("Less noise", "更少噪声").replace("no gain", "没有增益")
+
+
 def test_headings_keep_the_ids_that_sphinx_gives_the_english_ones() -> None:
     assert blocks.slug("## What is $2^n$, and `why`?") == "what-is-2-n-and-why"
 
