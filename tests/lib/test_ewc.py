@@ -71,6 +71,7 @@ def test_with_all_weights_alike_it_is_l2_sp(head: Head) -> None:
     with torch.no_grad():
         head.weight.add_(0.3)
     assert ewc(start, alike, 0.7)(head).item() == pytest.approx(l2_sp(start, 0.7, 0.0)(head).item(), rel=1e-6)
+    assert ewc(start, alike, 0.7)(head).item() > 1e-3  # the start stayed where it was
 
 
 def test_its_gradient_is_strength_times_weight_times_the_way(head: Head, x: Tensor) -> None:

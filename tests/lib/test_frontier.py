@@ -229,6 +229,7 @@ def test_intruders_are_those_that_peft_takes_down(m: int, n: int) -> None:
     from peft.tuners.lora.intruders import reduce_intruder_dimension
 
     model, rank = nn.Sequential(nn.Linear(n, m, bias=False)), min(m, n)
+    nn.init.normal_(model[0].weight, std=0.1, generator=draws(3))
     W = model[0].weight.detach().clone()
     wrapped = get_peft_model(model, LoraConfig(target_modules=["0"], r=rank, lora_alpha=rank))
     layer = wrapped.base_model.model[0]

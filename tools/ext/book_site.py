@@ -329,8 +329,9 @@ class Search(SearchEnglish):
     js_splitter_code = r"""var splitQuery = query => query.normalize("NFD").replace(/\p{M}+/gu, "").normalize("NFC")
   .split(/[^\p{Letter}\p{Number}_\p{Emoji_Presentation}]+/gu)
   .flatMap(word => word.match(/[\u3400-\u9fff]+|[^\u3400-\u9fff]+/g) || [])
-  .flatMap(run => /[\u3400-\u9fff]{2}/.test(run)
-    ? [...Array(run.length - 1).keys()].map(i => run.slice(i, i + 2)) : [run])
+  .flatMap(run => !/[\u3400-\u9fff]{2}/.test(run) ? [run] : // pairs side by side, the last one at its end
+    [...Array(Math.ceil(run.length / 2)).keys()].map(i => Math.min(2 * i, run.length - 2))
+      .map(i => run.slice(i, i + 2)))
   .filter(term => term);"""
 
     def split(self, input: str) -> list[str]:

@@ -181,8 +181,8 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[str
             text = led(quoted.linked(text, name, owner, found, "zh", every.say), present)
             (target / "chapters" / f"{name}.md").write_text(text, encoding="utf-8")
     contents = frame(root, target, present)
-    ids = {name: slugs(blocks.of_page(made[name]) if name in made else english(root, name))
-           for name in present if name != "glossary"}
+    ids = {name: [name] if name == "glossary" else slugs(
+        blocks.of_page(made[name]) if name in made else english(root, name)) for name in present}
     told = {"language": "zh", "ids": ids,
             "contents": [{"stem": stem, "english": stem not in present, "title": title(root, stem)}
                          for stem in contents], "present": sorted(present)}

@@ -19,7 +19,9 @@ from lib.tasks.tagging import Tagger, tune_tagger
 from lib.tasks.task import Example
 
 tagger = Tagger(load_encoder("minilm"), ("place",))
+before = tagger.head.weight.clone()
 tune_tagger(tagger, [Example("names?", "place: Rome", "1", extra="the roads to Rome")], epochs=1, lr=3e-4, seed=0)
+assert not tagger.head.weight.equal(before)
 
 # %% tagged
 from lib.models import load_encoder
