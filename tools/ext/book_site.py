@@ -285,7 +285,8 @@ def tell_facts(app: Sphinx, page: str, template: str, context: dict[str, Any], d
         if page.startswith("chapters/") and language(app) == "en":
             context["page_links"].append((label, f"../pdf/{name}.pdf"))
     here = stem if page.startswith("chapters/") else page
-    context["elsewhere"] = elsewhere(app, page) if here in {"search", *facts.get("present", [])} else None
+    both = {"search", *facts["present"]} if facts.get("present") else ()
+    context["elsewhere"] = elsewhere(app, page) if here in both else None
     context["listed"] = listed(context, facts)
 
 
