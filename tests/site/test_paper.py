@@ -91,7 +91,7 @@ def test_no_line_of_code_is_cut_off_and_88_characters_stay_one_line(opened: Page
 def test_code_is_copied_by_keyboard_without_prompts_and_outputs_have_no_button(opened: Page) -> None:
     opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
     assert opened.locator(".cell_output .copy").count() == 0
-    wide = "x" * 88
+    wide = "x" * 84
     for block, text in (("div.highlight-pycon", "1 + 1\n3"), (f"div.highlight:has-text('{wide}')", f"{wide} = 1")):
         button = opened.locator(block).get_by_role("button", name="Copy the code")
         button.focus()
