@@ -1551,6 +1551,9 @@ MUTANTS = [
     # The second language
     Mutant("lib/book/languages.py", "a piece of a string is replaced", "pattern.fullmatch(key)", "pattern.search(key)",
            ("tests/lib/test_languages.py::test_a_string_is_replaced_whole_or_not_at_all",), WITH_TOOLS),
+    Mutant("tools/zh/stage.py", "a language is shown without its cover",
+           'for entry in [{"file": toc["root"]}, *toc["chapters"]]}', 'for entry in toc["chapters"]}',
+           ("tests/tools/test_zh.py::test_a_language_is_shown_only_whole",), (*PARTS, "tools")),
     Mutant("tools/zh/check.py", "a changed English word is not seen", 'entry.get("of") == digest(english)',
            'entry.get("of")', ("tests/tools/test_zh.py::test_each_difference_is_red",), WITH_TOOLS),
     Mutant("tools/zh/numbers.py", "the sense of a number is lost", "return head + number + UNITS[unit]",

@@ -144,7 +144,7 @@ def publish(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str,
     """Stage and build in both languages; `present` are the pages that are Chinese, `facts` are those of `stage`."""
     say("stage")
     staged = [stage(root, executed, entries, present=present, **facts)]
-    if "intro" in present:
+    if present:
         staged.append(zh.stage(root, executed, entries, json.loads((staged[0] / "site.json").read_text("utf-8")),
                                present))
     for tree in staged:
