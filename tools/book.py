@@ -144,7 +144,7 @@ def publish(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str,
     """Stage and build in both languages; `present` are the pages that are Chinese, `facts` are those of `stage`."""
     say("stage")
     staged = [stage(root, executed, entries, present=present, **facts)]
-    if "intro" in present:
+    if present:
         staged.append(zh.stage(root, executed, entries, json.loads((staged[0] / "site.json").read_text("utf-8")),
                                present))
     for tree in staged:
@@ -211,7 +211,7 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
     if site:
         path = bands_file(root, settings)
         facts: dict[str, Any] = {"bands": json.loads(path.read_text("utf-8"))["provenance"] if path.exists() else None}
-        facts["present"] = present
+        facts["present"] = present if zh.whole(root, present) else []  # readers see a language once it is complete
         if lighthouse:
             publish(root, executed, entries, **facts)
             say("measure")

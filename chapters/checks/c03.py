@@ -146,7 +146,11 @@ _LAYERS = [
     (np.eye(3), np.array([[0.0, 1, 0]]), np.array([[0.0], [0], [2]]), 3.0),
     (np.zeros((3, 3)), np.arange(9.0).reshape(3, 3), np.array([[1.0, 0, 0], [0, 2, 0], [1, 0, 1]]), 6.0),
 ]
-_INPUTS = [np.array([[1.0, 2, -1], [0, 1, 3]]), np.array([[2.0, 1, 0]]), np.array([[1.0, 0, 2], [0, 3, 1], [1, 1, 0]])]
+_INPUTS = [
+    np.array([[1.0, 2, -1], [0, 1, 3], [2, 0, 1]]),
+    np.array([[2.0, 1, 0]]),
+    np.array([[1.0, 0, 2], [0, 3, 1], [1, 1, 0]]),
+]
 
 
 def _merged(W: Any, A: Any, B: Any, alpha: float) -> Any:

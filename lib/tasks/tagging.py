@@ -42,7 +42,7 @@ class Tagger(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, batch: Any) -> Tensor:
-        """Scores (B, T, 1 + K) of every token."""
+        """Scores of every token, shape `(B, T, 1 + K)`."""
         return self.head(self.encoder(**batch).last_hidden_state)  # type: ignore[no-any-return]
 
     def tokens(self, texts: Sequence[Sequence[str]]) -> tuple[Any, list[list[int]]]:

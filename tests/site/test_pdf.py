@@ -187,11 +187,11 @@ def test_a_page_that_is_not_there_is_not_printed(folder: Path) -> None:
 @pytest.mark.parametrize("printed", [True, False])
 def test_pages_link_to_their_pdf_only_where_it_was_printed(tmp_path: Path, printed: bool) -> None:
     (tmp_path / "site.json").write_text(f'{{"pdf": {str(printed).lower()}}}', "utf-8")
-    config = SimpleNamespace(root_doc="chapters/intro")
+    config = SimpleNamespace(root_doc="chapters/intro", language="en", html_baseurl="")
     app: Any = SimpleNamespace(srcdir=tmp_path, config=config)
     found = {}
     for page in ("chapters/intro", "chapters/01-background", "search"):
-        context: dict[str, Any] = {"page_links": []}
+        context: dict[str, Any] = {"page_links": [], "pathto": str}
         book_site.tell_facts(app, page, "", context, None)
         found[page] = [url for _, url in context["page_links"]]
     expected = {"chapters/intro": ["../pdf/book.pdf"], "chapters/01-background": ["../pdf/01-background.pdf"],

@@ -257,3 +257,11 @@ def test_comments_change_and_code_does_not() -> None:
 def test_a_folded_cell_has_no_comments_to_translate() -> None:
     cell = new_code_cell("# @title Figure: a\nx = 1  # one", metadata={"tags": ["hide-input"]})
     assert blocks.comments(cell) == [] and blocks.comments(new_markdown_cell("a")) == []
+
+
+def test_a_language_is_shown_only_whole(tmp_path: Path) -> None:
+    toc = {"root": "chapters/intro", "chapters": [{"file": "chapters/01-one"}, {"file": "chapters/claims"}]}
+    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc), "utf-8")
+    every = {"intro", "01-one", "claims"}
+    assert stage.whole(tmp_path, every | {"glossary"})
+    assert not any(stage.whole(tmp_path, every - {page}) for page in every)

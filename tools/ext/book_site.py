@@ -120,7 +120,7 @@ def say(app: Sphinx, words: str) -> str:
 class KeepIds(SphinxTransform):
     """Give the sections of a page in Chinese the ids that they have in English, so that links hold in both."""
 
-    default_priority = 880
+    default_priority = 870  # before Sphinx collects contents and labels, at 880
 
     def apply(self, **_: Any) -> None:
         ids = _facts(Path(self.app.srcdir, "site.json")).get("ids", {}).get(posixpath.basename(self.env.docname), [])
@@ -285,7 +285,8 @@ def tell_facts(app: Sphinx, page: str, template: str, context: dict[str, Any], d
         if page.startswith("chapters/") and language(app) == "en":
             context["page_links"].append((label, f"../pdf/{name}.pdf"))
     here = stem if page.startswith("chapters/") else page
-    context["elsewhere"] = elsewhere(app, page) if here in {"search", *facts.get("present", [])} else None
+    both = {"search", *facts["present"]} if facts.get("present") else ()
+    context["elsewhere"] = elsewhere(app, page) if here in both else None
     context["listed"] = listed(context, facts)
 
 
@@ -332,7 +333,7 @@ class Search(SearchEnglish):
   .flatMap(run => !/[\u3400-\u9fff]{2}/.test(run) ? [run] : // pairs side by side, the last one at its end
     [...Array(Math.ceil(run.length / 2)).keys()].map(i => Math.min(2 * i, run.length - 2))
       .map(i => run.slice(i, i + 2)))
-  .filter(term => term);"""
+  .filter((term, _, all) => term && (term.length > 1 || all.length < 2 || /[\u3400-\u9fff]/.test(term)));"""
 
     def split(self, input: str) -> list[str]:
         runs, cut = re.findall(rf"[{HAN}]+|[^{HAN}]+", folded(input)), super().split

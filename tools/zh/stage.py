@@ -190,6 +190,12 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[str
     return target
 
 
+def whole(root: Path, present: Collection[str]) -> bool:
+    """Whether every page of the book is Chinese."""
+    toc = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
+    return {Path(entry["file"]).name for entry in [{"file": toc["root"]}, *toc["chapters"]]} <= set(present)
+
+
 def frame(root: Path, target: Path, present: Collection[str]) -> list[str]:
     """Write the settings and the contents of the Chinese site.
 
