@@ -15,14 +15,15 @@ from typing import Any
 import yaml
 from nbformat import NotebookNode
 
-from lib.book.languages import Catalogue
+from lib.book.languages import WORD, Catalogue
 from tools import api, quoted, register
 from tools.notebooks import chapters, read
 from tools.zh import blocks, numbers
 
 PAGES = ("claims", "errata", "recipe", "references", "speed", "api")
 FRONT = re.compile(r"^(?:#{1,6} |[-*] |\d+\. |> ?|: )+")
-KEPT = re.compile(r"^(?:\s*$|\([\w-]+\)=$|:{3,}|:class:|\||```|<figure|<div|</|---)")
+KEPT = re.compile(r"^(?:\s*$|\([\w-]+\)=$|:{3,}|:class:|\||```|<figure|<div|</|---|## lib\.[\w.]+$|### \w+$)")
+NAMED = re.compile(r"\[[\w.]+\]\(#api-[\w-]+\)|`[^`]*`|\$[^$]*\$")  # links to names, code and formulas are no words
 
 
 def english(root: Path, executed: Mapping[str, NotebookNode]) -> dict[str, str]:
@@ -73,6 +74,8 @@ def _line(line: str, words: Catalogue) -> str:
 
 
 def _said(text: str, words: Catalogue) -> str:
+    if not WORD.search(NAMED.sub("", text)):
+        return text
     return numbers.filled(words.say(text), text)
 
 
