@@ -213,6 +213,23 @@ def test_a_page_of_entries_is_said_line_by_line() -> None:
         "no Chinese for 'Less noise'", "left over, nothing says 'gone'"]
 
 
+@pytest.mark.parametrize(("old", "new", "words"), [
+    ("$w^2$", "$w^3$", "formulas differ"), ("40 次", "41 次", "numbers differ"),
+    ("`fit`", "`fix`", "code spans differ"), ("(02-b.ipynb)", "(03-c.ipynb)", "links differ"),
+    ("C3", "C4", "claims differ"), ("的微调", "的精调", "the glossary"),
+    ("微调，", "微调,", "half-width mark"), ("[](#kept)", "[约 67%](#kept)", "says '约 67%'"),
+    ("（原文第 4.1 节）", "（原文第 4.2 节）", "numbers differ"), ("3 次", "4 次", "numbers differ"), (".", ".", "")])
+def test_what_an_entry_says_is_held_to_its_english(old: str, new: str, words: str) -> None:
+    text = ("- Of 40 runs of fine-tuning, `fit` of C3 with $w^2$ keeps about [66 %](#kept), see [b](02-b.ipynb).\n\n"
+            "> Fine-tuning is all. (Source, section 4.1)\n\n<figure><svg><text>3 runs</text></svg></figure>\n")
+    strings = {"Of 40 runs of fine-tuning, `fit` of C3 with $w^2$ keeps about [66 %](#kept), see [b](02-b.ipynb).":
+               "40 次里的微调，C3 的 `fit` 用 $w^2$ 保留 [](#kept)，见[乙](02-b.ipynb)。", "3 runs": "3 次",
+               "Fine-tuning is all. (Source, section 4.1)": "（原文第 4.1 节）"}
+    said_so = {english: chinese.replace(old, new) for english, chinese in strings.items()}
+    found = lines.faults(text, "claims", Catalogue(said_so), said_so, TERMS)
+    assert (any(words in each for each in found) if words else not found), found
+
+
 def test_a_figure_over_many_lines_is_said_whole_and_what_only_some_runs_say_is_never_left_over(tmp_path: Path) -> None:
     figure = '<figure><svg aria-label="C1 no gain"><path d="M 0 1\nL 2 3"/><text>\nLess noise</text></svg></figure>'
     folder = tmp_path / blocks.FOLDER

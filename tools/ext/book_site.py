@@ -49,6 +49,8 @@ WORDS = ROOT / "chapters" / "zh" / "words"
 NUMBERED = {"en": re.compile(r"\b((?:chapter|section|exercise)s?)\s(?=\d)", re.IGNORECASE),
             "zh": re.compile(r"(第|练习|(?<=\d))\s(?=\d|[章节])")}
 HAN = r"\u3400-\u9fff"
+CODES = {"en": "en", "zh": "zh-CN"}  # as pages and search engines write them
+PLURAL = re.compile(r"new Function\([^()]*\(\$\{catalog\.plural_expr\}\)`\s*\)")
 FULL = 360  # points: the width of a figure that fills its column
 NO_PROSE = (nodes.title, nodes.Inline, nodes.FixedTextElement, nodes.raw)  # Inline: links, code, formulas, titles
 LINKS = {"Colab": "Open in Colab", "Binder": "Open in Binder", ".ipynb": "Download notebook", "": "Edit this page"}
@@ -386,6 +388,18 @@ def prune(out: Path) -> None:
             folder.rmdir()
 
 
+def without_eval(script: str) -> str:
+    """Sphinx's script for the words of a language, which makes a function from text; Chinese has one plural form.
+
+    Raises:
+        ValueError: the script is another one.
+    """
+    plain, found = PLURAL.subn("() => 0", script)
+    if not found:
+        raise ValueError("doctools.js must make its plural rule with new Function, so that it can be replaced")
+    return plain
+
+
 def secure(page: str) -> str:
     """Let a page load from its own host only, and run no inline script but those that it was built with."""
     scripts = dict.fromkeys(re.findall(r"<script>(.*?)</script>", page, re.DOTALL))
@@ -397,11 +411,17 @@ def secure(page: str) -> str:
 
 def guide(out: Path, address: str, present: Iterable[str] = ()) -> None:
     """Tell search engines which pages there are, in Chinese those that are present."""
-    pages = sorted(path.relative_to(out).as_posix() for path in (out / "chapters").glob("*.html"))
-    pages += [f"zh/chapters/{stem}.html" for stem in sorted(present)]
-    places = "".join(f"<url><loc>{html.escape(address + page)}</loc></url>\n" for page in pages)
-    (out / "sitemap.xml").write_text('<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/'
-                                     f'schemas/sitemap/0.9">\n{places}</urlset>\n', "utf-8")
+    both, places = set(present), {"en": "", "zh": ""}
+    for stem in sorted(path.stem for path in (out / "chapters").glob("*.html")):
+        own = {code: html.escape(f"{address}{folder}chapters/{stem}.html")
+               for code, folder in (("en", ""), ("zh", "zh/")) if code == "en" or stem in both}
+        pair = "".join(f'<xhtml:link rel="alternate" hreflang="{CODES[code]}" href="{place}"/>'
+                       for code, place in own.items() if len(own) > 1)
+        for code, place in own.items():
+            places[code] += f"<url><loc>{place}</loc>{pair}</url>\n"
+    (out / "sitemap.xml").write_text(
+        '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" '
+        f'xmlns:xhtml="http://www.w3.org/1999/xhtml">\n{"".join(places.values())}</urlset>\n', "utf-8")
     (out / "robots.txt").write_text(f"User-agent: *\nAllow: /\nSitemap: {address}sitemap.xml\n", "utf-8")
 
 
@@ -412,6 +432,8 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     if not error:
         place(Path(app.outdir), app.config.root_doc, app.config.html_baseurl)
         prune(Path(app.outdir))
+        words = Path(app.outdir) / "_static" / "doctools.js"
+        words.write_text(without_eval(words.read_text("utf-8")), "utf-8")
         if lacking := _words(language(app)).missing:
             LOG.warning("chapters/zh/words/site.yml lacks %s", ", ".join(lacking))
         if language(app) == "en":

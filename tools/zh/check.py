@@ -26,9 +26,9 @@ SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 TARGET = re.compile(r"\]\(((?!#)[^()\s]*(?:\([^()]*\)[^()\s]*)*)\)|<(https?://[^>]+)>")
 CLAIM = re.compile(r"\b(?:[CEF]\d{1,2})\b")
 FIGURE = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
-ENGLISH = re.compile(r"[A-Za-z][a-z'’]*(?: [a-z][a-z'’-]*){2,}")
-NO_PROSE = re.compile(r"\*[^*\n]+\*(?!\*)|\"[^\"]*\"|“[^”]*”|\([^()]*\d{4}[^()]*\)|（[^（）]*\d{4}[^（）]*）")
-TITLE = re.compile(r"\*[^*\n]+ [^*\n]+ [^*\n]+\*(?!\*)")
+ENGLISH = re.compile(r"(?<![A-Za-z])[A-Za-z][a-z'’]*(?: [a-z][a-z'’-]*){2,}(?![a-z'’-]| [A-Z])")  # "of the Trade" names
+NO_PROSE = re.compile(r"(?<!\*)\*[^*\n]+\*(?!\*)|\"[^\"]*\"|“[^”]*”|\([^()]*\d{4}[^()]*\)|（[^（）]*\d{4}[^（）]*）")
+TITLE = re.compile(r"(?<!\*)\*[^*\n]+ [^*\n]+ [^*\n]+\*(?!\*)")
 SIZES = (("亿", 1e8), ("百万", 1e6), ("万", 1e4))
 Chinese = Mapping[str, Mapping[str, Any]]
 
@@ -155,7 +155,8 @@ def figures(text: str, english: str) -> list[str]:
 def _figures(text: str) -> Iterator[float]:
     for match in FIGURE.finditer(text):
         value, rest = float(match[0].replace(",", "").rstrip(".")), text[match.end():].lstrip()
-        yield value * next((size for word, size in SIZES if rest.startswith(word)), 1.0)
+        size = next((size for word, size in SIZES if rest.startswith(word)), 1.0)
+        yield float(f"{value * size:.12g}")  # 1.1 × 10⁸ is 110 million
 
 
 def left(text: str) -> list[str]:
