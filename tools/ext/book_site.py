@@ -145,6 +145,8 @@ def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
         if kind and isinstance(passage, nodes.paragraph) and passage.astext().startswith(words.astext()):
             quoted = isinstance(passage.parent, nodes.block_quote)
             (passage.parent if quoted else passage)["classes"].append(kind)
+    for words in doctree.findall(nodes.emphasis):
+        words["classes"] += ["latin"] * (spoken == "zh" and not re.search(f"[{HAN}]", words.astext()))
     for section in doctree.findall(nodes.section):
         section["classes"] += [name for start, name in sections.items() if section[0].astext().startswith(start)]
     for cell in doctree.findall(lambda node: "tag_solution" in getattr(node, "attributes", {}).get("classes", [])):
@@ -277,6 +279,9 @@ def tell_facts(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     stem = posixpath.basename(page)
     context["time"] = facts.get("times", {}).get(stem)
     context["run"] = facts
+    if context["time"]:
+        where = say(app, f"({facts['profile']}, {facts['machine']})")
+        context["where"] = where if language(app) == "zh" else f" {where}"
     context["number"] = chapter(stem)
     context["run_page"] = context["pathto"]("chapters/run") if not facts.get("contents") else next(
         (link["link"] for link in listed(context, facts) if link["stem"] == "run"), "")

@@ -28,7 +28,7 @@ CLAIM = re.compile(r"\b(?:[CEF]\d{1,2})\b")
 FIGURE = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 ENGLISH = re.compile(r"(?<![A-Za-z])[A-Za-z][a-z'’]*(?: [a-z][a-z'’-]*){2,}(?![a-z'’-]| [A-Z])")  # "of the Trade" names
 NO_PROSE = re.compile(r"(?<!\*)\*[^*\n]+\*(?!\*)|\"[^\"]*\"|“[^”]*”|\([^()]*\d{4}[^()]*\)|（[^（）]*\d{4}[^（）]*）")
-TITLE = re.compile(r"(?<!\*)\*[^*\n]+ [^*\n]+ [^*\n]+\*(?!\*)")
+TITLE = re.compile(r"(?<!\*)\*[^*\n]+ [^*\n]+ [^*\n]+\*(?!\*)|\"[^\"\n]+\"|\]\([^)]*\)|\[Code of \w+(?=\])")
 SIZES = (("亿", 1e8), ("百万", 1e6), ("万", 1e4))
 Chinese = Mapping[str, Mapping[str, Any]]
 
