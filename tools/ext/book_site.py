@@ -196,14 +196,15 @@ def link_terms(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Link each term where a chapter first uses it in running text, if the glossary says that the chapter does."""
     if page == GLOSSARY or GLOSSARY not in app.env.found_docs or not page.startswith("chapters/"):
         return
-    waiting = {}
+    waiting, every = {}, []
     for item in app.env.get_doctree(GLOSSARY).findall(nodes.definition_list_item):
+        term = next(node for node in item.findall(nodes.inline) if node["ids"])
+        every.append(term.astext())
         if any(link.get("reftarget") == page for link in item.findall(addnodes.pending_xref)):
-            term = next(node for node in item.findall(nodes.inline) if node["ids"])
             waiting[term.astext()] = f"{app.builder.get_relative_uri(page, GLOSSARY)}#{term['ids'][0]}"
     for text in list(doctree.findall(nodes.Text)):
         if waiting and not within(text, NO_PROSE) and not in_number(text):
-            text.parent.replace(text, linked(text.astext(), waiting))
+            text.parent.replace(text, linked(text.astext(), waiting, every))
 
 
 def within(node: nodes.Node, kinds: tuple[type, ...]) -> bool:
@@ -220,17 +221,32 @@ def in_number(text: nodes.Text) -> bool:
     return at > 0 and isinstance(text.parent[at - 1], nodes.raw) and 'class="number"' in text.parent[at - 1].astext()
 
 
-def linked(text: str, waiting: dict[str, str]) -> list[nodes.Node]:
-    """The text with the first use of each waiting term as a link; a term that found its use waits no longer."""
+def linked(text: str, waiting: dict[str, str], every: Iterable[str] = ()) -> list[nodes.Node]:
+    """The text with the first use of each waiting term as a link; a term that found its use waits no longer.
+
+    Args:
+        text: running text.
+        waiting: term -> the address of its entry; changed in place.
+        every: all terms: within a longer one in Chinese, 熵 in 交叉熵, a term is not used.
+    """
     parts: list[nodes.Node] = []
     while True:
-        uses = [(found.start(), -len(term), found.end(), term) for term in waiting if (found := used(term, text))]
+        uses = [(found.start(), -len(term), found.end(), term) for term in waiting
+                if (found := used(term, apart(text, term, every)))]
         if not uses:
             return [*parts, nodes.Text(text)]
         start, _, end, term = min(uses)
         parts += [nodes.Text(text[:start]),
                   nodes.reference("", text[start:end], internal=True, refuri=waiting.pop(term), classes=["term"])]
         text = text[end:]
+
+
+def apart(text: str, term: str, every: Iterable[str]) -> str:
+    """The text with the terms blanked out, each sign for one, that hold this Chinese term as a part."""
+    for longer in every:
+        if term in longer and term != longer and re.match(f"[{HAN}]", term):
+            text = text.replace(longer, " " * len(longer))
+    return text
 
 
 def drop_thebe(app: Sphinx, doctree: nodes.document, page: str) -> None:
