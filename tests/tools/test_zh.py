@@ -13,6 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from lib.book.cards import RESULT
 from lib.book.languages import Catalogue
 from tests.tools.tiny_book import Book, executed, result
+from tools import diagrams
 from tools.notebooks import ROOT, chapters, read
 from tools.quoted import quotes, said, texts
 from tools.zh import blocks, check, gate, lines, notebook, numbers, stage, typography
@@ -211,6 +212,27 @@ def test_a_page_of_entries_is_said_line_by_line() -> None:
     less = {english: words for english, words in strings.items() if english != "Less noise"} | {"gone": "没了"}
     assert [words.partition(": ")[2] for words in lines.faults(text, "claims", Catalogue(less), less)] == [
         "no Chinese for 'Less noise'", "left over, nothing says 'gone'"]
+
+
+def drawing(title: str, label: str) -> str:
+    notes = f"    accTitle: {title}\n    accDescr: {title}"
+    return f'<!-- mermaid\nflowchart LR\n{notes}\n    a["{label}"] ==> b["logits"]\n-->'
+
+
+@pytest.mark.parametrize(("title", "label", "red"), [("一条链", "词元", False), ("一条链", "the tokens", True),
+                                                     ("a chain of two", "词元", True)])
+def test_english_in_a_diagram_is_red(title: str, label: str, red: bool) -> None:
+    assert bool(check.differences(drawing(title, label), drawing("a chain of two", "the tokens"))) == red
+
+
+def test_a_diagram_in_chinese_has_its_own_picture_once_it_is_drawn() -> None:
+    text = f"{drawing('链', '词元')}\n\n{drawing('图', '词')}"
+    first, second = (diagrams.name(source) for source in diagrams.sources(text))
+    english = [("diagram-a", "QQ=="), ("diagram-b", "Qg==")]
+    shown = notebook.illustrated(text, english, {second: "Qw=="})
+    assert "![链][diagram-a]" in shown and f"![图][{second}]" in shown
+    assert diagrams.DATA.findall(shown) == [("diagram-a", "QQ=="), (second, "Qw==")]
+    assert diagrams.faults(notebook.illustrated(text, english, {first: "Qw==", second: "Qw=="})) == []
 
 
 @pytest.mark.parametrize(("old", "new", "words"), [
