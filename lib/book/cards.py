@@ -63,12 +63,12 @@ Card = dict[str, str]
 def status(facts: Facts, band: Facts | None) -> str:
     """What a result is, by its own bounds or else by its published band.
 
-        holds        the mean lies within the bounds, and no bound lies inside its interval
-        undecided    the mean lies within the bounds, and its interval crosses one
-        broken       the mean lies beyond a bound, or is no number
-        inside       within the published band
-        outside      beyond it, or no number
-        unpublished  neither bounds nor a band
+        holds         the mean lies within the bounds, and no bound lies inside its interval
+        undecided     the mean lies within the bounds, and its interval crosses one
+        broken        the mean lies beyond a bound, or is no number
+        inside        within the published band
+        outside       beyond it, or no number
+        unpublished   no bounds and no band
 
     Args:
         facts: what `record` wrote.

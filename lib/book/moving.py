@@ -126,7 +126,7 @@ def _frame(fig: Figure) -> dict[str, list[float]]:
 def ranks(matrices: Mapping[str, NDArray[np.float64]], *, tried: Sequence[int], start: int, alt: str) -> None:
     """Show the singular values of matrices, and what is lost when one is cut to a rank that the reader chooses.
 
-        kept = sum_(i <= r) s_i^2 / sum_i s_i^2,   error = sqrt(1 - kept),   numbers to store = r (m + n)
+        kept = sum_{i <= r} s_i^2 / sum_i s_i^2,   error = sqrt(1 - kept),   numbers to store = r (m + n)
 
     Source: Eckart and Young 1936. Singular values are shown as shares of the matrix' norm, to four digits.
 

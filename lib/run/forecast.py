@@ -51,7 +51,7 @@ def forecast(model: nn.Module, optimizer: Any, objective: Objective, data: Data,
              host: Any = None) -> Forecast:
     """What `fit` with the same arguments will take here, from steps on a few of the plan's batches.
 
-        seconds of a step = a + b n,   n tokens with padding;   a, b >= 0 by least squares of relative errors
+        seconds per step = a + b n,   n tokens with padding;   a, b >= 0 by least squares of relative errors
 
     Ask it before a run of more than minutes: the steps are real ones, at the small rate of the first, and afterwards
     weights, optimizer, gradients, modes and random streams are what they were, to the bit. The largest batch is among

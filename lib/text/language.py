@@ -26,7 +26,7 @@ from lib.run.host import Local
 def next_token(smoothing: float = 0.0) -> Objective:
     """Mean negative log-likelihood of the tokens that are learned, each from what stands before it.
 
-        -1/K sum_(i, t) sum_v q_v log p(v | x_i1 ... x_it),   q <- (1 - e) onehot(x_i,t+1) + e / V
+        -1/K sum_{i,t} sum_v q_v log p(v | x_{i,1} ... x_{i,t}),   q <- (1 - e) onehot(x_{i,t+1}) + e / V
 
     Tuning on it teaches a model to write what the learned tokens say: the answers of a chat, with the prompts only
     read. Logits are computed at the K places alone; each of the K tokens counts the same, so a long answer weighs more
