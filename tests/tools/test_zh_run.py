@@ -1,4 +1,4 @@
-"""The page of the run in Chinese: no line of it stays English, whatever the machine, the moment and the results were."""
+"""The page of the run in Chinese: none of it stays English, whatever the machine, the moment and the results were."""
 from __future__ import annotations
 
 import itertools
@@ -77,7 +77,8 @@ def test_the_page_says_the_same_in_chinese() -> None:
     text = english(entries("01-background", "02-concepts", bands=ORIGIN))
     said = lines.page(text, lines.catalogue(ROOT, "run"))
     for words in ("第 1、2 章的", "；第 3–9 章没有运行", "出自随机种子 0、1、2，公布于 2025-01-01 00:00 UTC：",
-                  "[背景：", "12.3\N{NO-BREAK SPACE}个百分点", "C1 得到支持，F2 被否定，C3 结果不一，F4 没有增益，C5 未决（"):
+                  "[背景：", "12.3\N{NO-BREAK SPACE}个百分点",
+                  "C1 得到支持，F2 被否定，C3 结果不一，F4 没有增益，C5 未决（"):
         assert words in said
     shown = [line.count("|") for line in text.split("\n")]
     assert [line.count("|") for line in said.split("\n")] == shown, "no cell of a table is lost"
