@@ -1568,7 +1568,7 @@ MUTANTS = [
            "return number + UNITS[unit]", ("tests/tools/test_zh.py::test_numbers_have_a_form_in_chinese",), WITH_TOOLS),
     # The Chinese site
     Mutant("tools/zh/lines.py", "an entry may say another number than the English",
-           "found = check.differences(said,", "found = [] and check.differences(said,",
+           "else check.differences(\n", "else [] and check.differences(\n",
            ("tests/tools/test_zh.py::test_what_an_entry_says_is_held_to_its_english",), WITH_TOOLS),
     Mutant("tools/ext/book_site.py", "a script makes code from text", "    return plain\n", "    return script\n",
            ("tests/site/test_policy.py::test_the_words_of_a_language_need_no_code_from_text",), WITH_TOOLS),

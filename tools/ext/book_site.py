@@ -126,8 +126,11 @@ class KeepIds(SphinxTransform):
 
     def apply(self, **_: Any) -> None:
         ids = _facts(Path(self.app.srcdir, "site.json")).get("ids", {}).get(posixpath.basename(self.env.docname), [])
+        given = set[str]()
         for section, name in zip(self.document.findall(nodes.section), ids, strict=False):
-            section["ids"] = [name, *(other for other in section["ids"][1:] if other != name)]
+            if name not in given:  # the second heading of one name is known by its label alone
+                section["ids"] = [name, *(other for other in section["ids"][1:] if other != name)]
+            given.add(name)
 
 
 def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
