@@ -24,7 +24,7 @@ def test_loads_cleanly_and_is_accessible(site: str, browser: Browser, opened_pag
         for width in (DESKTOP, LAPTOP, TABLET, PHONE):
             page.set_viewport_size({"width": width, "height": 900})
             page.wait_for_timeout(100)
-            faults += checks.sideways(page) + checks.fits(page)
+            faults += checks.sideways(page) + checks.fits(page) + (checks.legible(page) if width == PHONE else [])
             if width == DESKTOP or (width, theme) == (PHONE, "light"):
                 faults += checks.accessibility(page)
         assert not opened.faults + faults, "\n".join(opened.faults + faults)
