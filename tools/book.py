@@ -69,8 +69,10 @@ def ledger(root: Path, settings: Settings, executed: Mapping[str, NotebookNode],
             claim["id"]: claim | {"word": gate.word(claim)} for claim in gate.results(notebook, CLAIM)}}
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     measured = {key: ratio for key, ratio in speed_ups().items() if key.startswith(f"{processor()}, torch")}
+    path = bands_file(root, settings)
+    origin = json.loads(path.read_text("utf-8"))["provenance"] if path.exists() else None
     return {"profile": settings.profile, "seed": settings.seed, "machine": machine, "speed_ups": measured,
-            **provenance(root, settings), "chapters": entries}
+            **provenance(root, settings), "bands": origin, "chapters": entries}
 
 
 def table(entries: Mapping[str, Any]) -> str:
@@ -139,18 +141,18 @@ def beside(chinese: Path, html: Path) -> None:
     chinese.rename(html / "zh")
 
 
-def publish(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, Any], present: Sequence[str] = (),
-            **facts: Any) -> None:
-    """Stage and build in both languages; `present` are the pages that are Chinese, `facts` are those of `stage`."""
+def publish(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, Any], present: Sequence[str], *,
+            pdf: bool = False) -> None:
+    """Stage and build in both languages, and print if asked; `present` are the pages that are Chinese."""
     say("stage")
-    staged = [stage(root, executed, entries, present=present, **facts)]
+    staged = [stage(root, executed, entries, present=present, pdf=pdf)]
     if present:
         staged.append(zh.stage(root, executed, entries, json.loads((staged[0] / "site.json").read_text("utf-8")),
                                present))
     for tree in staged:
         importlib.import_module("tools.frontend").vendor(tree)
     say("build")
-    build(root, *staged, pdf=facts.get("pdf", False))
+    build(root, *staged, pdf=pdf)
 
 
 @lock.one_build
@@ -209,16 +211,14 @@ def run(root: Path, settings: Settings, *, name: str = "", site: bool = True, pd
     undecided = f", {states.count('undecided')} of them undecided" if "undecided" in states else ""
     print(f"  {len(states)} results, all within their bounds{undecided}", flush=True)
     if site:
-        path = bands_file(root, settings)
-        facts: dict[str, Any] = {"bands": json.loads(path.read_text("utf-8"))["provenance"] if path.exists() else None}
-        facts["present"] = present if zh.whole(root, present) else []  # readers see a language once it is complete
+        shown = present if zh.whole(root, present) else []  # readers see a language once it is complete
         if lighthouse:
-            publish(root, executed, entries, **facts)
+            publish(root, executed, entries, shown)
             say("measure")
             judge = importlib.import_module("tools.lighthouse")
-            facts["lighthouse"] = judge.measure(root / "_build" / "site")
-            problems = judge.faults(facts["lighthouse"])
-        publish(root, executed, entries, **facts, pdf=pdf)
+            entries["lighthouse"] = judge.measure(root / "_build" / "site")
+            problems = judge.faults(entries["lighthouse"])
+        publish(root, executed, entries, shown, pdf=pdf)
         print("\n".join([*problems, f"  {root / '_build' / 'site' / 'index.html'}"]), flush=True)
     return bool(problems)
 

@@ -76,21 +76,19 @@ def precision(speed_ups: Mapping[str, float]) -> str:
     return "; ".join(said) or "float32: no processor here multiplies bfloat16, or nothing was trained"
 
 
-def page(entries: Item, chapters: Mapping[str, NotebookNode], executed: Mapping[str, NotebookNode], *,
-         repository: str, evidence: Sequence[budget.Took] = (), bands: Item | None = None,
-         lighthouse: Item | None = None) -> str:
+def page(entries: Mapping[str, Any], chapters: Mapping[str, NotebookNode], executed: Mapping[str, NotebookNode], *,
+         repository: str, evidence: Sequence[budget.Took] = ()) -> str:
     """The page of the run.
 
     Args:
-        entries: the ledger.
+        entries: the ledger; its `bands`, where the published ones come from, and its `lighthouse`, what
+            `tools.lighthouse` measured on this site, are there where they are known.
         chapters: stem -> source of every chapter.
         executed: stem -> executed notebook.
         repository: its address, for the link to the commit.
         evidence: what the stored runs took.
-        bands: where the published bands come from; None where none are.
-        lighthouse: what `tools.lighthouse` measured on this site; None where nobody did.
     """
-    ran = entries["chapters"]
+    ran, bands, lighthouse = entries["chapters"], entries.get("bands"), entries.get("lighthouse")
     found = [result for entry in ran.values() for result in entry["results"].values()]
     good, undecided = (sum(result["status"] in kinds for result in found) for kinds in (cards.GOOD, ("undecided",)))
     head = entries["commit"].partition("-")[0]
@@ -159,7 +157,7 @@ def row(result: Item) -> str:
     bound = f"mean {bound}" if several and bound else bound
     bound = f"{bound} (published)" if result["band"] else bound
     between = f' <span class="part beside">{spread(ends)}</span>' if ends else ""
-    unit = "" if result["unit"] == "1" else f" {html.escape(result['unit'])}"
+    unit = "" if result["unit"] == "1" else f" {html.escape(result['unit'], quote=False)}"
     sign = f"{cards.SIGNS[result['status']]}{GAP}{result['status']}"
     value = number(result["value"], decimals(*ends) if ends else None)
     name = f'<span id="{result["name"]}">{result["name"].replace("_", " ")}</span>'

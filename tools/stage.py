@@ -48,16 +48,21 @@ def merge(source: NotebookNode, executed: NotebookNode, bands: Mapping[str, Any]
     return page
 
 
-def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, Any], *, bands: Any = None,
-          lighthouse: Any = None, pdf: bool = False, present: Sequence[str] = ()) -> Path:
+def run_page(root: Path, entries: Mapping[str, Any], sources: Mapping[str, NotebookNode],
+             executed: Mapping[str, NotebookNode]) -> str:
+    """The page of the run, with what the stored runs took."""
+    return report.page(entries, sources, executed, repository=repo.setting(root),
+                       evidence=budget.took(budget.stores(root)))
+
+
+def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, Any], *, pdf: bool = False,
+          present: Sequence[str] = ()) -> Path:
     """Build `_build/stage/` afresh; a chapter with no run stands there without outputs.
 
     Args:
         root: the repository, whose layout the stage mirrors (the links to Colab come from it).
         executed: chapter -> executed notebook.
         entries: the ledger of the run.
-        bands: where the published bands come from, if any are.
-        lighthouse: what `tools.lighthouse` measured on this site, if it did.
         pdf: whether the pages link to their PDF, which `tools.pdf` will print.
         present: the pages that stand beside these in Chinese, which they link to.
     """
@@ -83,8 +88,7 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, A
     api.write(root, target / "chapters")
     register.write(root / "chapters", target / "chapters", sources, executed)
     meta = yaml.safe_dump({"myst": {"html_meta": {"description lang=en": report.DESCRIPTION}}}, width=1000)
-    text = report.page(entries, sources, executed, repository=repo.setting(root), bands=bands, lighthouse=lighthouse,
-                       evidence=budget.took(budget.stores(root)))
+    text = run_page(root, entries, sources, executed)
     (target / "chapters" / "run.md").write_text(f"---\n{meta}---\n\n{text}", encoding="utf-8")
     for path in (target / "chapters").glob("*.md"):
         text = light.page(path.read_text("utf-8"))

@@ -79,6 +79,9 @@ check_nats = checker(
             z.max() - z[token]
         ),
         "of the token that came alone, not the mean over all": lambda z, token: -np.log(_softmax(z)).mean(),
+        "the largest was taken off the others alone: take it off the logit of the token that came as well": (
+            lambda z, token: np.log(np.exp(z - z.max()).sum()) - z[token]
+        ),
         "that is the probability of all others: the loss is minus the logarithm of this one's": lambda z, token: (
             1 - _softmax(z)[token]
         ),

@@ -88,6 +88,9 @@ check_kept = checker(
         "not after `wait` evaluations, but after `wait` without a new best": lambda scores, wait: int(
             np.argmax(scores[: wait + 1])
         ),
+        "one too late: the run stops at the `wait`-th evaluation without a new best": lambda scores, wait: _waits(
+            scores, wait + 1
+        ),
         "the index of the evaluation, not its score": lambda scores, wait: scores[_waits(scores, wait)],
         "the first evaluation has index 0": lambda scores, wait: _waits(scores, wait) + 1,
         "keep the best weights, not those of the step at which the run stopped": lambda scores, wait: next(
@@ -144,12 +147,17 @@ check_doublings = checker(
 _LAYERS = [
     (np.array([[1.0, 0, 2], [0, 1, 1]]), np.array([[1.0, 2, 0], [0, 1, 1]]), np.array([[3.0, 0], [1, 2]]), 4.0),
     (np.eye(3), np.array([[0.0, 1, 0]]), np.array([[0.0], [0], [2]]), 3.0),
-    (np.zeros((3, 3)), np.arange(9.0).reshape(3, 3), np.array([[1.0, 0, 0], [0, 2, 0], [1, 0, 1]]), 6.0),
+    (
+        np.array([[0.0, 1, 0], [0, 0, 2], [1, 0, 0]]),
+        np.arange(9.0).reshape(3, 3),
+        np.array([[1.0, 0, 0], [0, 2, 0], [1, 0, 1]]),
+        6.0,
+    ),
 ]
 _INPUTS = [
     np.array([[1.0, 2, -1], [0, 1, 3], [2, 0, 1]]),
     np.array([[2.0, 1, 0]]),
-    np.array([[1.0, 0, 2], [0, 3, 1], [1, 1, 0]]),
+    np.array([[1.0, 0, 2], [0, -3, 1], [1, 1, 0]]),  # A x has both signs
 ]
 
 
@@ -183,6 +191,12 @@ check_forward = checker(
     {hint: _forward_scaled(scale) for hint, scale in _SCALES.items()}
     | {
         "the frozen layer is missing: x W^T": lambda x, W, A, B, alpha: alpha / len(A) * (x @ A.T) @ B.T,
+        "an adapter is linear: nothing stands between A and B": lambda x, W, A, B, alpha: (
+            x @ W.T + alpha / len(A) * np.maximum(x @ A.T, 0) @ B.T
+        ),
+        "W maps a column; for rows of x it is transposed": lambda x, W, A, B, alpha: (
+            x @ (W if W.shape[0] == W.shape[1] else W.T) + alpha / len(A) * (x @ A.T) @ B.T
+        ),
         "the adapter is missing": lambda x, W, A, B, alpha: x @ W.T,
         "the rank is the number of rows of A, not of x": lambda x, W, A, B, alpha: (
             x @ W.T + alpha / len(x) * (x @ A.T) @ B.T

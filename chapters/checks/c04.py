@@ -137,6 +137,11 @@ def _corrected(
     return theta - eta * m_hat / (np.sqrt(v_hat) + 1e-8), m, v
 
 
+def _under_the_root(theta: Any, g: Any, m: Any, v: Any, t: int, eta: float) -> Any:
+    m, v = _adam(theta, g, m, v, t, eta)[1:]
+    return theta - eta * (m / (1 - 0.9**t)) / np.sqrt(v / (1 - 0.999**t) + 1e-8), m, v
+
+
 def _betas_turned(theta: Any, g: Any, m: Any, v: Any, t: int, eta: float) -> Any:
     m, v = 0.1 * m + 0.9 * g, 0.001 * v + 0.999 * g**2
     return theta - eta * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8), m, v
@@ -169,6 +174,7 @@ def _climbing(theta: Any, g: Any, m: Any, v: Any, t: int, eta: float) -> Any:
 _STEPS = (
     (THETA, G, np.zeros(2), np.zeros(2), 1, 0.1),
     (THETA, G, np.array([0.2, -0.3]), np.array([0.04, 0.5]), 7, 0.01),
+    (THETA, 1e-4 * G, np.zeros(2), np.zeros(2), 1, 0.1),  # gradients so small that the place of epsilon counts
 )
 _check_adam = checker(
     [(case, _flat(_adam)(*case)) for case in _STEPS],
@@ -179,6 +185,7 @@ _check_adam = checker(
             "the running means begin at zero, too small at first: divide by one minus beta to the t": _uncorrected,
             "the correction is for the step alone: m and v go on uncorrected": _correction_kept,
             "v needs its correction too": lambda *case: _corrected(*case, second=False),
+            "epsilon stands beside the root, not under it: with small gradients the step would shrink": _under_the_root,
             "m needs its correction too": lambda *case: _corrected(*case, first=False),
             "t counts from one: the first correction divides by one minus beta": lambda theta, g, m, v, t, eta: (
                 _corrected(theta, g, m, v, t, eta, later=1)

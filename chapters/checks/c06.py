@@ -264,6 +264,7 @@ def _leaked(train: list[str], test: list[str], form: Callable[[str], str] = _for
 _texts = [
     (["A fine film.", "Dull; too long", "So-so", "it has  heart"],
      ["a FINE film", "Dull, too long!", "dull too long", "Another one", "A fine film.", "It has heart", "so so"]),
+    (["A fine film, all in all"], ["a fine film all told", "A fine film: all in all", "a fine"]),
     (["good", "bad"], ["neither", "nor"]),
     (["One two", "one, two"], ["ONE TWO", "one  two.", "three"]),
     (["Not good, bad.", "A now here"],
@@ -281,6 +282,8 @@ check_leaks = checker(
             lambda a, b: len({*map(_form, a)} & {*map(_form, b)}),
         "count rows of `test`, not of `train`": lambda a, b: _leaked(b, a),
         "how many, not whether any": lambda a, b: _leaked(a, b) > 0,
+        "the same beginning is no copy: compare whole texts":
+            lambda a, b: sum(any(_form(text)[:8] == _form(other)[:8] for other in a) for text in b),
         "a part of a text is no copy of it: compare whole texts":
             lambda a, b: sum(any(_form(text) in _form(other) for other in a) for text in b),
         "the same words in another order are another text":

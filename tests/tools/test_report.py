@@ -84,7 +84,8 @@ def test_the_page_says_what_the_stored_evidence_took() -> None:
 def test_bands_and_lighthouse_stand_there_where_they_are_known() -> None:
     scores = {"performance": 99, "accessibility": 100, "best-practices": 100, "seo": 98}
     measured = {"version": "13", "pages": {"index.html": {"title": "Cover", "scores": scores, "kilobytes": 150}}}
-    text = page(bands={"seeds": [0, 1], "when": "2025-01-01T00:00:00+00:00", "rule": "the rule"}, lighthouse=measured)
+    bands = {"seeds": [0, 1], "when": "2025-01-01T00:00:00+00:00", "rule": "the rule"}
+    text = page(ENTRIES | {"bands": bands, "lighthouse": measured})
     assert "from seeds 0, 1, published 2025-01-01 00:00 UTC: the rule" in text
     assert '| <a href="../index.html">Cover</a> | 99 | 100 | 100 | 98 | 150 |' in text
     assert "Lighthouse" not in page()

@@ -93,7 +93,7 @@ def lacking(root: Path, name: str, executed: Mapping[str, NotebookNode], entries
     """The strings of a chapter's outputs and checkers that have no Chinese."""
     if name in lines.PAGES:
         said = lines.catalogue(root, name)
-        lines.page(lines.english(root, executed)[name], said)
+        lines.page(lines.english(root, executed, entries)[name], said)
         return list(said.missing)
     if name not in executed:
         return []

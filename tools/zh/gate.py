@@ -34,7 +34,7 @@ def review(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[st
     found = {}
     terms = known(root)
     sources = {path.stem: path for path in chapters(root)}
-    made = lines.english(root, executed) if set(lines.PAGES) & set(blocks.translated(root)) else {}
+    made = lines.english(root, executed, entries) if set(lines.PAGES) & set(blocks.translated(root)) else {}
     for name in blocks.translated(root):
         if name in lines.PAGES:
             own = (blocks.chinese(root, name) or {}).get("strings", {})

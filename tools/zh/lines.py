@@ -18,36 +18,56 @@ from nbformat import NotebookNode
 from lib.book.languages import WORD, Catalogue
 from tools import api, quoted, register
 from tools.notebooks import chapters, read
+from tools.stage import run_page
 from tools.zh import blocks, numbers
 
-PAGES = ("claims", "errata", "recipe", "references", "speed", "api")
+PAGES = ("claims", "errata", "recipe", "references", "speed", "api", "run")
 FRONT = re.compile(r"^(?:#{1,6} |[-*] |\d+\. |> ?|: )+")
 KEPT = re.compile(r"^(?:\s*$|\([\w-]+\)=$|:{3,}|:class:|\||```|<figure|<div|</|---|## lib\.[\w.]+$|### \w+$)")
 NAMED = re.compile(r"\[[\w.]+\]\(#api-[\w-]+\)|`[^`]*`|\$[^$]*\$")  # links to names, code and formulas are no words
 
 
-def english(root: Path, executed: Mapping[str, NotebookNode]) -> dict[str, str]:
-    """These pages as they are in English, before numbers are linked; their descriptions are left out."""
+def english(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[str, Any]) -> dict[str, str]:
+    """These pages as they are in English, before numbers are linked; their descriptions are left out.
+
+    Args:
+        root: the repository.
+        executed: chapter -> executed notebook.
+        entries: the ledger of the run.
+    """
     with tempfile.TemporaryDirectory() as folder:
         target, sources = Path(folder), {path.stem: read(path) for path in chapters(root)}
         register.write(root / "chapters", target, sources, executed)
         api.write(root, target)
         texts = {path.stem: path.read_text("utf-8") for path in target.glob("*.md") if path.stem in PAGES}
+    texts["run"] = run_page(root, entries, sources, executed)
     return {name: blocks.FRONT.sub("", text) for name, text in texts.items()}
 
 
 def catalogue(root: Path, name: str) -> Catalogue:
-    """The strings of a page, over those that any page may have, and for the claims over those of the chapters."""
+    """The strings of a page, over those that any page may have; for claims and the run, also those of the chapters."""
     words, folder = dict[str, str](), root / blocks.FOLDER
-    spoken = sorted((folder / "words").glob("[0-9][0-9].yml")) if name == "claims" else []  # the names of effects
+    spoken = sorted((folder / "words").glob("[0-9][0-9].yml")) if name in ("claims", "run") else []
     for path in (folder / f"{name}.yml", folder / "words" / "book.yml", *spoken):  # the first has the last word
-        held: dict[str, Any] = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
+        held: dict[str, Any] = yaml.load(path.read_text("utf-8"), blocks.FAST) if path.is_file() else {}
         held = held or {}
         own_words = held.get("strings", {}) | held.get("sometimes", {})
         words |= {english: said for english, said in own_words.items() if english not in words}
-    book = yaml.safe_load((root / blocks.FOLDER / "words" / "book.yml").read_text("utf-8")) or {}
+    words = (headings(root) if spoken else {}) | words
+    book = yaml.load((folder / "words" / "book.yml").read_text("utf-8"), blocks.FAST) or {}
     own = blocks.chinese(root, name) or {}
     return Catalogue(words, [*book.get("names", []), *own.get("names", [])])
+
+
+def headings(root: Path) -> dict[str, str]:
+    """The headings of chapters and pages, English -> Chinese, by which pages made of entries call them."""
+    found = dict[str, str]()
+    for name in blocks.translated(root):
+        said = blocks.chinese(root, name) or {}
+        for block, text in blocks.english(root, name).items():
+            pair = blocks.headings(text), blocks.headings(str(said.get(block, {}).get("text", "")))
+            found |= {one.lstrip("# "): other.lstrip("# ") for one, other in zip(*pair, strict=False)}
+    return found
 
 
 def page(text: str, words: Catalogue) -> str:

@@ -160,7 +160,7 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[str
     owner = {name: stem for stem, source in sources.items() for name in record_calls(source) if name}
     found = {name: each for chapter in entries["chapters"].values() for name, each in chapter["results"].items()}
     every = catalogue(root, "site", *(stem[:2] for stem in sources))
-    made = lines.english(root, executed) if set(lines.PAGES) & set(present) else {}
+    made = lines.english(root, executed, entries) if set(lines.PAGES) & set(present) else {}
     for name in present:
         said = blocks.chinese(root, name) or {}
         if name in sources:

@@ -42,6 +42,7 @@ WRONG = [
     ("check_nats", lambda z, token: -np.log(sigma(z[token])), "one among many is a softmax"),
     ("check_nats", lambda z, token: np.max(z) - z[token], "the others count"),
     ("check_nats", lambda z, token: -np.log(softmax(z)).mean(), "not the mean over all"),
+    ("check_nats", lambda z, token: np.log(np.exp(z - max(z)).sum()) - z[token], "as well"),
     ("check_attention", lambda Q, K, V: softmax(Q @ K.T) @ V, "by the root of d"),
     ("check_attention", lambda Q, K, V: softmax(Q @ K.T / K.shape[1]) @ V, "not by d"),
     ("check_attention", lambda Q, K, V: softmax(Q @ K.T / np.sqrt(len(K))) @ V, "how many tokens"),

@@ -60,6 +60,15 @@ def tie_free(scores, wait):
     return best
 
 
+def with_relu(x, W, A, B, alpha):
+    return x @ W.T + alpha / A.shape[0] * np.clip(x @ A.T, 0, None) @ B.T
+
+
+def rows_as_columns(x, W, A, B, alpha):
+    base = x @ W if W.shape[0] == W.shape[1] else x @ W.T
+    return base + x @ A.T @ B.T * (alpha / A.shape[0])
+
+
 WRONG = [
     ("check_rate", lambda rates, dev: rates[dev.max(1).argmax()], "mean over seeds"),
     ("check_rate", lambda rates, dev: rates[np.argmax(dev.mean(axis=0))], "the mean goes along a row"),
@@ -95,6 +104,9 @@ WRONG = [
     ("check_forward", lambda x, W, A, B, alpha: x @ (W - alpha / len(A) * B @ A).T, "do not take it away"),
     ("check_forward", lambda x, W, A, B, alpha: alpha / len(A) * x @ (B @ A).T, "frozen layer is missing"),
     ("check_forward", lambda x, W, A, B, alpha: x @ W.T, "adapter is missing"),
+    ("check_forward", with_relu, "nothing stands between"),
+    ("check_forward", rows_as_columns, "it is transposed"),
+    ("check_kept", lambda scores, wait: tie_free(scores, wait + 1), "one too late"),
     ("check_forward", lambda x, W, A, B, alpha: (W + alpha / len(A) * B @ A) @ x.T, "one input a row"),
     ("check_forward", lambda x, W, A, B, alpha: alpha / len(A) * x @ (W + B @ A).T, "not to W"),
     ("check_forward", lambda x, W, A, B, alpha: x @ W + x @ A @ B, "raised"),

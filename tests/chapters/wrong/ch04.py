@@ -76,6 +76,11 @@ def adam(theta, g, m, v, t, eta, *, root=np.sqrt, fix=True, square=True, mean=Tr
     return theta - sign * eta * (a if mean else g) / (root(np.abs(b)) + 1e-8), m, v
 
 
+def epsilon_inside(theta, g, m, v, t, eta):
+    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+    return theta - eta * (m / (1 - 0.9**t)) / (v / (1 - 0.999**t) + 1e-8) ** 0.5, m, v
+
+
 def one_correction(theta, g, m, v, t, eta, *, first=True, later=0):
     m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
     a, b = 1 - 0.9 ** (t + later), 1 - 0.999 ** (t + later)
@@ -128,6 +133,7 @@ WRONG = [
     ("check_layer_backward", lambda W, x, g: ("W", "x"), "raised ValueError"),
     ("check_adam_step", lambda *a: adam(*a, root=lambda v: v), "the root is missing"),
     ("check_adam_step", lambda *a: adam(*a, fix=False), "too small at first"),
+    ("check_adam_step", epsilon_inside, "not under it"),
     ("check_adam_step", one_correction, "v needs its correction"),
     ("check_adam_step", lambda *a: one_correction(*a, first=False), "m needs its correction"),
     ("check_adam_step", lambda *a: one_correction(*a, later=1), "counts from one"),

@@ -49,6 +49,11 @@ def letters(text):
     return " ".join(re.sub(r"[^a-z]", " ", text.lower()).split())
 
 
+def same_start(train, test):
+    starts = {letters(text)[:8] for text in train}
+    return sum(letters(text)[:8] in starts for text in test)
+
+
 def bag(text):
     return sorted(set(letters(text).split()))
 
@@ -99,6 +104,7 @@ WRONG = [
     ("check_weights", lambda y: 1 - np.bincount(y) / len(y), "grows with rarity"),
     ("check_weights", lambda y: -np.log(np.bincount(y) / len(y)), "no logarithm"),
     ("check_leaks", lambda train, test: sum(text in train for text in test), "exact copies alone"),
+    ("check_leaks", same_start, "same beginning"),
     ("check_leaks", lambda train, test: any(letters(t) in map(letters, train) for t in test), "whether any"),
     ("check_leaks", lambda train, test: sum(letters(t) in "|".join(map(letters, train)) for t in test), "no copy"),
     ("check_leaks", lambda train, test: sum(bag(t) in map(bag, train) for t in test), "another order"),
