@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ def described(path: Path) -> tuple[str, str]:
     return title[1], about
 
 
-def text(contents: Mapping[str, Any], folder: Path, judged: Sequence[tuple[str, str, str]], address: str) -> str:
+def text(contents: Mapping[str, Any], folder: Path, judged: Sequence[tuple[str, str, str]], address: str,
+         other: tuple[str, str] | None = None, say: Callable[[str], str] = str) -> str:
     """The file.
 
     Args:
@@ -42,6 +43,8 @@ def text(contents: Mapping[str, Any], folder: Path, judged: Sequence[tuple[str, 
         folder: where the pages that it names are staged.
         judged: of each claim its id, what is asked and the verdict.
         address: that of the site, with a slash at its end.
+        other: the name of the book's other language, and where it says this; None where there is none.
+        say: puts the file's own words and the claims into its language.
     """
     def line(name: str) -> str:
         path = next(path for ending in (".md", ".ipynb") if (path := folder / f"{name}{ending}").exists())
@@ -51,8 +54,9 @@ def text(contents: Mapping[str, Any], folder: Path, judged: Sequence[tuple[str, 
     title, about = described(folder / f"{contents['root']}.md")
     chapters = [line(each["file"]) for each in contents["chapters"] if re.match(r"\d", Path(each["file"]).name)]
     others = [line(each["file"]) for each in contents["chapters"] if not re.match(r"\d", Path(each["file"]).name)]
-    claims = [f"- {name}, {verdict}: {asks}" for name, asks, verdict in judged]
+    claims = [f"- {say(f'{name}, {verdict}: {asks}')}" for name, asks, verdict in judged]
     lists = {"Chapters": chapters, f"Claims, judged by the book's own runs: {address}chapters/claims.html": claims,
              "Pages beside the chapters": others}
-    parts = [f"## {heading}\n\n" + "\n".join(lines) + "\n" for heading, lines in lists.items() if lines]
-    return "\n".join([f"# {title}\n\n> {about}\n", *parts])
+    parts = [f"## {say(heading)}\n\n" + "\n".join(lines) + "\n" for heading, lines in lists.items() if lines]
+    beside = [f"{other[0]}: {other[1]}\n"] if other else []
+    return "\n".join([f"# {title}\n\n> {about}\n", *beside, *parts])

@@ -99,6 +99,7 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: dict[str, A
     contents, config = (yaml.safe_load((target / name).read_text("utf-8")) for name in ("_toc.yml", "_config.yml"))
     verdicts = register.verdicts(register.entries(root / "chapters" / "claims"), register.judgements(executed))
     (target / "extra").mkdir()
-    (target / "extra" / "llms.txt").write_text(
-        llms.text(contents, target, verdicts, config["html"]["baseurl"]), encoding="utf-8")
+    home = config["html"]["baseurl"]
+    (target / "extra" / "llms.txt").write_text(llms.text(
+        contents, target, verdicts, home, ("In Chinese", f"{home}zh/llms.txt") if present else None), encoding="utf-8")
     return target

@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 
 from lib.book import languages
 from lib.book.languages import Catalogue
-from tools import quoted, register
+from tools import llms, quoted, register
 from tools.fold import folds
 from tools.notebooks import chapters, read, record_calls
 from tools.stage import merge
@@ -187,7 +187,18 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[str
             "contents": [{"stem": stem, "english": stem not in present, "title": title(root, stem)}
                          for stem in contents], "present": sorted(present)}
     (target / "site.json").write_text(json.dumps(dict(facts) | told, ensure_ascii=False), encoding="utf-8")
+    (target / "extra").mkdir()
+    (target / "extra" / "llms.txt").write_text(listed(root, target, executed), encoding="utf-8")
     return target
+
+
+def listed(root: Path, target: Path, executed: Mapping[str, NotebookNode]) -> str:
+    """`llms.txt` of the staged pages."""
+    config, toc = (yaml.safe_load((target / name).read_text("utf-8")) for name in FRAME)
+    judged = register.verdicts(register.entries(root / "chapters" / "claims"), register.judgements(executed))
+    home = config["html"]["baseurl"]
+    return llms.text(toc | {"chapters": toc.get("chapters", [])}, target, judged, home,
+                     ("English", f"{home.removesuffix('zh/')}llms.txt"), lines.catalogue(root, "claims").say)
 
 
 def whole(root: Path, present: Collection[str]) -> bool:
