@@ -1566,6 +1566,12 @@ MUTANTS = [
            'entry.get("of")', ("tests/tools/test_zh.py::test_each_difference_is_red",), WITH_TOOLS),
     Mutant("tools/zh/numbers.py", "the sense of a number is lost", "return head + number + UNITS[unit]",
            "return number + UNITS[unit]", ("tests/tools/test_zh.py::test_numbers_have_a_form_in_chinese",), WITH_TOOLS),
+    # The Chinese site
+    Mutant("tools/zh/lines.py", "an entry may say another number than the English",
+           "else check.differences(\n", "else [] and check.differences(\n",
+           ("tests/tools/test_zh.py::test_what_an_entry_says_is_held_to_its_english",), WITH_TOOLS),
+    Mutant("tools/ext/book_site.py", "a script makes code from text", "    return plain\n", "    return script\n",
+           ("tests/site/test_policy.py::test_the_words_of_a_language_need_no_code_from_text",), WITH_TOOLS),
     # What evidence takes
     Mutant("tools/budget.py", "a run on one thread takes both cores", "min(threads, CORES) / CORES / 60", "1 / 60",
            ("tests/tools/test_budget.py::test_a_run_on_one_of_two_threads_counts_half",), WITH_TOOLS),

@@ -16,6 +16,7 @@ from tools.chromium import FLAGS, executable
 from tools.diagrams import DATA, illustrated, name, sources
 from tools.notebooks import ROOT, Mistake, chapters, command, write
 from tools.serve import base, serve
+from tools.zh import notebook as zh
 
 COLOURS = 128  # of the pictures' palettes: they are small, and nobody sees a difference
 ALONE = """.top { display: none } .mermaid { margin: 0 !important; padding: 1rem }"""  # a diagram without its page
@@ -65,23 +66,36 @@ async def diagrams(page: Page, address: str, site: Path, target: Path) -> None:
         Mistake: the site shows other diagrams than the chapters hold.
     """
     for path in chapters(target):
-        fences = [source for text in markdown(path) for source in sources(text)]
-        pictures = {key: picture for text in markdown(path) for key, picture in DATA.findall(text)}
-        if {name(source) for source in fences} - set(pictures):
-            shown = site / "_sources" / "chapters" / path.name
-            if fences != [source for text in markdown(shown) for source in sources(text)]:
-                raise Mistake(f"the site is older than the diagrams of {path.name}: `make book`")
-            await page.goto(f"{address}chapters/{path.stem}.html", wait_until="networkidle")
-            await page.add_style_tag(content=ALONE)
-            for source, drawing in zip(fences, await page.locator(".mermaid").all(), strict=True):
-                if name(source) not in pictures:
-                    pictures[name(source)] = base64.b64encode(small(await drawing.screenshot(), 16)).decode()
+        pictures = await drawn(page, address, site, path)
         notebook = json.loads(path.read_text(encoding="utf-8"))
         for cell in notebook["cells"]:
             before = "".join(cell["source"])
             if cell["cell_type"] == "markdown" and (text := illustrated(before, pictures)) != before:
                 cell["source"] = text.splitlines(keepends=True)
         write(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+        if (site / "zh").is_dir() and (chinese := zh.place(target, path.stem)).is_file():
+            pictures = await drawn(page, f"{address}zh/", site / "zh", chinese)
+            write(chinese, zh.made(target, path.stem, pictures))
+
+
+async def drawn(page: Page, address: str, site: Path, path: Path) -> dict[str, str]:
+    """The pictures of a notebook's diagrams: those that it has, and the others as the site draws them.
+
+    Raises:
+        Mistake: the site shows other diagrams than the notebook holds.
+    """
+    fences = [source for text in markdown(path) for source in sources(text)]
+    pictures = {key: picture for text in markdown(path) for key, picture in DATA.findall(text)}
+    if {name(source) for source in fences} - set(pictures):
+        shown = site / "_sources" / "chapters" / path.name
+        if fences != [source for text in markdown(shown) for source in sources(text)]:
+            raise Mistake(f"the site is older than the diagrams of {path.name}: `make book`")
+        await page.goto(f"{address}chapters/{path.stem}.html", wait_until="networkidle")
+        await page.add_style_tag(content=ALONE)
+        for source, drawing in zip(fences, await page.locator(".mermaid").all(), strict=True):
+            if name(source) not in pictures:
+                pictures[name(source)] = base64.b64encode(small(await drawing.screenshot(), 16)).decode()
+    return pictures
 
 
 async def pictures(site: Path, target: Path) -> None:

@@ -60,6 +60,32 @@ def fits(page: Page) -> list[str]:
         .map(node => `does not fit, ${node.scrollWidth} px on ${node.clientWidth}: ${node.className}`)""")
 
 
+def legible(page: Page) -> list[str]:
+    """Words of a figure are ten pixels high or more, stand inside the page, and no two of them on one another."""
+    return page.evaluate("""() => {
+        const frames = [...document.querySelectorAll("[data-frame][hidden]")], faults = [];
+        for (const frame of frames) frame.hidden = false;
+        for (const svg of document.querySelectorAll(".par-svg")) {
+            if (!svg.checkVisibility()) continue;
+            const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+            const words = [...svg.querySelectorAll("text")].filter(text => text.textContent.trim())
+                .map(text => ({text: text.textContent.replace(/\\s+/g, ""), box: text.getBoundingClientRect(),
+                               size: parseFloat(getComputedStyle(text).fontSize) * scale}));
+            words.forEach(({text, box, size}, i) => {
+                if (size < 10) faults.push(`small, ${size.toFixed(1)} px: ${text}`);
+                if (box.left < 0 || box.right > innerWidth) faults.push(`cut off: ${text}`);
+                for (const other of words.slice(i + 1)) {
+                    const wide = Math.min(box.right, other.box.right) - Math.max(box.left, other.box.left);
+                    const high = Math.min(box.bottom, other.box.bottom) - Math.max(box.top, other.box.top);
+                    if (wide > 2 && high > 3) faults.push(`on one another: ${text}, ${other.text}`);
+                }
+            });
+        }
+        for (const frame of frames) frame.hidden = true;
+        return [...new Set(faults)];
+    }""")
+
+
 def sideways(page: Page) -> list[str]:
     """The page does not scroll sideways, and what scrolls inside it can be reached by keyboard."""
     return page.evaluate("""() => {

@@ -11,15 +11,24 @@ from tests.site.browser import SITE, chromium, missing, serve
 from tools.chromium import executable
 from tools.serve import base
 
+CHINESE = {f"zh/{page}.html" for page in (
+    "index", "search", "404", "chapters/02-concepts", "chapters/claims", "chapters/recipe", "chapters/run")}
+
 
 def pages() -> list[str]:
     """Return the built pages, as paths within the site."""
     return sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
 
 
+def seen() -> list[str]:
+    """The pages that a browser opens: in English all, in Chinese one of each kind, since each costs seconds."""
+    return [page for page in pages() if not page.startswith("zh/") or page in CHINESE]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "built" in metafunc.fixturenames:
-        metafunc.parametrize("built", pages() or [""])
+    for name, chosen in (("built", pages), ("opened_page", seen)):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, chosen() or [""])
 
 
 @pytest.fixture(scope="session")

@@ -52,8 +52,10 @@ def sees(check: Callable[[Page], list[str]], browser: Browser, body: str, fault:
         return any(found.startswith(fault) for found in check(opened.page))
 
 
-def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(site: str, browser: Browser) -> None:
-    with visit(browser, site + page_with("par-slider")) as opened:
+@pytest.mark.parametrize("folder", ["chapters", "zh/chapters"])
+def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(site: str, browser: Browser,
+                                                                        folder: str) -> None:
+    with visit(browser, site + page_with("par-slider", folder)) as opened:
         assert keyboard_faults(opened.page) == []
 
 

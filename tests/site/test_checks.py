@@ -14,6 +14,8 @@ from tests.site.browser import serve, visit
 from tests.site.test_reading import step_every_axis
 
 HEAD = '<!doctype html><html lang="en"><meta charset="utf-8"><title>A broken page</title><main><h1>Broken</h1>'
+FIGURE = ('<svg class="par-svg" viewBox="0 0 360 200" style="display:block;width:{width};max-width:360px;'
+          'overflow:visible;font:11px sans-serif">{body}</svg>')
 Check = Callable[[Page], list[str]]
 CASES: list[tuple[Check, str, str]] = [
     (checks.mathematics, '<span class="math">\\(x^2\\)</span>', "formula not drawn"),
@@ -27,6 +29,10 @@ CASES: list[tuple[Check, str, str]] = [
     (checks.sideways, '<div style="width:3000px">wide</div>', "page is"),
     (checks.sideways, '<div style="overflow-x:auto"><p style="width:3000px">wide</p></div>', "scrolls, but"),
     (checks.fits, '<div class="mermaid" style="width:9em;overflow:auto"><svg width="400"></svg></div>', "does not fit"),
+    (checks.legible, FIGURE.format(width="40%", body="<text y='20'>word</text>"), "small, "),
+    (checks.legible, FIGURE.format(width="100%", body="<text y='20' x='330'>a word too long</text>"), "cut off: aword"),
+    (checks.legible, FIGURE.format(width="100%", body="<text y='20'>one</text><text y='21' x='9'>other</text>"),
+     "on one another: one, other"),
     (checks.accessibility, '<p style="color:#ccc;background:#fff">pale words</p>', "color-contrast"),
     (checks.accessibility, '<input type="range">', "label"),
 ]
@@ -35,7 +41,7 @@ CASES: list[tuple[Check, str, str]] = [
 @pytest.mark.parametrize(("check", "body", "fault"), CASES)
 def test_checks_see_the_fault(tmp_path: Path, browser: Browser, check: Check, body: str, fault: str) -> None:
     (tmp_path / "index.html").write_text(HEAD + body, "utf-8")
-    with serve(tmp_path) as address, visit(browser, address + "index.html") as opened:
+    with serve(tmp_path) as address, visit(browser, address + "index.html", width=390) as opened:
         assert any(found.startswith(fault) for found in check(opened.page)), check(opened.page)
 
 

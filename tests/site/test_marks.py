@@ -51,6 +51,14 @@ def test_a_number_stays_beside_its_word() -> None:
     assert f"See chapters{gap}4 and\nsection{gap}5 of chapter{gap}6.chapter 7" in text
 
 
+def test_a_term_in_chinese_is_not_linked_within_a_longer_one() -> None:
+    parts = book_site.linked("交叉熵与熵", {"熵": "#entropy"}, ["熵", "交叉熵"])
+    assert [(type(part), part.astext()) for part in parts] == [
+        (nodes.Text, "交叉熵与"), (nodes.reference, "熵"), (nodes.Text, "")]
+    alone = book_site.linked("交叉熵与熵", {"熵": "#entropy"})
+    assert alone[0].astext() == "交叉", "negative control"
+
+
 @pytest.mark.parametrize(("printed", "columns"), [
     ("a sentence\nanother  one\nand a third", False), ("model   rate\nCNN     0.1\nRNN     0.2", True),
     ("[[1.   2.]\n [3.  44.]]", True), ("one line   alone", False), ("outer(\n    inner\n)", False),

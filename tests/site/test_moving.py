@@ -158,7 +158,7 @@ def test_a_control_says_its_value_and_has_a_name(page: Page) -> None:
 
 
 def test_a_built_page_has_the_script_only_where_something_moves(site: str, browser: Browser) -> None:
-    for built in (SITE / "chapters").glob("*.html"):
+    for built in SITE.rglob("chapters/*.html"):
         text = built.read_text("utf-8")
         assert ("_static/moving.js" in text) == ("par-moving" in text), built.name
     with visit(browser, site + page_with("par-moving")) as opened:

@@ -17,18 +17,19 @@ DESKTOP, LAPTOP, TABLET, PHONE = 1440, 1000, 820, 390
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_loads_cleanly_and_is_accessible(site: str, browser: Browser, built: str, theme: Theme) -> None:
-    with visit(browser, site + built, width=DESKTOP, theme=theme) as opened:
+def test_loads_cleanly_and_is_accessible(site: str, browser: Browser, opened_page: str, theme: Theme) -> None:
+    with visit(browser, site + opened_page, width=DESKTOP, theme=theme) as opened:
         page = opened.page
         faults = checks.mathematics(page) + checks.diagrams(page) + checks.pictures(page) + checks.heard(page)
         for width in (DESKTOP, LAPTOP, TABLET, PHONE):
             page.set_viewport_size({"width": width, "height": 900})
             page.wait_for_timeout(100)
-            faults += checks.sideways(page) + checks.fits(page)
+            faults += checks.sideways(page) + checks.fits(page) + (checks.legible(page) if width == PHONE else [])
             if width == DESKTOP or (width, theme) == (PHONE, "light"):
                 faults += checks.accessibility(page)
         assert not opened.faults + faults, "\n".join(opened.faults + faults)
-        assert opened.weight < (600 if built in ("index.html", "chapters/intro.html") else 900) * KB
+        first = opened_page.removeprefix("zh/") in ("index.html", "chapters/intro.html")
+        assert opened.weight < (600 if first else 900) * KB
 
 
 def test_links_lead_somewhere(site: str, built: str) -> None:

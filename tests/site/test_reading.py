@@ -11,9 +11,9 @@ from tests.site import checks
 from tests.site.browser import SITE, Theme, missing, visit
 
 
-def page_with(needle: str) -> str:
+def page_with(needle: str, folder: str = "chapters") -> str:
     """Return a chapter whose page holds `needle`."""
-    found = [path for path in sorted((SITE / "chapters").glob("*.html")) if needle in path.read_text("utf-8")]
+    found = [path for path in sorted((SITE / folder).glob("*.html")) if needle in path.read_text("utf-8")]
     return found[0].relative_to(SITE).as_posix() if found else missing(f"no chapter with {needle} is built here")
 
 

@@ -13,6 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from lib.book.cards import RESULT
 from lib.book.languages import Catalogue
 from tests.tools.tiny_book import Book, executed, result
+from tools import diagrams
 from tools.notebooks import ROOT, chapters, read
 from tools.quoted import quotes, said, texts
 from tools.zh import blocks, check, gate, lines, notebook, numbers, stage, typography
@@ -211,6 +212,44 @@ def test_a_page_of_entries_is_said_line_by_line() -> None:
     less = {english: words for english, words in strings.items() if english != "Less noise"} | {"gone": "没了"}
     assert [words.partition(": ")[2] for words in lines.faults(text, "claims", Catalogue(less), less)] == [
         "no Chinese for 'Less noise'", "left over, nothing says 'gone'"]
+
+
+def drawing(title: str, label: str) -> str:
+    notes = f"    accTitle: {title}\n    accDescr: {title}"
+    return f'<!-- mermaid\nflowchart LR\n{notes}\n    a["{label}"] ==> b["logits"]\n-->'
+
+
+@pytest.mark.parametrize(("title", "label", "red"), [("一条链", "词元", False), ("一条链", "the tokens", True),
+                                                     ("a chain of two", "词元", True)])
+def test_english_in_a_diagram_is_red(title: str, label: str, red: bool) -> None:
+    assert bool(check.differences(drawing(title, label), drawing("a chain of two", "the tokens"))) == red
+
+
+def test_a_diagram_in_chinese_has_its_own_picture_once_it_is_drawn() -> None:
+    text = f"{drawing('链', '词元')}\n\n{drawing('图', '词')}"
+    first, second = (diagrams.name(source) for source in diagrams.sources(text))
+    english = [("diagram-a", "QQ=="), ("diagram-b", "Qg==")]
+    shown = notebook.illustrated(text, english, {second: "Qw=="})
+    assert "![链][diagram-a]" in shown and f"![图][{second}]" in shown
+    assert diagrams.DATA.findall(shown) == [("diagram-a", "QQ=="), (second, "Qw==")]
+    assert diagrams.faults(notebook.illustrated(text, english, {first: "Qw==", second: "Qw=="})) == []
+
+
+@pytest.mark.parametrize(("old", "new", "words"), [
+    ("$w^2$", "$w^3$", "formulas differ"), ("40 次", "41 次", "numbers differ"),
+    ("`fit`", "`fix`", "code spans differ"), ("(02-b.ipynb)", "(03-c.ipynb)", "links differ"),
+    ("C3", "C4", "claims differ"), ("的微调", "的精调", "the glossary"),
+    ("微调，", "微调,", "half-width mark"), ("[](#kept)", "[约 67%](#kept)", "says '约 67%'"),
+    ("（原文第 4.1 节）", "（原文第 4.2 节）", "numbers differ"), ("3 次", "4 次", "numbers differ"), (".", ".", "")])
+def test_what_an_entry_says_is_held_to_its_english(old: str, new: str, words: str) -> None:
+    text = ("- Of 40 runs of fine-tuning, `fit` of C3 with $w^2$ keeps about [66 %](#kept), see [b](02-b.ipynb).\n\n"
+            "> Fine-tuning is all. (Source, section 4.1)\n\n<figure><svg><text>3 runs</text></svg></figure>\n")
+    strings = {"Of 40 runs of fine-tuning, `fit` of C3 with $w^2$ keeps about [66 %](#kept), see [b](02-b.ipynb).":
+               "40 次里的微调，C3 的 `fit` 用 $w^2$ 保留 [](#kept)，见[乙](02-b.ipynb)。", "3 runs": "3 次",
+               "Fine-tuning is all. (Source, section 4.1)": "（原文第 4.1 节）"}
+    said_so = {english: chinese.replace(old, new) for english, chinese in strings.items()}
+    found = lines.faults(text, "claims", Catalogue(said_so), said_so, TERMS)
+    assert (any(words in each for each in found) if words else not found), found
 
 
 def test_a_figure_over_many_lines_is_said_whole_and_what_only_some_runs_say_is_never_left_over(tmp_path: Path) -> None:

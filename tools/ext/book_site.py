@@ -49,6 +49,8 @@ WORDS = ROOT / "chapters" / "zh" / "words"
 NUMBERED = {"en": re.compile(r"\b((?:chapter|section|exercise)s?)\s(?=\d)", re.IGNORECASE),
             "zh": re.compile(r"(第|练习|(?<=\d))\s(?=\d|[章节])")}
 HAN = r"\u3400-\u9fff"
+CODES = {"en": "en", "zh": "zh-CN"}  # as pages and search engines write them
+PLURAL = re.compile(r"new Function\([^()]*\(\$\{catalog\.plural_expr\}\)`\s*\)")
 FULL = 360  # points: the width of a figure that fills its column
 NO_PROSE = (nodes.title, nodes.Inline, nodes.FixedTextElement, nodes.raw)  # Inline: links, code, formulas, titles
 LINKS = {"Colab": "Open in Colab", "Binder": "Open in Binder", ".ipynb": "Download notebook", "": "Edit this page"}
@@ -124,8 +126,11 @@ class KeepIds(SphinxTransform):
 
     def apply(self, **_: Any) -> None:
         ids = _facts(Path(self.app.srcdir, "site.json")).get("ids", {}).get(posixpath.basename(self.env.docname), [])
+        given = set[str]()
         for section, name in zip(self.document.findall(nodes.section), ids, strict=False):
-            section["ids"] = [name, *(other for other in section["ids"][1:] if other != name)]
+            if name not in given:  # the second heading of one name is known by its label alone
+                section["ids"] = [name, *(other for other in section["ids"][1:] if other != name)]
+            given.add(name)
 
 
 def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
@@ -143,6 +148,8 @@ def mark_passages(app: Sphinx, doctree: nodes.document) -> None:
         if kind and isinstance(passage, nodes.paragraph) and passage.astext().startswith(words.astext()):
             quoted = isinstance(passage.parent, nodes.block_quote)
             (passage.parent if quoted else passage)["classes"].append(kind)
+    for words in doctree.findall(nodes.emphasis):
+        words["classes"] += ["latin"] * (spoken == "zh" and not re.search(f"[{HAN}]", words.astext()))
     for section in doctree.findall(nodes.section):
         section["classes"] += [name for start, name in sections.items() if section[0].astext().startswith(start)]
     for cell in doctree.findall(lambda node: "tag_solution" in getattr(node, "attributes", {}).get("classes", [])):
@@ -192,14 +199,15 @@ def link_terms(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Link each term where a chapter first uses it in running text, if the glossary says that the chapter does."""
     if page == GLOSSARY or GLOSSARY not in app.env.found_docs or not page.startswith("chapters/"):
         return
-    waiting = {}
+    waiting, every = {}, []
     for item in app.env.get_doctree(GLOSSARY).findall(nodes.definition_list_item):
+        term = next(node for node in item.findall(nodes.inline) if node["ids"])
+        every.append(term.astext())
         if any(link.get("reftarget") == page for link in item.findall(addnodes.pending_xref)):
-            term = next(node for node in item.findall(nodes.inline) if node["ids"])
             waiting[term.astext()] = f"{app.builder.get_relative_uri(page, GLOSSARY)}#{term['ids'][0]}"
     for text in list(doctree.findall(nodes.Text)):
         if waiting and not within(text, NO_PROSE) and not in_number(text):
-            text.parent.replace(text, linked(text.astext(), waiting))
+            text.parent.replace(text, linked(text.astext(), waiting, every))
 
 
 def within(node: nodes.Node, kinds: tuple[type, ...]) -> bool:
@@ -216,17 +224,32 @@ def in_number(text: nodes.Text) -> bool:
     return at > 0 and isinstance(text.parent[at - 1], nodes.raw) and 'class="number"' in text.parent[at - 1].astext()
 
 
-def linked(text: str, waiting: dict[str, str]) -> list[nodes.Node]:
-    """The text with the first use of each waiting term as a link; a term that found its use waits no longer."""
+def linked(text: str, waiting: dict[str, str], every: Iterable[str] = ()) -> list[nodes.Node]:
+    """The text with the first use of each waiting term as a link; a term that found its use waits no longer.
+
+    Args:
+        text: running text.
+        waiting: term -> the address of its entry; changed in place.
+        every: all terms: within a longer one in Chinese, 熵 in 交叉熵, a term is not used.
+    """
     parts: list[nodes.Node] = []
     while True:
-        uses = [(found.start(), -len(term), found.end(), term) for term in waiting if (found := used(term, text))]
+        uses = [(found.start(), -len(term), found.end(), term) for term in waiting
+                if (found := used(term, apart(text, term, every)))]
         if not uses:
             return [*parts, nodes.Text(text)]
         start, _, end, term = min(uses)
         parts += [nodes.Text(text[:start]),
                   nodes.reference("", text[start:end], internal=True, refuri=waiting.pop(term), classes=["term"])]
         text = text[end:]
+
+
+def apart(text: str, term: str, every: Iterable[str]) -> str:
+    """The text with the terms blanked out, each sign for one, that hold this Chinese term as a part."""
+    for longer in every:
+        if term in longer and term != longer and re.match(f"[{HAN}]", term):
+            text = text.replace(longer, " " * len(longer))
+    return text
 
 
 def drop_thebe(app: Sphinx, doctree: nodes.document, page: str) -> None:
@@ -275,6 +298,9 @@ def tell_facts(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     stem = posixpath.basename(page)
     context["time"] = facts.get("times", {}).get(stem)
     context["run"] = facts
+    if context["time"]:
+        where = say(app, f"({facts['profile']}, {facts['machine']})")
+        context["where"] = where if language(app) == "zh" else f" {where}"
     context["number"] = chapter(stem)
     context["run_page"] = context["pathto"]("chapters/run") if not facts.get("contents") else next(
         (link["link"] for link in listed(context, facts) if link["stem"] == "run"), "")
@@ -386,6 +412,18 @@ def prune(out: Path) -> None:
             folder.rmdir()
 
 
+def without_eval(script: str) -> str:
+    """Sphinx's script for the words of a language, which makes a function from text; Chinese has one plural form.
+
+    Raises:
+        ValueError: the script is another one.
+    """
+    plain, found = PLURAL.subn("() => 0", script)
+    if not found:
+        raise ValueError("doctools.js must make its plural rule with new Function, so that it can be replaced")
+    return plain
+
+
 def secure(page: str) -> str:
     """Let a page load from its own host only, and run no inline script but those that it was built with."""
     scripts = dict.fromkeys(re.findall(r"<script>(.*?)</script>", page, re.DOTALL))
@@ -397,11 +435,17 @@ def secure(page: str) -> str:
 
 def guide(out: Path, address: str, present: Iterable[str] = ()) -> None:
     """Tell search engines which pages there are, in Chinese those that are present."""
-    pages = sorted(path.relative_to(out).as_posix() for path in (out / "chapters").glob("*.html"))
-    pages += [f"zh/chapters/{stem}.html" for stem in sorted(present)]
-    places = "".join(f"<url><loc>{html.escape(address + page)}</loc></url>\n" for page in pages)
-    (out / "sitemap.xml").write_text('<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/'
-                                     f'schemas/sitemap/0.9">\n{places}</urlset>\n', "utf-8")
+    both, places = set(present), {"en": "", "zh": ""}
+    for stem in sorted(path.stem for path in (out / "chapters").glob("*.html")):
+        own = {code: html.escape(f"{address}{folder}chapters/{stem}.html")
+               for code, folder in (("en", ""), ("zh", "zh/")) if code == "en" or stem in both}
+        pair = "".join(f'<xhtml:link rel="alternate" hreflang="{CODES[code]}" href="{place}"/>'
+                       for code, place in own.items() if len(own) > 1)
+        for code, place in own.items():
+            places[code] += f"<url><loc>{place}</loc>{pair}</url>\n"
+    (out / "sitemap.xml").write_text(
+        '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" '
+        f'xmlns:xhtml="http://www.w3.org/1999/xhtml">\n{"".join(places.values())}</urlset>\n', "utf-8")
     (out / "robots.txt").write_text(f"User-agent: *\nAllow: /\nSitemap: {address}sitemap.xml\n", "utf-8")
 
 
@@ -412,6 +456,8 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     if not error:
         place(Path(app.outdir), app.config.root_doc, app.config.html_baseurl)
         prune(Path(app.outdir))
+        words = Path(app.outdir) / "_static" / "doctools.js"
+        words.write_text(without_eval(words.read_text("utf-8")), "utf-8")
         if lacking := _words(language(app)).missing:
             LOG.warning("chapters/zh/words/site.yml lacks %s", ", ".join(lacking))
         if language(app) == "en":

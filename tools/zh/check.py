@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import unified_diff
 from typing import Any
 
+from tools.diagrams import COMMENT
 from tools.quoted import CODE as SPANS
 from tools.quoted import LINK
 from tools.quoted import WORDS as NUMERALS
@@ -26,9 +27,10 @@ SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 TARGET = re.compile(r"\]\(((?!#)[^()\s]*(?:\([^()]*\)[^()\s]*)*)\)|<(https?://[^>]+)>")
 CLAIM = re.compile(r"\b(?:[CEF]\d{1,2})\b")
 FIGURE = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
-ENGLISH = re.compile(r"[A-Za-z][a-z'’]*(?: [a-z][a-z'’-]*){2,}")
-NO_PROSE = re.compile(r"\*[^*\n]+\*(?!\*)|\"[^\"]*\"|“[^”]*”|\([^()]*\d{4}[^()]*\)|（[^（）]*\d{4}[^（）]*）")
-TITLE = re.compile(r"\*[^*\n]+ [^*\n]+ [^*\n]+\*(?!\*)")
+ENGLISH = re.compile(r"(?<![A-Za-z])[A-Za-z][a-z'’]*(?: [a-z][a-z'’-]*){2,}(?![a-z'’-]| [A-Z])")  # "of the Trade" names
+NO_PROSE = re.compile(r"(?<!\*)\*[^*\n]+\*(?!\*)|\"[^\"]*\"|“[^”]*”|\([^()]*\d{4}[^()]*\)|（[^（）]*\d{4}[^（）]*）")
+TITLE = re.compile(r"(?<!\*)\*[^*\n]+ [^*\n]+ [^*\n]+\*(?!\*)|\"[^\"\n]+\"|\]\([^)]*\)|\[Code of \w+(?=\])")
+LABEL = re.compile(r"\"([^\"]+)\"|\|([^|]+)\||^ *acc(?:Title|Descr): *(.+)$", re.M)
 SIZES = (("亿", 1e8), ("百万", 1e6), ("万", 1e4))
 Chinese = Mapping[str, Mapping[str, Any]]
 
@@ -155,13 +157,16 @@ def figures(text: str, english: str) -> list[str]:
 def _figures(text: str) -> Iterator[float]:
     for match in FIGURE.finditer(text):
         value, rest = float(match[0].replace(",", "").rstrip(".")), text[match.end():].lstrip()
-        yield value * next((size for word, size in SIZES if rest.startswith(word)), 1.0)
+        size = next((size for word, size in SIZES if rest.startswith(word)), 1.0)
+        yield float(f"{value * size:.12g}")  # 1.1 × 10⁸ is 110 million
 
 
 def left(text: str) -> list[str]:
     """English that is left in running text: three words in a row that are no title, citation or code."""
     plain = NO_PROSE.sub(" ", _plain(text)).replace(" and others", "")
-    return [f"English is left: {match[0][:60]!r}" for match in ENGLISH.finditer(plain)]
+    labels = (label for drawn in COMMENT.findall(text) for found in LABEL.findall(drawn) for label in found)
+    return [f"English is left: {match[0][:60]!r}" for match in ENGLISH.finditer(plain)] + [
+        f"English is left in a diagram: {label!r}" for label in labels if re.search("[a-z]{2} [a-z]{2}", label)]
 
 
 def glossary(text: str, english: str, terms: Sequence[Mapping[str, Any]]) -> list[str]:

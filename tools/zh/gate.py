@@ -38,7 +38,8 @@ def review(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[st
     for name in blocks.translated(root):
         if name in lines.PAGES:
             own = (blocks.chinese(root, name) or {}).get("strings", {})
-            found[name] = lines.faults(made.get(name, ""), name, lines.catalogue(root, name), own)
+            found[name] = lines.faults(made.get(name, ""), name, lines.catalogue(root, name), own,
+                                       terms)
             continue
         said, english = blocks.chinese(root, name) or {}, stage.english(root, name)
         code = [cell.id for cell in read(sources[name]).cells if cell.cell_type == "code"] if name in sources else []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,17 @@ import yaml
 from nbformat import NotebookNode
 
 from lib.book.languages import WORD, Catalogue
-from tools import api, quoted, register
+from tools import api, register
 from tools.notebooks import chapters, read
 from tools.stage import run_page
-from tools.zh import blocks, numbers
+from tools.zh import blocks, check, numbers
 
 PAGES = ("claims", "errata", "recipe", "references", "speed", "api", "run")
 FRONT = re.compile(r"^(?:#{1,6} |[-*] |\d+\. |> ?|: )+")
 KEPT = re.compile(r"^(?:\s*$|\([\w-]+\)=$|:{3,}|:class:|\||```|<figure|<div|</|---|## lib\.[\w.]+$|### \w+$)")
+SOURCE = re.compile(r"\(Source, sections? [\w., ]+\)$")
+RECORD = re.compile(r'\s*<span id="')  # the short name of a record, which may be longer in Chinese
+TEXT = re.compile(r"(?<=>)[^<>]*[A-Za-z\u3400-\u9fff][^<>]*(?=<)|(?<=aria-label=\")[^\"]*(?=\")")
 NAMED = re.compile(r"\[[\w.]+\]\(#api-[\w-]+\)|`[^`]*`|\$[^$]*\$")  # links to names, code and formulas are no words
 
 
@@ -70,41 +73,68 @@ def headings(root: Path) -> dict[str, str]:
     return found
 
 
-def page(text: str, words: Catalogue) -> str:
-    """A page in Chinese; a line that the catalogue lacks stays, and is noted there."""
+def page(text: str, words: Catalogue, pairs: list[tuple[str, str]] | None = None) -> str:
+    """A page in Chinese; a line that the catalogue lacks stays, and is noted there.
+
+    Args:
+        text: the page in English.
+        words: its catalogue.
+        pairs: takes each line, or cell of a table, that is said, in both languages.
+    """
     parts = re.split(r"(^```.*?^```$|^<figure.*?</figure>$)", text, flags=re.M | re.S)
-    return "".join(_kept(part, words) if number % 2 else "\n".join(_line(line, words) for line in part.split("\n"))
-                   for number, part in enumerate(parts))
+    pairs = [] if pairs is None else pairs
+    return "".join(_kept(part, words, pairs) if number % 2 else "\n".join(
+        _line(line, words, pairs) for line in part.split("\n")) for number, part in enumerate(parts))
 
 
-def _kept(part: str, words: Catalogue) -> str:
+def _kept(part: str, words: Catalogue, pairs: list[tuple[str, str]]) -> str:
     """Code as it is, and a figure, which goes over many lines, with its texts in Chinese."""
-    return words.markup(part) if part.startswith("<figure") else part
+    if not part.startswith("<figure"):
+        return part
+    said = words.markup(part)
+    pairs += zip(TEXT.findall(part), TEXT.findall(said), strict=True)
+    return said
 
 
-def _line(line: str, words: Catalogue) -> str:
+def _line(line: str, words: Catalogue, pairs: list[tuple[str, str]]) -> str:
     if line.startswith("|") and not re.fullmatch(r"[|:\- ]+", line):
         cells = re.split(r"(?<!\\)\|", line)
-        return "|".join(cell if not cell.strip() else _said(cell, words) for cell in cells)
+        return "|".join(cell if not cell.strip() else _said(cell, words, pairs) for cell in cells)
     if KEPT.match(line):
         return line
     front = FRONT.match(line)
     start = front.end() if front else 0
-    return line[:start] + _said(line[start:], words)
+    return line[:start] + _said(line[start:], words, pairs)
 
 
-def _said(text: str, words: Catalogue) -> str:
+def _said(text: str, words: Catalogue, pairs: list[tuple[str, str]]) -> str:
     if not WORD.search(NAMED.sub("", text)):
         return text
-    return numbers.filled(words.say(text), text)
+    said = numbers.filled(words.say(text), text)
+    if said != text:
+        pairs.append((text, said))
+    return said
 
 
-def faults(text: str, name: str, words: Catalogue, own: Mapping[str, str]) -> list[str]:
-    """What is wrong with a page: a line without Chinese, an entry left over, a number that differs."""
-    said = page(text, words)
+def faults(text: str, name: str, words: Catalogue, own: Mapping[str, str],
+           terms: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+    """What is wrong with a page: a line without Chinese, an entry left over, and all that a block may have wrong.
+
+    Args:
+        text: the page in English.
+        name: its name, for the messages.
+        words: its catalogue.
+        own: the entries that must be used.
+        terms: the glossary's entries, with `chinese` and perhaps `also`.
+    """
+    pairs: list[tuple[str, str]] = []
+    page(text, words, pairs)
+    terms = [term for term in terms if name not in term.get("elsewhere", ())]
     wrong = [f"zh/{name}: no Chinese for {line!r}" for line in words.missing]
     wrong += [f"zh/{name}: left over, nothing says {line!r}" for line in own if line not in words.used]
-    quoted_en, quoted_zh = ([match["name"] for match in quoted.quotes(each)] for each in (text, said))
-    wrong += [f"zh/{name}: {one} is quoted {quoted_en.count(one)} times in English, {quoted_zh.count(one)} in Chinese"
-              for one in sorted({*quoted_en, *quoted_zh}) if quoted_en.count(one) != quoted_zh.count(one)]
+    for line, said in dict.fromkeys(pairs):
+        quoted = SOURCE.search(line)  # the source's words, which stand there in Chinese already
+        found = check.left(said) if RECORD.match(line) else check.differences(
+            said, *((quoted[0],) if quoted else (line, terms)))
+        wrong += [f"zh/{name}, {line.strip()[:70]!r}: {fault}" for fault in found]
     return wrong

@@ -23,15 +23,22 @@ SPEAKS = 'LANGUAGE = "zh"  # 图、结果卡和检查器都说中文'
 LINK = re.compile(r"\]\(([\w-]+)\.(?:ipynb|md)(#[\w-]+)?\)")
 
 
-def made(root: Path, name: str) -> str:
-    """A chapter's notebook in Chinese: the same cells, code equal but for comments and the line that sets LANGUAGE."""
+def made(root: Path, name: str, drawn: Mapping[str, str] | None = None) -> str:
+    """A chapter's notebook in Chinese: the same cells, code equal but for comments and the line that sets LANGUAGE.
+
+    Args:
+        root: the repository.
+        name: the chapter.
+        drawn: name -> content of the pictures of its diagrams in Chinese; None for those that the notebook has so far.
+    """
+    drawn = pictures(root, name) if drawn is None else drawn
     (path,) = chapters(root, name)
     words, english = stage.catalogue(root, name[:2]), read(path)
     page = stage.prose(nbformat.from_dict(english), blocks.chinese(root, name) or {}, words)
     address = yaml.safe_load((root / "_config.yml").read_text("utf-8"))["html"]["baseurl"].rstrip("/")
     for cell, original in zip(page.cells, read(path).cells, strict=True):
-        if pictures := dict(diagrams.DATA.findall(original.source)):
-            cell.source = illustrated(cell.source, list(pictures), pictures)
+        if found := diagrams.DATA.findall(original.source):
+            cell.source = illustrated(cell.source, found, drawn)
         if "parameters" in tags(cell):
             cell.source = f"{cell.source.rstrip()}\n{SPEAKS}"
         if cell.cell_type == "markdown":
@@ -41,16 +48,32 @@ def made(root: Path, name: str) -> str:
     return json.dumps(raw, indent=1, ensure_ascii=False) + "\n"
 
 
-def illustrated(text: str, names: Sequence[str], pictures: Mapping[str, str]) -> str:
-    """A cell with the English picture below each of its diagrams, whose source stands in a comment."""
-    waiting = list(names)
+def illustrated(text: str, english: Sequence[tuple[str, str]], drawn: Mapping[str, str]) -> str:
+    """A cell with the picture below each of its diagrams, whose source stands in a comment.
+
+    Args:
+        text: the cell in Chinese.
+        english: name and content of each picture of the English cell, for a diagram that nobody has drawn in Chinese.
+        drawn: name -> content of the pictures in Chinese.
+    """
+    waiting, used = list(english), dict[str, str]()
 
     def shown(match: re.Match[str]) -> str:
-        words = re.search("accDescr: *(.+)", match[1])
-        return f"{match[0]}\n\n![{words[1] if words else ''}][{waiting.pop(0)}]" if waiting else match[0]
+        words, key = re.search("accDescr: *(.+)", match[1]), diagrams.name(*diagrams.sources(match[0]))
+        name, picture = waiting.pop(0) if waiting else (key, "")
+        name, picture = (key, drawn[key]) if key in drawn else (name, picture)
+        used[name] = picture
+        return f"{match[0]}\n\n![{words[1] if words else ''}][{name}]" if picture else match[0]
 
     return diagrams.COMMENT.sub(shown, text) + "".join(
-        f"\n\n[{name}]: data:image/png;base64,{data}" for name, data in pictures.items())
+        f"\n\n[{name}]: data:image/png;base64,{data}" for name, data in used.items() if data)
+
+
+def pictures(root: Path, name: str) -> dict[str, str]:
+    """The pictures that a chapter's notebook in Chinese has so far: `make preview` draws them."""
+    path = place(root, name)
+    cells = read(path).cells if path.is_file() else []
+    return {key: picture for cell in cells for key, picture in diagrams.DATA.findall(cell.source)}
 
 
 def place(root: Path, name: str) -> Path:
