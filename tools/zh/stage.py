@@ -182,7 +182,7 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[str
             (target / "chapters" / f"{name}.md").write_text(text, encoding="utf-8")
     contents = frame(root, target, present)
     ids = {name: [name] if name == "glossary" else slugs(
-        blocks.of_page(made[name]) if name in made else english(root, name)) for name in present}
+        {name: made[name]} if name in made else english(root, name)) for name in present}
     told = {"language": "zh", "ids": ids,
             "contents": [{"stem": stem, "english": stem not in present, "title": title(root, stem)}
                          for stem in contents], "present": sorted(present)}
