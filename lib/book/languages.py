@@ -21,11 +21,11 @@ from IPython import get_ipython
 
 FOLDER = Path(__file__).resolve().parents[2] / "chapters"
 LANGUAGES = ("en", "zh")
-HAN = re.compile(r"[\u3400-\u9fff]")
 WORD = re.compile(r"(?<![\w.])[A-Za-z][A-Za-z'’]+(?![\w(=]|\.\w)")  # two letters or more, and no piece of code
 NUMBER = r"[-+\u2212]?\d(?:[\d,]*\d)?[^\s,;:\]]*"
 GAPS = re.compile(r"( {2,})")  # between the columns of what is printed
 TAG = re.compile(r"(<script\b.*?</script>|<[^>]*>)", re.S)
+SPELT = re.compile(r"(?P<head><text[^>]*>)(?P<signs>(?:\s*<tspan[^>]*>(?:[^<&]|&[^<;]+;)</tspan>){2,})\s*</text>")
 SAID = re.compile(r'(\s(?:aria-label|aria-valuetext|aria-description|data-words)=")([^"]*)(")')
 LISTED = re.compile(r'(\s(?:data-values|data-told)=")([^"]*)(")')
 
@@ -89,12 +89,12 @@ class Catalogue:
         return self.entries.get(value, value)
 
     def needs(self, text: str) -> bool:
-        """Whether a string has English words in it that are no names and no code.
+        """Whether a string has English words in it that are no names and no code; Chinese beside them is no excuse.
 
         Args:
-            text: whole; one with Chinese in it has been said already.
+            text: whole.
         """
-        return not HAN.search(text) and any(word not in self.names for word in WORD.findall(text))
+        return any(word not in self.names for word in WORD.findall(text))
 
     def markup(self, shown: str, *, asked: bool = True) -> str:
         """HTML or SVG with its texts, labels and alternative texts in the language; code between them stays.
@@ -103,11 +103,20 @@ class Catalogue:
             shown: as a cell shows it.
             asked: whether a lack is noted in `missing`.
         """
+        shown = SPELT.sub(lambda match: self._spelt(match, asked), shown)
         shown = re.sub(r"<code>(.*?)</code>", "\x01\\1\x02", shown, flags=re.S)
         parts = [self._tag(part, asked) if number % 2 else self._text(part, asked)
                  for number, part in enumerate(TAG.split(shown))]
         joined = re.sub("\x01(.*?)\x02", r"<code>\1</code>", "".join(parts), flags=re.S)
         return re.sub(r"(?<=[。！？：；，、])(</strong>) +", r"\1", joined)
+
+    def _spelt(self, match: re.Match[str], asked: bool) -> str:
+        """A label with a formula in it, which is drawn sign by sign, as one string in the style of its first sign."""
+        plain = html.unescape("".join(re.findall(r"([^<>]+)</tspan>", match["signs"])))
+        said = self.say(plain, asked=asked)
+        first = re.match(r"\s*(<tspan[^>]*>)", match["signs"])
+        return match[0] if said == plain or not first else (
+            f"{match['head']}{re.sub('font-style: ?[a-z]+;? ?', '', first[1])}{html.escape(said)}</tspan></text>")
 
     def _text(self, part: str, asked: bool) -> str:
         if not part.strip():

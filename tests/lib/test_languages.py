@@ -1,6 +1,7 @@
 """Strings in the other language: whole or not at all, in the kernel and when the site is staged."""
 from __future__ import annotations
 
+import html
 import json
 import re
 
@@ -39,9 +40,33 @@ def test_both_sides_name_the_same_values() -> None:
 
 def test_numbers_symbols_names_and_code_need_no_entry() -> None:
     words = Catalogue({}, names=["LoRA"])
-    for text in ("0.731", "μ / √(μ² + σ²)", "W₁x", "LoRA", "f(x) = max(x, 0)", "x_1", "已经是中文 really"):
+    for text in ("0.731", "μ / √(μ² + σ²)", "W₁x", "LoRA", "f(x) = max(x, 0)", "x_1"):
         assert words.say(text) == text
     assert not words.missing
+
+
+def test_english_beside_chinese_is_asked_for() -> None:
+    words = Catalogue({"a {kind} of 损失": "一种{kind}"}, ["LoRA"])
+    for text in ("损失 of LoRA: 0.5", "a kind of 损失", "LoRA 的损失"):
+        words.say(text)
+    words.markup("<p>论断：no gain</p>")
+    assert list(words.missing) == ["损失 of LoRA: 0.5", "论断：no gain"]
+
+
+def test_a_label_that_is_drawn_sign_by_sign_is_one_string() -> None:
+    """Two labels with a formula as matplotlib draws them; one of numbers alone and one of whole words stay."""
+    def drawn(text: str) -> str:
+        signs = "\n".join(f'<tspan x="{n}" style="font-style: oblique; fill: red">{html.escape(sign)}</tspan>'
+                          for n, sign in enumerate(text))
+        return f'<svg><text y="2">\n{signs}\n</text></svg>'
+
+    words = Catalogue({"direction u": "方向 u"})
+    assert words.markup(drawn("direction\N{NO-BREAK SPACE}u")) == (
+        '<svg><text y="2"><tspan x="0" style="fill: red">方向 u</tspan></text></svg>')
+    for text in ("10<3", "d1=4", "rate & u"):
+        assert words.markup(drawn(text)) == drawn(text)
+    assert list(words.missing) == ["rate & u"]
+    assert words.markup("<text><tspan>direction u</tspan><tspan>10</tspan></text>").count("<tspan>") == 2
 
 
 def test_markup_keeps_its_structure() -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 from nbformat import NotebookNode
 
-from lib.book.languages import HAN
 from tools import quoted
 from tools.closure import docstrings
 from tools.gate import results
@@ -106,7 +105,7 @@ def spoken(root: Path, chapter: str) -> Iterator[str]:
         if node in inside or node in quiet:
             continue
         text = sample(node)
-        if len(re.findall(r"[A-Za-z]{2,}", text)) > 1 and " " in text.strip() and not HAN.search(text):
+        if len(re.findall(r"[A-Za-z]{2,}", text)) > 1 and " " in text.strip():
             yield text
 
 
