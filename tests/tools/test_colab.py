@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from nbformat.v4 import new_code_cell
 
 from tools.notebooks import ROOT, chapters, tags
 from tools.repo import reference, setting
+from tools.zh import notebook as zh_notebook
+from tools.zh import stage as zh_stage
 
 LACKS = ("joblib", "project_and_regularize", "__editable__", "pip", "distutils-precedence")
 WHERE = """
@@ -165,6 +168,37 @@ def test_a_chapter_opened_on_colab(visited: Colab, chapter: Path) -> None:
     if whole:
         cards = [output for cell in ran.cells for output in cell.get("outputs", []) if "par-card" in str(output)]
         assert len(cards) >= 5 and not any("outside" in str(card) or "broken" in str(card) for card in cards)
+
+
+def test_a_chinese_chapter_speaks_chinese_from_the_first_run(visited: Colab) -> None:
+    """Its figures, cards and checkers; the same notebook with LANGUAGE = "en" is the negative control."""
+    stem = "04-mathematics"
+    _, ran = visited.run(nbformat.read(zh_notebook.place(ROOT, stem), as_version=4))
+    shown = [str(output) for cell in ran.cells for output in cell.get("outputs", [])]
+    for kind in ("par-card", "<svg", "还不对", "正确。"):
+        assert any(kind in output for output in shown), kind
+    assert left_in_english(ran, stem) == []
+
+    english = nbformat.read(zh_notebook.place(ROOT, stem), as_version=4)
+    parameters = next(cell for cell in english.cells if "parameters" in tags(cell))
+    parameters.source = parameters.source.replace('LANGUAGE = "zh"', 'LANGUAGE = "en"')
+    _, ran = visited.run(english, last="ex1-stub")
+    assert "ex1-stub" in left_in_english(ran, stem), "there is English left that the catalogue can say"
+
+
+def left_in_english(ran: nbformat.NotebookNode, stem: str) -> list[str]:
+    """What a notebook printed, drew and said in English after its set-up, but for its data."""
+    ran.cells = [cell for cell in ran.cells[:-1] if "setup" not in tags(cell)]  # the last is the stand-in's own
+    before = [_unspaced(cell) for cell in ran.cells]
+    words = zh_stage.catalogue(ROOT, stem[:2])
+    zh_stage.outputs(ran, words, zh_stage.held(ROOT, stem).get("data", ()))
+    changed = [cell.id for cell, was in zip(ran.cells, before, strict=True) if _unspaced(cell) != was]
+    return [text for text in words.missing if not re.search("[\u3400-\u9fff]", text)] + changed
+
+
+def _unspaced(cell: nbformat.NotebookNode) -> str:
+    """What a cell shows, without the blanks between the columns of a table, which follow the words."""
+    return str(cell.get("outputs", [])).replace(" ", "")
 
 
 def test_a_chapter_downloaded_from_the_site_runs_too(visited: Colab) -> None:
