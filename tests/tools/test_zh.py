@@ -8,7 +8,7 @@ from typing import Any
 import nbformat
 import pytest
 import yaml
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lib.book.cards import RESULT
 from lib.book.languages import Catalogue
@@ -267,6 +267,13 @@ def test_a_figure_over_many_lines_is_said_whole_and_what_only_some_runs_say_is_n
 
 def test_headings_keep_the_ids_that_sphinx_gives_the_english_ones() -> None:
     assert blocks.slug("## What is $2^n$, and `why`?") == "what-is-2-n-and-why"
+
+
+def test_an_old_anchor_stands_above_the_heading_of_today_in_chinese_too() -> None:
+    english = {"cell": "# A page\n\nText.\n\n## What is left?\n\nMore."}
+    page = new_notebook(cells=[new_markdown_cell("# 一页\n\n文字。\n\n## 剩下什么？\n\n还有。", id="cell")])
+    stage.lead_on(page, english, {"was": "what-is-left", "other": "elsewhere"})
+    assert page.cells[0].source == '# 一页\n\n文字。\n\n<div id="was"></div>\n\n## 剩下什么？\n\n还有。'
 
 
 def test_the_glossary_calls_a_term_by_one_name() -> None:

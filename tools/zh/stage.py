@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 
 from lib.book import languages
 from lib.book.languages import Catalogue
-from tools import llms, quoted, register
+from tools import llms, moved, quoted, register
 from tools.fold import folds
 from tools.notebooks import chapters, read, record_calls
 from tools.stage import merge
@@ -76,6 +76,16 @@ def prose(page: NotebookNode, chinese: Mapping[str, Any], words: Catalogue) -> N
     if ABOUT in chinese:
         page.metadata["myst"] = {"html_meta": {"description lang=zh": chinese[ABOUT]["text"]}}
     return page
+
+
+def lead_on(page: NotebookNode, english: Blocks, old: Mapping[str, str]) -> None:
+    """Put the old anchors of a chapter above the headings that took their content, as on its page in English."""
+    for cell in page.cells:
+        if cell.cell_type == "markdown":
+            pairs = zip(blocks.headings(english.get(cell.id, "")), blocks.headings(cell.source), strict=False)
+            for heading, said in pairs:
+                was = "".join(f'<div id="{name}"></div>' for name, now in old.items() if now == blocks.slug(heading))
+                cell.source = cell.source.replace(said, f"{was}\n\n{said}", 1) if was else cell.source
 
 
 def markdown(english: Blocks, chinese: Mapping[str, Any]) -> str:
@@ -159,6 +169,7 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[str
     sources = {path.stem: read(path) for path in chapters(root)}
     owner = {name: stem for stem, source in sources.items() for name in record_calls(source) if name}
     found = {name: each for chapter in entries["chapters"].values() for name, each in chapter["results"].items()}
+    former = moved.table(root / "chapters")
     every = catalogue(root, "site", *(stem[:2] for stem in sources))
     made = lines.english(root, executed, entries) if set(lines.PAGES) & set(present) else {}
     for name in present:
@@ -169,6 +180,7 @@ def stage(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[str
                 bands = {each: result["band"] for each, result in entries["chapters"][name]["results"].items()}
                 page = outputs(merge(page, executed[name], bands, "zh"), words, held(root, name).get("data", ()))
             page = quoted.page(prose(nbformat.from_dict(page), said, words), name, owner, found, "zh", every.say)
+            lead_on(page, english(root, name), former.get(name, {}))
             for cell in page.cells:
                 if cell.cell_type == "markdown":
                     cell.source = led(cell.source, present)
