@@ -8,7 +8,6 @@ import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser
 
-from lib.book.languages import HAN
 from tests.site.browser import SITE, visit
 from tests.site.conftest import CHINESE
 from tests.site.test_reading import step_every_axis
@@ -24,6 +23,7 @@ OVERLAPS = """() => [...document.querySelectorAll(".par-svg")].filter(svg => svg
     }));
     return found; })"""
 
+HAN = re.compile(r"[\u3400-\u9fff]")
 ENGLISH = re.compile(r"[A-Za-z][a-z'’]+(?: [a-z][a-z'’]+){2,}")
 AROUND = """() => [...document.querySelectorAll("header, nav, footer, .actions, .times, button, summary, label, "
     + ".par-card, .par-quiz details p, .par-moving, .par-slider, #search-results > p, h1")]
