@@ -163,6 +163,12 @@ def test_relations_are_never_split_by_synset_and_marked_word_alike() -> None:
     assert all(f"[{e.group}]" in e.prompt for e in test)
 
 
+def test_the_shorter_of_two_statements_is_a_dull_answer() -> None:
+    task = knowledge()
+    example = replace(task.parts["test"][0], options=("A cat is an animal.", "A cat is a tin."))
+    assert task.dull["the shorter statement"](example) == "A cat is a tin."
+
+
 def test_papers_are_of_years_with_a_free_licence() -> None:
     ids = {e.group for part in control().parts.values() for e in part}
     years = {int(i[:4]) if i[0].isdigit() else 2000 + int(i[1:3]) for i in ids}

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser
 from tests.site.browser import SITE, visit
 from tests.site.conftest import CHINESE
 from tests.site.test_reading import step_every_axis
+from tools.zh.typography import HAN
 
 OVERLAPS = """() => [...document.querySelectorAll(".par-svg")].filter(svg => svg.checkVisibility()).flatMap(svg => {
     const texts = [...svg.querySelectorAll("text")].filter(text => text.textContent.trim());
@@ -23,7 +24,6 @@ OVERLAPS = """() => [...document.querySelectorAll(".par-svg")].filter(svg => svg
     }));
     return found; })"""
 
-HAN = re.compile(r"[\u3400-\u9fff]")
 ENGLISH = re.compile(r"[A-Za-z][a-z'’]+(?: [a-z][a-z'’]+){2,}")
 AROUND = """() => [...document.querySelectorAll("header, nav, footer, .actions, .times, button, summary, label, "
     + ".par-card, .par-quiz details p, .par-moving, .par-slider, #search-results > p, h1")]
@@ -108,7 +108,7 @@ def test_a_reader_in_chinese_does_what_one_in_english_does(site: str, browser: B
             shown.locator("input").first.focus()
             page.keyboard.press("ArrowRight")
             after = shown.locator(".par-said").inner_text()
-            assert after != before and HAN.search(after) and not english_left(after)
+            assert after != before and re.search(f"[{HAN}]", after) and not english_left(after)
         block = page.locator(".cell_input div.highlight:visible").first
         block.get_by_role("button", name="复制代码").click()
         block.get_by_role("button", name="已复制").wait_for()
@@ -128,7 +128,7 @@ def test_a_question_in_chinese_is_answered_in_chinese(site: str, browser: Browse
         opened.page.get_by_text("搜索完成").wait_for()
         results = opened.page.locator("#search-results li a")
         assert results.count() > 2 and "chapters/" in (results.first.get_attribute("href") or "")
-        assert HAN.search(results.first.inner_text()) and opened.faults == []
+        assert re.search(f"[{HAN}]", results.first.inner_text()) and opened.faults == []
 
 
 def test_each_term_is_found_in_the_chinese_search(site: str, browser: Browser) -> None:
