@@ -16,9 +16,11 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from lib import _check
+from lib.evaluation import Data, predict_logits
 from lib.loss import Batch, Loss, Objective, learned_at, model_inputs
 from lib.models import LanguageModel
 from lib.objectives import log_probabilities
+from lib.run.host import Local
 
 
 def next_token(smoothing: float = 0.0) -> Objective:
@@ -64,7 +66,7 @@ class Answers(nn.Module):
     Without any training this is a zero-shot classifier; trained, it starts from what the model knows of the words, so
     it needs fewer labels than a new head. Every objective, penalty and evaluation of classifiers then works on prompts.
     Such a loss asks only which of the words is likelier, not that one of them is said: $-log P(word)$ is the
-    cross-entropy among the words less the log of what they have together of all V words.
+    cross-entropy among the words less $log mass$, and `answer_mass` gives the mass.
 
     Where each word is one token, z leaves out the log-sum over V, the same for all, and costs C rows of the head; words
     of several tokens cost a pass over the prompts for each different beginning.
@@ -144,6 +146,38 @@ class Answers(nn.Module):
         at = torch.zeros_like(mask, dtype=torch.bool).scatter(1, last + places, True)
         logits = self.language(**x, attention_mask=mask, at=at)
         return log_probabilities(logits).view(len(mask), extra + 1, -1)
+
+
+def answer_mass(model: Answers, data: Data, *, batch_size: int | None = None) -> Tensor:
+    """Probability that the model says one of its words at all: (rows,), float32.
+
+        mass = sum_c P(word c | prompt);   -log P(word) = cross-entropy among the words - log mass
+
+    A low mass says that the model has not understood the format yet; among the words it may still know the answer.
+
+    Source: the chain rule, from one of the words to the word; Holtzman et al. 2021, section 2.
+
+    Args:
+        data: prompts, from `encode(model.tokenizer, ...)`.
+        batch_size: rows at a time, at least 1; if not given, 64, on a GPU 512.
+
+    Raises:
+        ValueError: no row, or a batch of none.
+    """
+    device = next(model.parameters()).device
+    return predict_logits(_WholeVocabulary(model), data, batch_size=batch_size,
+                          host=Local(device.type, bf16=False)).exp().sum(1)
+
+
+class _WholeVocabulary(nn.Module):
+    """`Answers` that say log-probabilities over all words."""
+
+    def __init__(self, answers: Answers) -> None:
+        super().__init__()
+        self.answers = answers
+
+    def forward(self, **inputs: Tensor) -> Tensor:
+        return self.answers.log_probabilities(**inputs)
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

@@ -24,3 +24,13 @@ model = Answers(LanguageModel(tiny_llama(), tiny_tokenizer()), ["bad", "good"]) 
 prompts = ["the film was", "the book is"]
 found = evaluator(encode(model.tokenizer, prompts, [1, 0], max_length=32))(model)
 assert found.keys() == {"accuracy", "macro_f1", "nll"}
+
+# %% answer_mass
+from lib.data import encode
+from lib.models import LanguageModel
+from lib.text.language import Answers, answer_mass
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
+
+model = Answers(LanguageModel(tiny_llama(), tiny_tokenizer()), ["bad", "good"])
+mass = answer_mass(model, encode(model.tokenizer, ["the film was"], [1], max_length=32))
+assert 0 < mass[0] < 1  # the rest lies on words that are no answer
