@@ -1589,6 +1589,11 @@ MUTANTS = [
     Mutant("tools/budget.py", "the decoder's chapters are paid by no one", "self.decoder else", "not self.store else",
            ("tests/tools/test_budget.py::test_each_minute_is_paid_by_one_budget_and_stands_in_one_column",),
            WITH_TOOLS),
+    # What an exercise shows on its page
+    Mutant("tools/stage.py", "a wrong solution is called its reader's turn",
+           '"exercise" in cell.metadata.get("tags", []) and', "",
+           ("tests/tools/test_execute.py::test_an_empty_stub_invites_and_what_a_checker_says_elsewhere_stays",),
+           WITH_TOOLS),
     # The curve of a reader's own file
     Mutant(BACKGROUND, "every draw holds out the same texts", 'salt=f\\"seed {SEED}, draw {draw}\\"', 'salt=\\"v1\\"',
            (f"{OWN}::test_each_draw_judges_by_other_texts_and_by_none_that_it_learned",), (*WITH_TOOLS, "chapters")),
