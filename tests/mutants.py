@@ -1593,6 +1593,11 @@ MUTANTS = [
            '"exercise" in cell.metadata.get("tags", []) and', "",
            ("tests/tools/test_execute.py::test_an_empty_stub_invites_and_what_a_checker_says_elsewhere_stays",),
            WITH_TOOLS),
+    # How Chinese is set
+    Mutant("tools/zh/typography.py", "a space before a quotation mark is let through", '|[{HAN}] +“|” +[{HAN}]"', '"',
+           ("tests/tools/test_zh.py::test_typography_leaves_code_and_formulas_alone",), WITH_TOOLS),
+    Mutant("tools/zh/typography.py", "words said twice are not seen", '{{3,}})\\1"', '{{3,}})\\1\\1"',
+           ("tests/tools/test_zh.py::test_typography_leaves_code_and_formulas_alone",), WITH_TOOLS),
 ]
 
 
