@@ -177,9 +177,9 @@ def join(printed: Mapping[str, bytes], *, name: str, home: str, numbers: bytes, 
     for page, content in printed.items():
         reader = PdfReader(io.BytesIO(content))
         starts[page] = 0 if single else len(writer.pages)
-        for place, there in reader.named_destinations.items():
-            sheet = starts[page] + (reader.get_destination_page_number(there) or 0)
-            places[page, place.removeprefix("/")] = sheet, float(there.top or TOP)
+        for place, known in reader.named_destinations.items():
+            at = starts[page] + (reader.get_destination_page_number(known) or 0)
+            places[page, place.removeprefix("/")] = at, float(known.top or TOP)
         owners += [page] * len(reader.pages)
         if not single:
             writer.append(reader, import_outline=True)
