@@ -141,9 +141,9 @@ def test_solutions_and_answers_stand_at_the_end(folder: Path, chapter: str, lang
 
 
 def test_chinese_is_drawn_with_an_embedded_font(folder: Path, language: str) -> None:
-    reader, page = printed(folder, "glossary", language), soup(placed("chapters/glossary", language)).article
+    reader, shown = printed(folder, "glossary", language), soup(placed("chapters/glossary", language)).article
     signs = "[\u3400-\u9fff]"
-    wanted, drawn = (len(re.findall(signs, text)) for text in (page.text if page else "", text_of(reader)))
+    wanted, drawn = (len(re.findall(signs, text)) for text in (shown.text if shown else "", text_of(reader)))
     assert drawn == wanted > 50
     assert re.findall("[\u2e80-\u2fdf\ufffd]", text_of(reader)) == [], "who looks for 文 does not find its radical"
     used: list[str] = []
