@@ -1612,6 +1612,11 @@ MUTANTS = [
            (f"{OWN}::test_a_file_too_short_for_a_curve_says_so",), (*WITH_TOOLS, "chapters")),
     Mutant(BACKGROUND, "a size is not twice the one before", "(8, 4, 2, 1)", "(8, 4, 3, 1)",
            (f"{OWN}::test_a_curve_has_two_sizes_or_more_each_twice_the_one_before",), (*WITH_TOOLS, "chapters")),
+    # How Chinese is set
+    Mutant("tools/zh/typography.py", "a space before a quotation mark is let through", '|[{HAN}] +“|” +[{HAN}]"', '"',
+           ("tests/tools/test_zh.py::test_typography_leaves_code_and_formulas_alone",), WITH_TOOLS),
+    Mutant("tools/zh/typography.py", "words said twice are not seen", '{{3,}})\\1"', '{{3,}})\\1\\1"',
+           ("tests/tools/test_zh.py::test_typography_leaves_code_and_formulas_alone",), WITH_TOOLS),
 ]
 
 
