@@ -177,7 +177,8 @@ def test_the_book_has_bookmarks_numbers_and_links_that_lead_inside(folder: Path,
     terms = {str(link["href"]).partition("#")[2] for link in soup(page).select("a.term")}
     glossary = next(book.get_destination_page_number(item) for item in book.outline
                     if getattr(item, "title", "") == last)
-    assert len(terms) > 5 and len({target for target in targets(book) if target >= glossary}) > 1, "each to its entry"
+    there = {target for target in targets(book) if isinstance(target, int) and target >= glossary}
+    assert len(terms) > 5 and len(there) > 1, "each to its entry"
 
 
 def test_a_bookmark_gets_its_spaces_back() -> None:
