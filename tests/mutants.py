@@ -1588,6 +1588,11 @@ MUTANTS = [
     Mutant("tools/budget.py", "the decoder's chapters are paid by no one", "self.decoder else", "not self.store else",
            ("tests/tools/test_budget.py::test_each_minute_is_paid_by_one_budget_and_stands_in_one_column",),
            WITH_TOOLS),
+    # What an exercise shows on its page
+    Mutant("tools/stage.py", "a wrong solution is called its reader's turn",
+           '"exercise" in cell.metadata.get("tags", []) and', "",
+           ("tests/tools/test_execute.py::test_an_empty_stub_invites_and_what_a_checker_says_elsewhere_stays",),
+           WITH_TOOLS),
 ]
 
 
