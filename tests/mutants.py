@@ -48,6 +48,7 @@ S, LOWER, W = "tests/lib/test_service.py", "lib/run/frozen.py", "tests/lib/test_
 P, R, D = "tests/lib/test_projection.py", "tests/lib/test_regularizers.py", "tests/lib/test_derivations.py"
 EXPERIMENTS, STORE, VERDICTS = "lib/evidence/sweeps.py", "lib/evidence/store.py", "lib/evidence/verdicts.py"
 DATA = "lib/data.py"
+BACKGROUND, OWN = "chapters/01-background.ipynb", "tests/chapters/test_own_file.py"
 MOVING, MV = "lib/book/moving.py", "tests/lib/test_moving.py"
 MOVING_JS, MS = "tools/ext/static/moving.js", "tests/site/test_moving.py"
 K = "tests/lib/test_resume.py"
@@ -1593,6 +1594,18 @@ MUTANTS = [
            '"exercise" in cell.metadata.get("tags", []) and', "",
            ("tests/tools/test_execute.py::test_an_empty_stub_invites_and_what_a_checker_says_elsewhere_stays",),
            WITH_TOOLS),
+    # The curve of a reader's own file
+    Mutant(BACKGROUND, "every draw holds out the same texts", 'salt=f\\"seed {SEED}, draw {draw}\\"', 'salt=\\"v1\\"',
+           (f"{OWN}::test_each_draw_judges_by_other_texts_and_by_none_that_it_learned",), (*WITH_TOOLS, "chapters")),
+    Mutant(BACKGROUND, "a curve of one size is let through", "if len(sizes) < 2:", "if not sizes:",
+           (f"{OWN}::test_a_file_too_short_for_a_curve_says_so",), (*WITH_TOOLS, "chapters")),
+    Mutant(BACKGROUND, "a size is not twice the one before", "(8, 4, 2, 1)", "(8, 4, 3, 1)",
+           (f"{OWN}::test_a_curve_has_two_sizes_or_more_each_twice_the_one_before",), (*WITH_TOOLS, "chapters")),
+    # How Chinese is set
+    Mutant("tools/zh/typography.py", "a space before a quotation mark is let through", '|[{HAN}] +“|” +[{HAN}]"', '"',
+           ("tests/tools/test_zh.py::test_typography_leaves_code_and_formulas_alone",), WITH_TOOLS),
+    Mutant("tools/zh/typography.py", "words said twice are not seen", '{{3,}})\\1"', '{{3,}})\\1\\1"',
+           ("tests/tools/test_zh.py::test_typography_leaves_code_and_formulas_alone",), WITH_TOOLS),
 ]
 
 

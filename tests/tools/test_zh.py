@@ -94,6 +94,8 @@ def _link(words: str) -> str:
 def test_typography_leaves_code_and_formulas_alone() -> None:
     assert typography.faults("设 `a,b` 与 $x,y$，见 <https://a.b/c,d>。") == []
     assert typography.faults("设`a`为真。") and typography.faults("这是 LoRA 。")
+    assert typography.faults("续写 “The text is”，选一个。") and typography.faults("这一题这一题没有检查器。")
+    assert typography.faults("续写“The text is”，一个方向一个方向地变。") == []
 
 
 def test_a_page_is_cut_at_its_headings_and_code_is_not_translated() -> None:
