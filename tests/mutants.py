@@ -1573,6 +1573,17 @@ MUTANTS = [
            ("tests/tools/test_zh.py::test_a_language_is_shown_only_whole",), WITH_TOOLS),
     Mutant("tools/zh/check.py", "a changed English word is not seen", 'entry.get("of") == digest(english)',
            'entry.get("of")', ("tests/tools/test_zh.py::test_each_difference_is_red",), WITH_TOOLS),
+    Mutant("lib/book/languages.py", "a sentence passes for a name, and stays English",
+           "if asked and any(value", "if False and any(value",
+           ("tests/lib/test_languages.py::"
+            "test_a_sentence_is_no_name_and_a_template_that_takes_one_for_it_is_red",), (*PARTS, "tools", "chapters")),
+    Mutant("tools/pdf.py", "who looks for a Chinese sign in the PDF finds it nowhere", "normalize('NFKC', chr(code))",
+           "normalize('NFC', chr(code))",
+           ("tests/site/test_pdf.py::test_signs_are_named_by_themselves_and_not_by_radicals",),
+           (*WITH_TOOLS, "chapters", "_config.yml")),
+    Mutant("tools/zh/gate.py", "the title of a folded cell stays English in Colab",
+           "if cell.cell_type == \"code\" and cell.source.startswith(TITLE):", "if False:",
+           ("tests/tools/test_zh.py::test_a_string_without_chinese_is_red",), WITH_TOOLS),
     Mutant("tools/zh/numbers.py", "the sense of a number is lost", "return head + number + UNITS[unit]",
            "return number + UNITS[unit]", ("tests/tools/test_zh.py::test_numbers_have_a_form_in_chinese",), WITH_TOOLS),
     # The Chinese site
