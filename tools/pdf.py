@@ -136,8 +136,10 @@ def fonts(resources: Any) -> Iterator[Any]:
 
 
 def mended(content: bytes, headings: Sequence[str]) -> bytes:
-    """The PDF with its bookmarks named like the headings, of which Chromium loses the space at which one is broken,
-    and with Chinese that is found by its signs."""
+    """The PDF with Chinese that is found by its signs, and with its bookmarks named like the headings.
+
+    Chromium loses the space at which a heading is broken, and says one twice that it moved to the next sheet.
+    """
     writer = PdfWriter(clone_from=io.BytesIO(content))
     lists = {font["/ToUnicode"].indirect_reference.idnum: font["/ToUnicode"] for sheet in writer.pages
              for font in fonts(sheet["/Resources"]) if "/ToUnicode" in font}
@@ -145,7 +147,7 @@ def mended(content: bytes, headings: Sequence[str]) -> bytes:
         old = meanings.get_data().decode("latin-1")
         if (new := signs(old)) != old:
             meanings.set_data(new.encode("latin-1"))
-    names = {re.sub(r"\s", "", heading): heading for heading in headings}
+    names = {times * re.sub(r"\s", "", heading): heading for heading in headings for times in (2, 1)}
     waiting: list[Any] = [writer.root_object["/Outlines"]]
     while waiting:
         item: Any = waiting.pop().get_object()
