@@ -110,7 +110,7 @@ def apart(parts: Mapping[str, Sequence[Example]], key: Callable[[Example], str])
         key: what two parts must not share besides the group, such as the text behind an example.
     """
     kept, later = {}, set[str]()
-    for name in reversed(parts):
+    for name in list(parts)[::-1]:
         kept[name] = [example for example in parts[name] if key(example) not in later]
         later |= {key(example) for example in parts[name]}
     return {name: kept[name] for name in parts}
