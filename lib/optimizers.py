@@ -1,14 +1,12 @@
-"""What trains, how fast, and how it steps: parameter groups, and SAM around any optimizer of torch."""
+"""How training steps: SAM around any optimizer of torch."""
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 
 from lib import _check
-from lib.names import _chosen
 
 
 class SAM(torch.optim.Optimizer):
@@ -67,29 +65,3 @@ class SAM(torch.optim.Optimizer):
                     p.copy_(before)  # subtracting e would not restore the bits
         self.inner.step()
         return loss
-
-
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups: matrices decay; biases, norms, lengths and embeddings do not.
-
-        theta <- (1 - eta * weight_decay) theta - eta * step        Loshchilov and Hutter 2019, eq. 1
-
-    Their lambda is $eta * weight_decay$. By number of dimensions, since maps rename parameters. Embeddings are left
-    out because decay would shrink the vectors of words that the data never shows, with no gradient to hold them.
-
-    Args:
-        weight_decay: at least 0, per unit of learning rate.
-
-    Raises:
-        ValueError: negative decay, or nothing trains.
-        TypeError: `model` is no module.
-    """
-    _check.kind("a torch module", "named_parameters", model=model)
-    _check.at_least(0, weight_decay=weight_decay)
-    words = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-    matrices: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
-    for _, p in _chosen(model, None, trains=True):
-        (matrices if p.ndim >= 2 and id(p) not in words else rest).append(p)
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]

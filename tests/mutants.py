@@ -48,6 +48,7 @@ S, LOWER, W = "tests/lib/test_service.py", "lib/run/frozen.py", "tests/lib/test_
 P, R, D = "tests/lib/test_projection.py", "tests/lib/test_regularizers.py", "tests/lib/test_derivations.py"
 EXPERIMENTS, STORE, VERDICTS = "lib/evidence/sweeps.py", "lib/evidence/store.py", "lib/evidence/verdicts.py"
 DATA = "lib/data.py"
+BACKGROUND, OWN = "chapters/01-background.ipynb", "tests/chapters/test_own_file.py"
 MOVING, MV = "lib/book/moving.py", "tests/lib/test_moving.py"
 MOVING_JS, MS = "tools/ext/static/moving.js", "tests/site/test_moving.py"
 K = "tests/lib/test_resume.py"
@@ -1576,6 +1577,17 @@ MUTANTS = [
            ("tests/tools/test_zh.py::test_a_language_is_shown_only_whole",), WITH_TOOLS),
     Mutant("tools/zh/check.py", "a changed English word is not seen", 'entry.get("of") == digest(english)',
            'entry.get("of")', ("tests/tools/test_zh.py::test_each_difference_is_red",), WITH_TOOLS),
+    Mutant("lib/book/languages.py", "a sentence passes for a name, and stays English",
+           "if asked and any(value", "if False and any(value",
+           ("tests/lib/test_languages.py::"
+            "test_a_sentence_is_no_name_and_a_template_that_takes_one_for_it_is_red",), (*PARTS, "tools", "chapters")),
+    Mutant("tools/pdf.py", "who looks for a Chinese sign in the PDF finds it nowhere", "normalize('NFKC', chr(code))",
+           "normalize('NFC', chr(code))",
+           ("tests/site/test_pdf.py::test_signs_are_named_by_themselves_and_not_by_radicals",),
+           (*WITH_TOOLS, "chapters", "_config.yml")),
+    Mutant("tools/zh/gate.py", "the title of a folded cell stays English in Colab",
+           "if cell.cell_type == \"code\" and cell.source.startswith(TITLE):", "if False:",
+           ("tests/tools/test_zh.py::test_a_string_without_chinese_is_red",), WITH_TOOLS),
     Mutant("tools/zh/numbers.py", "the sense of a number is lost", "return head + number + UNITS[unit]",
            "return number + UNITS[unit]", ("tests/tools/test_zh.py::test_numbers_have_a_form_in_chinese",), WITH_TOOLS),
     # The Chinese site
@@ -1592,6 +1604,23 @@ MUTANTS = [
     Mutant("tools/budget.py", "the decoder's chapters are paid by no one", "self.decoder else", "not self.store else",
            ("tests/tools/test_budget.py::test_each_minute_is_paid_by_one_budget_and_stands_in_one_column",),
            WITH_TOOLS),
+    # What an exercise shows on its page
+    Mutant("tools/stage.py", "a wrong solution is called its reader's turn",
+           '"exercise" in cell.metadata.get("tags", []) and', "",
+           ("tests/tools/test_execute.py::test_an_empty_stub_invites_and_what_a_checker_says_elsewhere_stays",),
+           WITH_TOOLS),
+    # The curve of a reader's own file
+    Mutant(BACKGROUND, "every draw holds out the same texts", 'salt=f\\"seed {SEED}, draw {draw}\\"', 'salt=\\"v1\\"',
+           (f"{OWN}::test_each_draw_judges_by_other_texts_and_by_none_that_it_learned",), (*WITH_TOOLS, "chapters")),
+    Mutant(BACKGROUND, "a curve of one size is let through", "if len(sizes) < 2:", "if not sizes:",
+           (f"{OWN}::test_a_file_too_short_for_a_curve_says_so",), (*WITH_TOOLS, "chapters")),
+    Mutant(BACKGROUND, "a size is not twice the one before", "(8, 4, 2, 1)", "(8, 4, 3, 1)",
+           (f"{OWN}::test_a_curve_has_two_sizes_or_more_each_twice_the_one_before",), (*WITH_TOOLS, "chapters")),
+    # How Chinese is set
+    Mutant("tools/zh/typography.py", "a space before a quotation mark is let through", '|[{HAN}] +“|” +[{HAN}]"', '"',
+           ("tests/tools/test_zh.py::test_typography_leaves_code_and_formulas_alone",), WITH_TOOLS),
+    Mutant("tools/zh/typography.py", "words said twice are not seen", '{{3,}})\\1"', '{{3,}})\\1\\1"',
+           ("tests/tools/test_zh.py::test_typography_leaves_code_and_formulas_alone",), WITH_TOOLS),
 ]
 
 

@@ -16,11 +16,16 @@ from lib.book.cards import CLAIM, RESULT, card, claim_card
 from tools import api, budget, light, llms, moved, quoted, register, repo, report
 from tools.notebooks import Mistake, cells, chapters, read, record_calls
 
+NOT_YET = 'class="par-verdict par-not-yet"'
+YOUR_TURN = '<div class="par-verdict par-turn"><strong>Your turn.</strong> ' \
+            "Write it in the notebook, run the cell, and it says what is right or names what is wrong.</div>"
+
 
 def merge(source: NotebookNode, executed: NotebookNode, bands: Mapping[str, Any], language: str = "en") -> NotebookNode:
     """The source with the outputs of its run: the text is today's, and what papermill added is left behind.
 
-    Each card is drawn from its facts; what was recorded quietly is not shown; figures are made lighter.
+    Each card is drawn from its facts; what was recorded quietly is not shown; figures are made lighter. What a checker
+    says of an exercise's empty stub becomes an invitation: on a page nobody can have answered yet.
 
     Args:
         bands: name of a result -> the published band that judges it, if one does.
@@ -44,7 +49,8 @@ def merge(source: NotebookNode, executed: NotebookNode, bands: Mapping[str, Any]
                 data.clear()
                 data.update(claim_card(facts, language))
             if shown := data.get("text/html"):
-                data["text/html"] = light.page("".join(shown))
+                stub = "exercise" in cell.metadata.get("tags", []) and NOT_YET in "".join(shown)
+                data["text/html"] = YOUR_TURN if stub else light.page("".join(shown))
     return page
 
 

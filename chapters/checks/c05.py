@@ -169,12 +169,12 @@ check_anchored = checker(
             lambda W, W0, r, lam: lam * (W - truncate(W - W0, r))
         ),
         "the rank is an argument": lambda W, W0, r, lam: lam * ((W - W0) - truncate(W - W0, 2)),
-        "all of the change is charged here; the first r directions are free": lambda W, W0, r, lam: lam * (W - W0),
+        "all of the change is penalised here; the first r directions are free": lambda W, W0, r, lam: lam * (W - W0),
         "this keeps the first r and drops the tail: the gradient is the other part": lambda W, W0, r, lam: (
             lam * truncate(W - W0, r)
         ),
     },
-    praise="Only directions of the change beyond the first r are charged; what was pretrained is free.",
+    praise="Only directions of the change beyond the first r are penalised; what was pretrained is free.",
 )
 
 

@@ -13,12 +13,24 @@ def _polar(G):
 
 
 _gradients = [np.array([[2.0, 1, 0], [1, 3, 0]]), np.array([[2.0, 1], [4, 2]]),
-              np.array([[1.0, 0, 1], [0, 2, 2], [1, 2, 3]])]  # the last two lack a direction
+              np.array([[1.0, 0, 1], [0, 2, 2], [1, 2, 3]]),  # these two lack a direction
+              np.array([[2e-6, 1e-6], [4e-6, 2e-6]]), np.array([[1.0, 0], [0, 0.01]])]
+
+
+def _cut(G, least):
+    U, s, Vh = np.linalg.svd(G, full_matrices=False)
+    return U[:, s > least(s)] @ Vh[s > least(s)]
+
+
 check_muon = checker(
     [((G,), _polar(G)) for G in _gradients],
     {
         "U and V of the full decomposition hold directions that G does not have: leave those out": lambda G: (
             np.linalg.svd(G, full_matrices=False)[0] @ np.linalg.svd(G, full_matrices=False)[2]),
+        "small beside the largest singular value, not small at all: gradients are small": lambda G: _cut(
+            G, lambda s: 1e-4),
+        "a small direction is one too: leave out what is zero but for rounding": lambda G: _cut(
+            G, lambda s: 0.1 * s[0]),
         "that divides by the largest singular value, and all of them shall become 1": lambda G: (
             G / np.linalg.norm(G, 2)),
         "that is the Frobenius ball, the step of SGD": lambda G: G / np.linalg.norm(G),
@@ -32,9 +44,11 @@ check_muon = checker(
 _A = np.array([[0.5, 0, -0.5], [0.2, 0.4, 0]])
 _G = np.array([[1.0, 2, 0], [-3, 1, 1], [0.5, -1, 2]])
 check_first_step = checker(
-    [((_G, _A, 2.0, 0.1), -0.1 * 2 * np.sign(_G @ _A.T) @ _A), ((_G.T, _A[:1], 0.5, 0.2),
-                                                               -0.2 * 0.5 * np.sign(_G.T @ _A[:1].T) @ _A[:1])],
+    [((G, A, s, eta), -eta * s * np.sign(G @ A.T) @ A)
+     for G, A, s, eta in ((_G, _A, 2.0, 0.1), (_G.T, _A[:1], 0.5, 0.2), (_G * [[1], [0], [1]], _A, 1.0, 0.1))],
     {
+        "where the gradient is zero nothing moves: its sign is zero": lambda G, A, s, eta: (
+            -eta * s * np.where(G @ A.T > 0, 1.0, -1.0) @ A),
         "s counts once: Adam divides the gradient's own s out": lambda G, A, s, eta: -eta * s**2 * np.sign(G @ A.T) @ A,
         "that is plain gradient descent: Adam's first step is the sign": lambda G, A, s, eta: -eta * s**2 * G @ A.T @ A,
         "the sign, but downhill": lambda G, A, s, eta: eta * s * np.sign(G @ A.T) @ A,
@@ -48,7 +62,7 @@ check_first_step = checker(
 _U = np.linalg.qr(np.array([[1.0, 0], [1, 1], [0, 2]]))[0]
 _D = np.array([[1.0, 2, 3], [0, 1, -1], [2, 0, 1]])
 check_wall = checker(
-    [((_D, _U), _D - _D @ _U @ _U.T), ((_D[:2], _U[:, :1]), _D[:2] - _D[:2] @ _U[:, :1] @ _U[:, :1].T)],
+    [((D, U), D - D @ U @ U.T) for D, U in ((_D, _U), (_D[:2], _U[:, :1]), (_D[:, :2], np.array([[0.6], [0.8]])))],
     {
         "inputs come in on the right: project there": lambda D, U: D - U @ U.T @ D,
         "that is what old inputs do see: take it away": lambda D, U: D @ U @ U.T,
@@ -59,9 +73,10 @@ check_wall = checker(
 )
 
 check_thin_rank = checker(
-    [((576, 1536), 418), ((100, 100), 49), ((10, 15), 5), ((6, 3), 1)],
+    [((576, 1536), 418), ((100, 100), 49), ((10, 15), 5), ((6, 3), 1), ((10, 12), 5)],
     {
         "at that rank there are as many numbers as before: one less": lambda m, n: m * n // (m + n),
+        "up to m n / (m + n), not to its nearest whole number less one": lambda m, n: round(m * n / (m + n)) - 1,
         "half of the smaller side is no rule: count the numbers of both thin matrices": lambda m, n: min(m, n) // 2,
         "two thin matrices have r (m + n) numbers": lambda m, n: m * n // (2 * max(m, n)),
         "full rank saves nothing": min,
@@ -72,8 +87,11 @@ check_thin_rank = checker(
 _w, _u = np.array([0.0, 0.7, 1.5, 0.3]), np.array([0.03, 0.06, 0.2, -0.04])
 check_merged = checker(
     [((_w, _u, 0.1, 0.0), np.array([0.0, 0.8, 1.5, 0.3])), ((_w - 0.2, 2 * _u, 0.1, -0.2),
-                                                          np.array([-0.1, 0.6, 1.3, 0.0]))],
+                                                          np.array([-0.1, 0.6, 1.3, 0.0])),
+     ((_w, -2 * _u, 0.1, 0.0), np.array([0.0, 0.6, 1.1, 0.4]))],
     {
+        "there is a first level as well: nothing lies below m": lambda w, u, d, m: (
+            m + d * np.minimum(np.round((w + u - m) / d), 15)),
         "there are sixteen levels: the last one is m + 15 d": lambda w, u, d, m: m + d * np.round((w + u - m) / d),
         "the nearest level, not the one below": lambda w, u, d, m: m + d * np.clip(np.floor((w + u - m) / d), 0, 15),
         "the sum is rounded, not the update alone": lambda w, u, d, m: w + d * np.clip(np.round((u - m) / d), 0, 15),

@@ -36,7 +36,8 @@ check_forgotten = checker(
 
 _MODEL, _BASE = np.array([-0.7, -2.3, -0.1, -4.0]), np.array([-1.2, -0.9, -0.3, -4.0])
 check_loss = checker(
-    [((_MODEL, _BASE), float(((_MODEL - _BASE) ** 2).mean() / 2)), ((_MODEL[:2], _MODEL[:2]), 0.0)],
+    [((m, b), float(((m - b) ** 2).mean() / 2)) for m, b in ((_MODEL, _BASE), (_MODEL[:3], _BASE[:3]),
+                                                          (_MODEL[:2], _MODEL[:2]))],
     {
         "that has no slope in the mean: it belongs into the reward": lambda model, base: (model - base).mean(),
         "that is k3: its slope is that of the other divergence": lambda model, base: (
@@ -127,25 +128,35 @@ check_dose = checker(
 
 _D = np.array([[0.8, -0.1, 0.5, 0.0], [0.6, 0.7, -0.2, 0.1], [-0.1, 0.5, 0.6, -0.9]])
 _E = np.array([[4.0, -1.0, 2.0, 3.0], [-3.0, 2.0, 1.0, 4.0]])
+_F = np.array([[1.0, 2.0, 0.5], [-0.7, 3.0, 1.0], [-0.6, 1.0, 2.0]])  # what is trimmed would turn the first vote
 
 
-def _ties(changes, keep, trimmed=True, elect=True, divide="agreeing", vote="total"):
+def _ties(changes, keep, trimmed=abs, elect=True, divide="agreeing", vote="total"):
     kept = changes.copy()
     if trimmed:
-        kept[abs(kept) < np.sort(abs(kept), axis=1)[:, -keep][:, None]] = 0
-    sign = np.sign(kept.sum(0) if vote == "total" else np.sign(kept).sum(0))
+        kept[trimmed(kept) < np.sort(trimmed(kept), axis=1)[:, -keep][:, None]] = 0
+    votes = changes if vote == "untrimmed" else np.sign(kept) if vote == "heads" else kept
+    sign = np.sign(votes.sum(0))
     agree = ((np.sign(kept) == sign) | (not elect)) & (kept != 0)
-    count = agree.sum(0) if divide == "agreeing" else np.full(kept.shape[1], len(kept))
+    counted = {"agreeing": agree, "kept": kept != 0, "all": np.ones_like(agree)}
+    count = counted[divide].sum(0)
     return np.divide((kept * agree).sum(0), count, out=np.zeros(kept.shape[1]), where=count > 0)
 
 
 check_ties = checker(
-    [((_D, 2), _ties(_D, 2)), ((_E, 2), _ties(_E, 2)), ((_E, 4), _ties(_E, 4))],
+    [((_D, 2), _ties(_D, 2)), ((_E, 2), _ties(_E, 2)), ((_E, 4), _ties(_E, 4)), ((_F, 2), _ties(_F, 2))],
     {
         "divide by how many agree, not by how many tasks there are": lambda changes, keep: (
             _ties(changes, keep, divide="all")
         ),
-        "first keep the largest of each row": lambda changes, keep: _ties(changes, keep, trimmed=False),
+        "divide by how many agree, not by how many were kept": lambda changes, keep: (
+            _ties(changes, keep, divide="kept")
+        ),
+        "first keep the largest of each row": lambda changes, keep: _ties(changes, keep, trimmed=None),
+        "the largest in size: a large negative change is large": lambda changes, keep: (
+            _ties(changes, keep, trimmed=np.positive)
+        ),
+        "only what was kept votes": lambda changes, keep: _ties(changes, keep, vote="untrimmed"),
         "then let only those count that agree with the elected sign": lambda changes, keep: (
             _ties(changes, keep, elect=False)
         ),

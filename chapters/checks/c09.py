@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ check_grouped = checker(
         "three parts, not two: development examples leak as well": lambda parts: len(
             set(parts["train"]) & set(parts["test"])
         ),
+        "a group in three parts is one group, not three pairs of parts": lambda parts: (
+            sum(len(set(a) & set(b)) for a, b in combinations(parts.values(), 2))
+        ),
         "a group in three parts is one group": lambda parts: (
             sum(len(set(part)) for part in parts.values()) - len(set().union(*parts.values()))
         ),
@@ -36,8 +40,15 @@ check_pairs = checker(
         ((_said, [("place", "Rome"), ("place", "Oslo")]), 50.0),
         (([("place", "Rome")], [("place", "Rome"), ("place", "Oslo"), ("person", "Noah")]), 50.0),
         (([("place", "Oslo")], [("group", "Oslo")]), 0.0),
+        (([("place", "Oslo"), ("place", "Rome")], [("place", "Rome"), ("place", "Oslo")]), 100.0),
     ],
     {
+        "as sets: their order does not matter": lambda said, true: (
+            200 * sum(a == b for a, b in zip(said, true, strict=False)) / (len(set(said)) + len(set(true)))
+        ),
+        "the harmonic mean, not the plain one": lambda said, true: (
+            50 * sum(len(set(said) & set(true)) / len(set(each)) for each in (said, true))
+        ),
         "that is the recall: what was said wrongly has to cost as well": lambda said, true: (
             100 * len(set(said) & set(true)) / len(set(true))
         ),
@@ -61,14 +72,14 @@ Pairs = list[tuple[str, str]]
 def _facts(examples: Any, pairs: Pairs) -> list[list[int]]:
     """What the exercise asks for, as numbers: one row an example."""
     return [[e.prompt == question, e.answer == answer, e.group == question.lower(), len(e.options),
-             list(e.options) == sorted(e.options), e.answer in e.options]
+             list(e.options) == sorted(e.options), e.answer in e.options, isinstance(e.options, tuple)]
             for e, (question, answer) in zip(examples, pairs, strict=True)]
 
 
-def _made(pairs: Pairs, *, lower: bool = True, options: Callable[[list[str]], Iterable[str]] = lambda a: sorted(set(a))
-          ) -> list[list[int]]:
-    found = tuple(options([answer for _, answer in pairs]))
-    return _facts([Example(q, a, q.lower() if lower else q, found) for q, a in pairs], pairs)
+def _made(pairs: Pairs, *, lower: bool = True, options: Callable[[list[str]], Iterable[str]] = lambda a: sorted(set(a)),
+          kind: Callable[[Iterable[str]], Any] = tuple, own: bool = False) -> list[list[int]]:
+    found = kind(options([answer for _, answer in pairs]))
+    return _facts([Example(q, a, q.lower() if lower else q, (a,) if own else found) for q, a in pairs], pairs)
 
 
 _judge = checker(
@@ -77,6 +88,8 @@ _judge = checker(
         "each option once: two questions may have one answer": lambda pairs: _made(pairs, options=sorted),
         "the options in sorted order, or their order tells": lambda pairs: _made(pairs, options=dict.fromkeys),
         "the group is the question in lower case": lambda pairs: _made(pairs, lower=False),
+        "the options are a tuple": lambda pairs: _made(pairs, kind=list),
+        "the options are all answers of the list, not the right one alone": lambda pairs: _made(pairs, own=True),
     },
     praise="Data, options, groups: the rest of the chapter now works on your task.",
 )
@@ -96,8 +109,9 @@ def check_examples(answer: Callable[[Pairs], Any]) -> Feedback:
 _tuned = np.array([[80.0, 20.0, 100.0, 60.0], [90.0, 10.0, 100.0, 40.0]])  # seeds x items
 _prompted = np.array([[50.0, 0.0, 100.0, 10.0], [70.0, 0.0, 100.0, 20.0]])
 _low, _high = np.array([10.0, 10.0, 0.0, 20.0]), np.array([60.0, 40.0, 20.0, 100.0])
+_near = np.array([50.0, 30.0, 40.0, 60.0])  # better than one seed of the prompted model, and worse than the other
 check_gain = checker(
-    [((_tuned, _prompted, _low), 18.75), ((_tuned, _prompted, _high), 7.5)],
+    [((_tuned, _prompted, _low), 18.75), ((_tuned, _prompted, _high), 7.5), ((_tuned, _prompted, _near), 17.5)],
     {
         "that is the gain over the prompted model: the dull answer may be better": lambda tuned, prompted, dull: (
             tuned.mean() - prompted.mean()
@@ -110,6 +124,9 @@ check_gain = checker(
         ),
         "the better baseline, not the worse": lambda tuned, prompted, dull: (
             tuned.mean() - min(prompted.mean(), dull.mean())
+        ),
+        "one baseline for all seeds: the better one of each seed is known only afterwards": (
+            lambda tuned, prompted, dull: (tuned.mean(1) - np.maximum(prompted.mean(1), dull.mean())).mean()
         ),
         "one baseline for all items: the better one of each item is known only afterwards": (
             lambda tuned, prompted, dull: (tuned - np.maximum(prompted, dull)).mean()

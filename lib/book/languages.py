@@ -23,6 +23,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "chapters"
 LANGUAGES = ("en", "zh")
 WORD = re.compile(r"(?<![\w.])[A-Za-z][A-Za-z'’]+(?![\w(=]|\.\w)")  # two letters or more, and no piece of code
 NUMBER = r"[-+\u2212]?\d(?:[\d,]*\d)?[^\s,;:\]]*"
+SENTENCE = re.compile(r"(?<![\w./#-])[A-Za-z]{2,} [a-z]{2,}(?![\w(=.])")  # words side by side, which no name has
 GAPS = re.compile(r"( {2,})")  # between the columns of what is printed
 TAG = re.compile(r"(<script\b.*?</script>|<[^>]*>)", re.S)
 SPELT = re.compile(r"(?P<head><text[^>]*>)(?P<signs>(?:\s*<tspan[^>]*>(?:[^<&]|&[^<;]+;)</tspan>){2,})\s*</text>")
@@ -35,7 +36,8 @@ class Catalogue:
 
     Args:
         entries: template -> the same in the language, with the same `{named}` values; `{{` is a brace. What `{name!s}`
-            stands for is said as well, `{name:n}` is a number; other values are data, or strings of the catalogue.
+            stands for is said as well, `{name:n}` is a number, `{name!r}` is data in whatever language; any other value
+            is a name, a word of data or a string of the catalogue, never a sentence, which would stay English.
         names: words that stay as they are: names of methods, models and data.
 
     Raises:
@@ -63,22 +65,26 @@ class Catalogue:
         """
         key = " ".join(text.split())
         head, tail = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()):]
-        found = self._found(key)
+        found = self._found(key, asked)
         if found is None:
             if asked and key and self.needs(key):
                 self.missing[key] = None
             return text
         return head + found + tail
 
-    def _found(self, key: str) -> str | None:
+    def _found(self, key: str, asked: bool = False) -> str | None:
         if key in self.entries:
             self.used.add(key)
             return self.entries[key]
         for pattern, english in self._templates:
             if match := pattern.fullmatch(key):
                 self.used.add(english)
-                values = {name: self.say(value) if name in _said(english) else self._inner(value)
+                said, data = _converted(english, "s"), _converted(english, "r")
+                values = {name: self.say(value) if name in said else self._inner(value)
                           for name, value in match.groupdict().items()}
+                if asked and any(value == match[name] and SENTENCE.search(value) and name not in said | data
+                                 for name, value in values.items()):
+                    self.missing[key] = None
                 return _filled(self.entries[english], values)
         return None
 
@@ -183,9 +189,9 @@ def _values(template: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(template) if name is not None}
 
 
-def _said(template: str) -> set[str]:
-    """The values of a template that are words of the book: `{effect!s}`."""
-    return {name for _, name, _, conversion in Formatter().parse(template) if name is not None and conversion == "s"}
+def _converted(template: str, kind: str) -> set[str]:
+    """The values of a template with this conversion: words of the book as in `{effect!s}`, or data as in `{text!r}`."""
+    return {name for _, name, _, conversion in Formatter().parse(template) if name is not None and conversion == kind}
 
 
 def _pattern(template: str) -> re.Pattern[str]:

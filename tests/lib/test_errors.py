@@ -156,8 +156,6 @@ CASES: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: regularizers.Mixout(W, 1.0), "p", "1.0"),
     (lambda: optimizers.SAM(torch.optim.SGD(NET.parameters(), 1), -1), "rho", "-1"),
     (lambda: optimizers.SAM(NET), "inner", "Sequential"),
-    (lambda: optimizers.decay_groups(NET, -1), "weight_decay", "-1"),
-    (lambda: optimizers.decay_groups(NET.parameters(), 0.1), "model", "generator"),
     (lambda: averages.interpolate({}, {}, 1.5), "alpha", "1.5"),
     (lambda: averages.interpolate({}, {}, "0.5"), "alpha", "'0.5'"),
     (lambda: averages.interpolate({"a": W}, {"b": W}, 0.5), "states", "'a'"),

@@ -27,10 +27,20 @@ def test_the_most_literal_template_is_taken() -> None:
 
 
 def test_a_value_is_data_unless_the_template_says_that_it_is_words() -> None:
-    words = Catalogue({"for {text}": "给 {text}", "of {name!s}": "{name}的", "loss": "损失"})
+    words = Catalogue({"for {text!r}": "给 {text}", "of {name!s}": "{name}的", "loss": "损失"})
     assert words.say("for a good film") == "给 a good film" and not words.missing
     assert words.say("of loss") == "损失的" and words.say("of the loss") == "the loss的"
     assert list(words.missing) == ["the loss"]
+
+
+def test_a_sentence_is_no_name_and_a_template_that_takes_one_for_it_is_red() -> None:
+    words = Catalogue({"a step of {way}": "{way} 的一步", "loss": "损失"}, ["LoRA"])
+    for name in ("LoRA", "lora", "loss", "Linux x86_64", "01-a.html#two-words", "float32, PiSSA"):
+        words.say(f"a step of {name}")
+    assert not words.missing
+    half = "a step of whatever is written here next year"
+    words.say(half, asked=False)
+    assert not words.missing and words.say(half).endswith("的一步") and list(words.missing) == [half]
 
 
 def test_both_sides_name_the_same_values() -> None:

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from lib.adapters import DoRA, LoRA, attach, only_rows
+from lib.adapters import LoRA, attach, only_rows
 from lib.averages import interpolate, soup
 from lib.names import ends_in
 from lib.objectives import cross_entropy, log_probabilities, penalized, r_drop, smart, symmetric_kl, targets
-from lib.optimizers import SAM, decay_groups
+from lib.optimizers import SAM
 from lib.projection import factorize
 from lib.regularizers import Mixout, l2, l2_sp, nuclear_factors, set_dropout, snapshot
 from lib.stopping import generalization_loss
@@ -550,37 +550,6 @@ def test_sam_follows_the_rate_that_the_loop_sets():
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
 
 
-# Parameter groups
-
-
-def test_decay_groups_decay_matrices_only():
-    model = TinyBert()
-    attach(model.encoder, ends_in("query"), lambda W: DoRA(W, 2, 4), train=lambda name: True)
-    model.head.weight.requires_grad_(False)
-    decayed, rest = decay_groups(model, 0.1)
-    named = {id(p): name for name, p in model.named_parameters()}
-    assert decayed["weight_decay"] == 0.1 and rest["weight_decay"] == 0.0
-    assert all(p.ndim == 2 and "embeddings" not in named[id(p)] for p in decayed["params"])
-    lengths = [p for name, p in model.named_parameters() if name.endswith(".M")]
-    assert len(lengths) == 2 and {id(p) for p in lengths} <= {id(p) for p in rest["params"]}
-    both = decayed["params"] + rest["params"]
-    assert len(both) == len({id(p) for p in both}) == sum(p.requires_grad for p in model.parameters())
-    assert len(decay_groups(train_biases(TinyBert()), 0.1)) == 1  # no empty group
-
-
-def test_rows_of_the_embedding_do_not_decay_either():
-    model = TinyBert()
-    only_rows(model, [1, 2, 3])
-    R = model.encoder.embeddings.word_embeddings.R.weight
-    assert any(p is R for p in decay_groups(model, 0.1)[1]["params"])
-
-
-def train_biases(model):
-    for name, p in model.named_parameters():
-        p.requires_grad_(name.endswith("bias"))
-    return model
-
-
 # Averages and stopping
 
 
@@ -679,8 +648,6 @@ def test_generalization_loss_stops_at_the_first_prefix_that_rose_too_far(errors,
     (lambda: set_dropout(nn.Linear(2, 2), 0.1), "dropout layer, got none"),
     (lambda: Mixout(torch.zeros(2, 2), -0.1), r"p must be at least 0 and below 1, got -0\.1"),
     (lambda: SAM(torch.optim.SGD(Tiny().parameters()), -1), "rho must be at least 0, got -1"),
-    (lambda: decay_groups(Tiny(), -1), "weight_decay must be at least 0, got -1"),
-    (lambda: decay_groups(Tiny().requires_grad_(False), 1), "a parameter that trains"),
     (lambda: interpolate(*states()[:2], 1.1), r"alpha must be between 0 and 1, got 1\.1"),
     (lambda: interpolate({"a": torch.zeros(1)}, {"b": torch.zeros(1)}, 0.5), r"they differ in \['a', 'b'\]"),
     (lambda: soup([]), "at least one state dict, got none"),

@@ -10,7 +10,9 @@ from playwright.sync_api import Browser
 
 from tests.site import checks
 from tests.site.browser import SITE, Theme, visit
+from tests.site.test_chinese import english_left
 from tools.notebooks import ROOT
+from tools.zh.typography import HAN
 
 KB = 1000
 DESKTOP, LAPTOP, TABLET, PHONE = 1440, 1000, 820, 390
@@ -45,6 +47,23 @@ def test_a_model_that_reads_for_somebody_finds_each_page_and_each_verdict(site: 
     claims = (SITE / "chapters" / "claims.html").read_text("utf-8")
     judged = re.findall(r"<h2>([CF]\d+)\. [^<]*: (supported|refuted|no gain|mixed|undecided)<", claims)
     assert judged and all(f"- {name}, {word}: " in text for name, word in judged)
+
+
+def test_the_chinese_list_leads_to_each_chinese_page_and_says_all_in_chinese(site: str) -> None:
+    if not (SITE / "zh").exists():
+        pytest.skip("the Chinese pages are shown once each page of the book is Chinese")
+    text, address = (SITE / "zh" / "llms.txt").read_text("utf-8"), yaml.safe_load(
+        (ROOT / "_config.yml").read_text("utf-8"))["html"]["baseurl"]
+    listed = re.findall(r"^- \[(.+)\]\((\S+)\): (.{15,})", text, re.MULTILINE)
+    pages = [path for path in sorted((SITE / "zh" / "chapters").glob("*.html")) if path.stem != "intro"]
+    assert sorted(link for _, link, _ in listed) == [f"{address}zh/chapters/{path.name}" for path in pages]
+    for title, link, _ in listed:
+        page = (SITE / link.removeprefix(address)).read_text("utf-8")
+        assert re.search(f"[{HAN}]", title) and f"<h1>{title}<" in page, title
+    assert english_left(text) == [] and re.findall(r"^- [^[].*$", text, re.MULTILINE)
+    without = [line for line in text.splitlines() if line.strip() and not re.search(f"[{HAN}]", line)]
+    assert without == [f"English: {address}llms.txt"]
+    assert f"In Chinese: {address}zh/llms.txt" in (SITE / "llms.txt").read_text("utf-8")
 
 
 def test_no_other_host_is_named_as_a_source(site: str) -> None:

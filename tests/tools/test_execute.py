@@ -319,6 +319,18 @@ def test_staging_draws_the_cards_that_are_to_be_seen_from_the_facts_and_todays_b
     assert [found["name"] for found in gate.results(run)] == ["loud", "quiet"], "the gate sees both"
 
 
+def test_an_empty_stub_invites_and_what_a_checker_says_elsewhere_stays() -> None:
+    said = '<div class="par-verdict par-not-yet" style="x"><strong>Not yet.</strong> nothing comes back</div>'
+    page, run = Book.notebook("check(f)"), Book.notebook("check(f)")
+    run.cells[-1].outputs = [new_output("display_data", data={"text/html": said, "text/plain": "Not yet"})]
+    page.cells[-1].metadata["tags"] = ["exercise"]
+    shown, = merge(page, run, {}).cells[-1].outputs
+    assert "Your turn." in shown.data["text/html"] and "Not yet" not in shown.data["text/html"]
+    page.cells[-1].metadata["tags"] = ["solution"]
+    shown, = merge(page, run, {}).cells[-1].outputs
+    assert "Not yet." in shown.data["text/html"]
+
+
 def test_the_commit_is_marked_where_files_differ_and_unknown_without_git(tmp_path: Path) -> None:
     def git(*words: str) -> str:
         who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]

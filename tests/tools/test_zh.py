@@ -50,6 +50,8 @@ def test_a_whole_block_is_not_red_and_its_numbers_are_filled_in() -> None:
     ("微调", "精调", "the glossary says 微调 for fine-tuning"),
     ("## 它", "### 它", "headings differ"),
     ("共 40 次", "共 40 次 runs of the same kind", "English is left"),
+    ("共 40 次", "Hu and others 共 40 次", "English is left: ' and others'"),
+    ("共 40 次", "（Hu et al. 2022）共 40 次", "English is left: ' et al.'"),
     ("**先预测**。", "**先预测。**", "bold that prints its asterisks"),
     ("，共", ",共", "half-width mark"),
     ("共 40", "共40", "no space between Chinese and Latin"),
@@ -94,6 +96,8 @@ def _link(words: str) -> str:
 def test_typography_leaves_code_and_formulas_alone() -> None:
     assert typography.faults("设 `a,b` 与 $x,y$，见 <https://a.b/c,d>。") == []
     assert typography.faults("设`a`为真。") and typography.faults("这是 LoRA 。")
+    assert typography.faults("续写 “The text is”，选一个。") and typography.faults("这一题这一题没有检查器。")
+    assert typography.faults("续写“The text is”，一个方向一个方向地变。") == []
 
 
 def test_a_page_is_cut_at_its_headings_and_code_is_not_translated() -> None:
@@ -122,7 +126,7 @@ class Pair:
                  new_output("display_data", data={"text/html": '<svg aria-label="Two dots."><text>loss</text></svg>'})]
         self.ran.cells[-1].outputs = shown
         self.words = {"kept": "保留", "of all": "（占全部）", "kept {n} of {all}": "{all} 个中保留 {n} 个",
-                      "loss": "损失", "Two dots.": "两个点。"}
+                      "loss": "损失", "Two dots.": "两个点。", "Set-up": "准备"}
         first, *_, last = [cell.id for cell in self.source.cells]
         self.said: dict[str, Any] = {
             first: {"of": blocks.digest("# A\n\nA page."), "text": "# 甲\n\n一页。"},
@@ -155,7 +159,7 @@ def test_a_whole_chapter_is_not_red(pair: Pair) -> None:
     assert pair.review() == []
 
 
-@pytest.mark.parametrize("text", ["kept", "of all", "kept {n} of {all}", "loss", "Two dots."])
+@pytest.mark.parametrize("text", ["kept", "of all", "kept {n} of {all}", "loss", "Two dots.", "Set-up"])
 def test_a_string_without_chinese_is_red(pair: Pair, text: str) -> None:
     del pair.words[text]
     pair.put()
@@ -180,6 +184,7 @@ def test_the_chinese_notebook_is_the_same_program(pair: Pair) -> None:
     assert notebook.programs(made) == notebook.programs(pair.source)
     assert [cell.id for cell in made.cells] == [cell.id for cell in pair.source.cells]
     assert any('LANGUAGE = "zh"' in cell.source for cell in made.cells)
+    assert made.cells[1].source.startswith("# @title 准备\n")
     assert "# 保留一半" in made.cells[-1].source
 
 

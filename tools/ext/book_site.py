@@ -114,9 +114,19 @@ def _words(name: str) -> Catalogue:
     return read(WORDS, "book", "site") if name == "zh" else Catalogue({})
 
 
+def said(spoken: str, words: str) -> str:
+    """The site's own words in a language."""
+    return words if spoken == "en" else _words(spoken).say(words)
+
+
 def say(app: Sphinx, words: str) -> str:
     """The site's own words in its language."""
-    return words if language(app) == "en" else _words("zh").say(words)
+    return said(language(app), words)
+
+
+def paper(name: str, spoken: str) -> str:
+    """Where the site in a language has a page as PDF, or the whole `book`."""
+    return f"pdf/{name}{'' if spoken == 'en' else f'-{spoken}'}.pdf"
 
 
 class KeepIds(SphinxTransform):
@@ -308,8 +318,8 @@ def tell_facts(app: Sphinx, page: str, template: str, context: dict[str, Any], d
         f'<span class="number">{n}</span> ' for n in chapter(posixpath.basename(link[1].replace("#", stem)))), listed)
     if facts.get("pdf"):
         name, label = ("book", "The whole book as PDF") if page == app.config.root_doc else (stem, "PDF")
-        if page.startswith("chapters/") and language(app) == "en":
-            context["page_links"].append((label, f"../pdf/{name}.pdf"))
+        if page.startswith("chapters/"):
+            context["page_links"].append((say(app, label), f"../{paper(name, language(app))}"))
     here = stem if page.startswith("chapters/") else page
     both = {"search", *facts["present"]} if facts.get("present") else ()
     context["elsewhere"] = elsewhere(app, page) if here in both else None

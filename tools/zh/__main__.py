@@ -99,11 +99,7 @@ def lacking(root: Path, name: str, executed: Mapping[str, NotebookNode], entries
         return []
     bands = {each: result["band"] for each, result in entries["chapters"][name]["results"].items()}
     page = stage.merge(read(next(path for path in chapters(root) if path.stem == name)), executed[name], bands, "zh")
-    words = stage.catalogue(root, name[:2])
-    stage.outputs(page, words, stage.held(root, name).get("data", ()))
-    for template in gate.spoken(root, name[:2]):
-        words.say(template)
-    return [*words.missing, *gate.quoted_names(root, name, executed)]
+    return [*gate.asked(root, name, page).missing, *gate.quoted_names(root, name, executed)]
 
 
 def show(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[str, Any], present: list[str]) -> None:

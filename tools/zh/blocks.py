@@ -10,7 +10,6 @@ import hashlib
 import io
 import re
 import tokenize
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from docutils.nodes import make_id
 from nbformat import NotebookNode
 
 from tools import diagrams
-from tools.fold import TITLE, folds
+from tools.fold import folds
 from tools.notebooks import read
 
 FOLDER = Path("chapters") / "zh"
@@ -104,13 +103,6 @@ def commented(code: str, said: list[str]) -> str:
         (row, column), mark = token.start, re.match(r"#+\s*", token.string)
         lines[row - 1] = lines[row - 1][:column] + (mark[0] if mark else "# ") + words
     return "\n".join(lines)
-
-
-def titled(code: str, words: Mapping[str, str]) -> str:
-    """A folded cell's code with its `# @title` in Chinese, where that has an entry."""
-    first, newline, rest = code.partition("\n")
-    name = first.removeprefix(TITLE)
-    return f"{TITLE}{words.get(name, name)}{newline}{rest}" if first.startswith(TITLE) else code
 
 
 def same_code(one: str, other: str) -> bool:

@@ -31,6 +31,7 @@ ENGLISH = re.compile(r"(?<![A-Za-z])[A-Za-z][a-z'’]*(?: [a-z][a-z'’-]*){2,}(
 NO_PROSE = re.compile(r"(?<!\*)\*[^*\n]+\*(?!\*)|\"[^\"]*\"|“[^”]*”|\([^()]*\d{4}[^()]*\)|（[^（）]*\d{4}[^（）]*）")
 TITLE = re.compile(r"(?<!\*)\*[^*\n]+ [^*\n]+ [^*\n]+\*(?!\*)|\"[^\"\n]+\"|\]\([^)]*\)|\[Code of \w+(?=\])")
 LABEL = re.compile(r"\"([^\"]+)\"|\|([^|]+)\||^ *acc(?:Title|Descr): *(.+)$", re.M)
+OTHERS = re.compile(r"(?<=[a-z]) (?:and others|et al\b\.?)")  # 等, in citations as well
 SIZES = (("亿", 1e8), ("百万", 1e6), ("万", 1e4))
 Chinese = Mapping[str, Mapping[str, Any]]
 
@@ -163,9 +164,11 @@ def _figures(text: str) -> Iterator[float]:
 
 def left(text: str) -> list[str]:
     """English that is left in running text: three words in a row that are no title, citation or code."""
-    plain = NO_PROSE.sub(" ", _plain(text)).replace(" and others", "")
+    whole = _plain(text)
+    plain = NO_PROSE.sub(" ", OTHERS.sub("", whole))
     labels = (label for drawn in COMMENT.findall(text) for found in LABEL.findall(drawn) for label in found)
-    return [f"English is left: {match[0][:60]!r}" for match in ENGLISH.finditer(plain)] + [
+    return [f"English is left: {match[0][:60]!r}" for found in (ENGLISH.finditer(plain), OTHERS.finditer(whole))
+            for match in found] + [
         f"English is left in a diagram: {label!r}" for label in labels if re.search("[a-z]{2} [a-z]{2}", label)]
 
 

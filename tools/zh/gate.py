@@ -14,8 +14,10 @@ from typing import Any
 import yaml
 from nbformat import NotebookNode
 
+from lib.book.languages import Catalogue
 from tools import quoted
 from tools.closure import docstrings
+from tools.fold import TITLE
 from tools.gate import results
 from tools.notebooks import chapters, read
 from tools.stage import merge
@@ -64,20 +66,26 @@ def known(root: Path) -> list[dict[str, Any]]:
 
 def strings(root: Path, name: str, page: NotebookNode, executed: Mapping[str, NotebookNode]) -> list[str]:
     """What is wrong with a chapter's strings: one that it shows or may say has no Chinese, or an entry is left over."""
-    words = stage.catalogue(root, name[:2])
-    stage.outputs(page, words, stage.held(root, name).get("data", ()))
-    for template in spoken(root, name[:2]):
-        words.say(template)
+    words = asked(root, name, page)
     for result in results(executed[name]):  # what pointing at a number shows
         words.say(result["name"].replace("_", " "), asked=False)
         words.say(result["unit"], asked=False)
-    for cell in page.cells:
-        if cell.cell_type == "code":
-            words.say(cell.source.partition("\n")[0].removeprefix(blocks.TITLE), asked=False)
     own = stage.held(root, name).get("strings", {})
     wrong = [f"no Chinese for {text!r}" for text in words.missing]
     wrong += [f"no Chinese for {text!r}, which a quoted number shows" for text in quoted_names(root, name, executed)]
     return wrong + [f"left over, nothing says {text!r}" for text in own if text not in words.used]
+
+
+def asked(root: Path, name: str, page: NotebookNode) -> Catalogue:
+    """A chapter's catalogue after it was asked for all that the chapter shows or may say, on the site and in Colab."""
+    words = stage.catalogue(root, name[:2])
+    stage.outputs(page, words, stage.held(root, name).get("data", ()))
+    for template in spoken(root, name[:2]):
+        words.say(template)
+    for cell in page.cells:
+        if cell.cell_type == "code" and cell.source.startswith(TITLE):
+            words.say(cell.source.partition("\n")[0].removeprefix(TITLE))
+    return words
 
 
 def quoted_names(root: Path, name: str, executed: Mapping[str, NotebookNode]) -> list[str]:

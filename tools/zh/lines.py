@@ -48,9 +48,9 @@ def english(root: Path, executed: Mapping[str, NotebookNode], entries: Mapping[s
 
 
 def catalogue(root: Path, name: str) -> Catalogue:
-    """The strings of a page, over those that any page may have; for claims and the run, also those of the chapters."""
+    """The strings of a page, over those that any page may have; where it names results, also those of the chapters."""
     words, folder = dict[str, str](), root / blocks.FOLDER
-    spoken = sorted((folder / "words").glob("[0-9][0-9].yml")) if name in ("claims", "run") else []
+    spoken = sorted((folder / "words").glob("[0-9][0-9].yml")) if name in ("claims", "recipe", "run") else []
     for path in (folder / f"{name}.yml", folder / "words" / "book.yml", *spoken):  # the first has the last word
         held: dict[str, Any] = yaml.load(path.read_text("utf-8"), blocks.FAST) if path.is_file() else {}
         held = held or {}

@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from lib.book import languages
 from lib.book.languages import Catalogue
 from tools import llms, moved, quoted, register
-from tools.fold import folds
+from tools.fold import TITLE, folds
 from tools.notebooks import chapters, read, record_calls
 from tools.stage import merge
 from tools.zh import blocks, check, lines
@@ -69,8 +69,8 @@ def prose(page: NotebookNode, chinese: Mapping[str, Any], words: Catalogue) -> N
             cell.source = check.said(cell.id, entry, english[cell.id])
         elif cell.cell_type == "code" and folds(cell):
             first, newline, rest = cell.source.partition("\n")
-            title = first.removeprefix(blocks.TITLE)
-            cell.source = f"{blocks.TITLE}{words.say(title, asked=False)}{newline}{rest}"
+            title = first.removeprefix(TITLE)
+            cell.source = f"{TITLE}{words.say(title, asked=False)}{newline}{rest}"
         elif cell.cell_type == "code" and entry:
             cell.source = blocks.commented(cell.source, entry["comments"])
     if ABOUT in chinese:

@@ -10,7 +10,9 @@ RULES = (
     (rf"[{HAN}]\.(?!\w)", "a half-width full stop after Chinese (。)"),
     (rf"[{HAN}][A-Za-z0-9]|[A-Za-z0-9%][{HAN}]", "no space between Chinese and Latin or figures"),
     (rf"[{HAN}]\([^)]|\)[{HAN}]", "half-width parentheses in Chinese (（ ）)"),
-    (rf" [{FULL[:6]}、）」』》]|[，。；：？！、（「『《] +(?=[{HAN}A-Za-z0-9])", "a space beside a full-width mark"),
+    (rf" [{FULL[:6]}、）」』》]|[，。；：？！、（「『《] +(?=[{HAN}A-Za-z0-9])|[{HAN}] +“|” +[{HAN}]",
+     "a space beside a full-width mark"),
+    (rf"((?!一)[{HAN}]{{3,}})\1", "the same words twice"),
     (r"[，。、；：]{2,}", "two marks in a row"),
 )
 BOLD = re.compile(r"\*\*([^*\n]+)\*\*")

@@ -12,7 +12,18 @@ def below(w, update, d, m):
     return m + d * np.clip(np.floor((w + update - m) / d), 0, 15)
 
 
+def cut(G, least):
+    U, s, Vh = np.linalg.svd(G, full_matrices=False)
+    return U[:, s > least(s)] @ Vh[s > least(s)]
+
+
 WRONG = [
+    ("check_muon", lambda G: cut(G, lambda s: 1e-3), "gradients are small"),
+    ("check_muon", lambda G: cut(G, lambda s: s[0] / 10), "a small direction is one too"),
+    ("check_first_step", lambda G, A, s, eta: -eta * s * np.where(G @ A.T > 0, 1, -1) @ A, "its sign is zero"),
+    ("check_wall", lambda D, U: D @ (np.eye(3) - U @ U.T), "raised ValueError"),
+    ("check_thin_rank", lambda m, n: round(m * n / (m + n)) - 1, "nearest whole number"),
+    ("check_merged", lambda w, update, d, m: m + d * np.minimum(np.round((w + update - m) / d), 15), "first level"),
     ("check_muon", whole, "that G does not have"),
     ("check_muon", lambda G: G / np.linalg.norm(G, 2), "all of them shall become 1"),
     ("check_muon", lambda G: G / np.linalg.norm(G), "the step of SGD"),
@@ -24,7 +35,7 @@ WRONG = [
     ("check_first_step", lambda G, A, s, eta: -eta * s * np.sign(G) @ A.T @ A, "not of G"),
     ("check_first_step", lambda G, A, s, eta: -eta * np.sign(G @ A.T) @ A, "s is missing"),
     ("check_first_step", lambda G, A, s, eta: 0 * G, "expected"),
-    ("check_wall", lambda D, U: D - D @ U @ U.T @ np.ones((3, 3)), "expected"),
+    ("check_wall", lambda D, U: D - D @ U @ U.T @ np.ones((len(U), len(U))), "expected"),
     ("check_wall", lambda D, U: D @ U @ U.T, "do see"),
     ("check_wall", lambda D, U: D - D @ U, "raised ValueError"),
     ("check_thin_rank", lambda m, n: m * n // (m + n), "one less"),

@@ -34,7 +34,34 @@ def by_all(changes, keep):
     return (kept * (np.sign(kept) == np.sign(kept.sum(0)))).sum(0) / len(changes)
 
 
+def trimmed(changes, keep, size=abs):
+    return np.where(size(changes) >= np.sort(size(changes), 1)[:, -keep, None], changes, 0)
+
+
+def agreeing(kept, sign):
+    agree = (np.sign(kept) == sign) & (kept != 0)
+    return (kept * agree).sum(0) / np.maximum(agree.sum(0), 1)
+
+
+def all_vote(changes, keep):
+    return agreeing(trimmed(changes, keep), np.sign(changes.sum(0)))
+
+
+def largest_values(changes, keep):
+    kept = trimmed(changes, keep, size=np.positive)
+    return agreeing(kept, np.sign(kept.sum(0)))
+
+
+def by_kept(changes, keep):
+    kept = trimmed(changes, keep)
+    return (kept * (np.sign(kept) == np.sign(kept.sum(0)))).sum(0) / np.maximum((kept != 0).sum(0), 1)
+
+
 WRONG = [
+    ("check_loss", lambda model, base: np.sum((model - base) ** 2) / 8, "expected"),
+    ("check_ties", all_vote, "only what was kept votes"),
+    ("check_ties", largest_values, "a large negative change is large"),
+    ("check_ties", by_kept, "how many were kept"),
     ("check_forgotten", lambda base, tuned: (np.exp(tuned) * (base - tuned)).sum(1).mean(), "the base wrote"),
     ("check_forgotten", lambda base, tuned: (np.exp(base) * (base - tuned)).mean(), "a sum over the words"),
     ("check_forgotten", lambda base, tuned: (np.exp(base) * (tuned - base)).sum(1).mean(), "the sign"),

@@ -66,6 +66,32 @@ def hindsight(tuned, prompted, dull):
     return (tuned - np.maximum(prompted, dull)).mean()
 
 
+def by_place(said, true):
+    return 200 * sum(a == b for a, b in zip(said, true, strict=False)) / (len(set(said)) + len(set(true)))
+
+
+def plain_mean(said, true):
+    return (precision(said, true) + recall(said, true)) / 2
+
+
+def pairs_of_parts(parts):
+    a, b, *c = map(set, parts.values())
+    return len(a & b) + sum(len(x & y) for x in (a, b) for y in c)
+
+
+def as_a_list(pairs):
+    options = sorted({answer for _, answer in pairs})
+    return [Example(asked, answer, asked.lower(), options) for asked, answer in pairs]
+
+
+def its_own_alone(pairs):
+    return [Example(asked, answer, asked.lower(), (answer,)) for asked, answer in pairs]
+
+
+def by_seed(tuned, prompted, dull):
+    return np.mean([t.mean() - max(p.mean(), dull.mean()) for t, p in zip(tuned, prompted, strict=True)])
+
+
 def unscaled(W, adapters):
     return W + sum(B @ A for A, B, _ in adapters)
 
@@ -88,6 +114,12 @@ def last_alone(W, adapters):
 
 
 WRONG = [
+    ("check_grouped", pairs_of_parts, "not three pairs of parts"),
+    ("check_pairs", by_place, "their order does not matter"),
+    ("check_pairs", plain_mean, "the harmonic mean"),
+    ("check_examples", as_a_list, "the options are a tuple"),
+    ("check_examples", its_own_alone, "not the right one alone"),
+    ("check_gain", by_seed, "one baseline for all seeds"),
     ("check_grouped", repeated, "twice in one part"),
     ("check_grouped", train_and_test, "three parts, not two"),
     ("check_grouped", each_time, "a group in three parts is one group"),

@@ -14,14 +14,3 @@ model.forward = lambda input_ids, attention_mask: model["head"](model["words"](i
 optimizer = SAM(torch.optim.AdamW(model.parameters()), rho=0.05)
 data = Dataset([[1, 2], [3, 4], [1, 5], [3, 6]], labels=[0, 1, 0, 1])
 assert len(fit(model, optimizer, cross_entropy(), data, Plan(epochs=2, batch_size=2), show=False)) == 4
-
-# %% decay_groups
-import torch
-from torch import nn
-
-from lib.optimizers import decay_groups
-
-model = nn.Sequential(nn.Linear(8, 4), nn.LayerNorm(4))
-optimizer = torch.optim.AdamW(decay_groups(model, weight_decay=0.01))
-decays = {p.ndim: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
-assert decays == {2: 0.01, 1: 0.0}
