@@ -102,6 +102,20 @@ def parted(examples: Sequence[Example], *, salt: str = "v1") -> dict[str, list[E
     return parts
 
 
+def apart(parts: Mapping[str, Sequence[Example]], key: Callable[[Example], str]) -> dict[str, list[Example]]:
+    """The parts, each without the examples whose key a later part has too: the test part stays whole.
+
+    Args:
+        parts: in the order train, dev, test.
+        key: what two parts must not share besides the group, such as the text behind an example.
+    """
+    kept, later = {}, set[str]()
+    for name in list(parts)[::-1]:
+        kept[name] = [example for example in parts[name] if key(example) not in later]
+        later |= {key(example) for example in parts[name]}
+    return {name: kept[name] for name in parts}
+
+
 def exact(answer: str, example: Example) -> float:
     """100 for the right answer, else 0.
 

