@@ -1587,7 +1587,7 @@ MUTANTS = [
            (*WITH_TOOLS, "chapters", "_config.yml")),
     Mutant("tools/zh/gate.py", "the title of a folded cell stays English in Colab",
            "if cell.cell_type == \"code\" and cell.source.startswith(TITLE):", "if False:",
-           ("tests/tools/test_zh.py::test_a_string_without_chinese_is_red",), WITH_TOOLS),
+           ("tests/tools/test_zh.py::test_a_string_without_chinese_is_red",), (*WITH_TOOLS, "_config.yml")),
     Mutant("tools/zh/numbers.py", "the sense of a number is lost", "return head + number + UNITS[unit]",
            "return number + UNITS[unit]", ("tests/tools/test_zh.py::test_numbers_have_a_form_in_chinese",), WITH_TOOLS),
     # The Chinese site
