@@ -9,6 +9,7 @@ at all.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -44,7 +45,7 @@ cp "$PROGRAM" "$root/box/program.py"
 mkdir -m 777 "$root/box/empty"
 exec chroot "$root" prlimit --cpu="$seconds" --as="$memory" $LIMITS \
   setpriv --reuid="$user" --regid="$user" $CLEAR --no-new-privs --bounding-set=-all --inh-caps=-all \
-  sh -c 'cd /box/empty && exec "$PYTHON" -I -S -B ../program.py'
+  sh -c 'cd /box/empty && printf %s "$STARTED" && exec "$PYTHON" -I -S -B ../program.py'
 """
 
 
@@ -156,7 +157,8 @@ def _ending(code: str, token: str) -> str:
 def _outcome(said: Path, token: str) -> Outcome:
     with said.open("rb") as file:
         file.seek(max(0, said.stat().st_size - 4000))
-        text = file.read().decode(errors="replace").rpartition(STARTED)[2].rstrip()
+        _, started, text = file.read().decode(errors="replace").rpartition(STARTED)
+    text = re.sub(r"(\A|\n)unshare: .*\Z", "", text.rstrip()) if started else text.rstrip()  # how the child died
     return Outcome(text.endswith(token), text.removesuffix(token).rstrip()[-2000:])
 
 
@@ -191,6 +193,6 @@ def _environment(program: Path) -> dict[str, str]:
     """What the script and the program see of this process's environment: nothing of it but these."""
     nobody = os.geteuid() == 0
     python = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
-    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PROGRAM": str(program), "PYTHON": str(python),
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PROGRAM": str(program), "PYTHON": str(python), "STARTED": STARTED,
             "CLEAR": "--clear-groups" if nobody else "--keep-groups",
             "LIMITS": f"{LIMITS} --nproc={PROCESSES[nobody]}"}
