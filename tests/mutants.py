@@ -305,11 +305,7 @@ MUTANTS = [
            "        finally:  # a closure",
            "        except ZeroDivisionError:  # a closure",
            (f"{R}::test_sam_restores_the_weights_when_the_second_pass_raises",)),
-    # Groups, averages, stopping
-    Mutant(OPTIMIZERS, "embeddings decay",
-           "p.ndim >= 2 and id(p) not in words",
-           "p.ndim >= 2",
-           (f"{R}::test_decay_groups_decay_matrices_only",)),
+    # Averages, stopping
     Mutant(AVERAGES, "WiSE-FT from the wrong end",
            "torch.lerp(a, tuned[name], alpha)",
            "torch.lerp(tuned[name], a, alpha)",

@@ -20,6 +20,13 @@ parts = parted([Example(f"What is {a} + {b}?", str(a + b), f"{a} in it") for a i
 groups = [{example.group for example in part} for part in parts.values()]
 assert not groups[0] & groups[2] and sum(len(part) for part in parts.values()) == 100
 
+# %% apart
+from lib.tasks.task import Example, apart
+
+one, two = (Example(f"Is the {part} text true?", "yes", part, extra="one text") for part in ("first", "second"))
+kept = apart({"train": [one], "test": [two]}, lambda example: example.extra)
+assert kept == {"train": [], "test": [two]}
+
 # %% exact
 from lib.tasks.task import Example, exact
 
