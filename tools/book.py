@@ -114,10 +114,11 @@ def build(root: Path, staged: Path, chinese: Path | None = None, *, pdf: bool = 
     html, site = made(root, staged), root / "_build" / "site"
     if chinese:
         beside(made(root, chinese), html)
-    for language in ("en", "zh")[:1 + bool(chinese)] if pdf else ():
-        say(f"print, {language}")
+    if pdf:
         toc = yaml.safe_load((staged / "_toc.yml").read_text("utf-8"))
-        importlib.import_module("tools.pdf").write(html, toc, language)
+        for language in ("en", "zh") if chinese else ("en",):
+            say(f"print, {language}")
+            importlib.import_module("tools.pdf").write(html, toc, language)
     shutil.rmtree(site, ignore_errors=True)
     html.rename(site)
     for out in (root / "_build").glob("jupyter-book-*"):
