@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -256,31 +256,19 @@ def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
     return (hidden * weight).sum(1) / weight.sum(1)
 
 
-def first_token(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Hidden state of the first token, BERT's [CLS]: `hidden` (B, T, D) -> (B, D); `mask` is not looked at."""
-    return hidden[:, 0]
-
-
-Pooling = Callable[[Tensor, Tensor], Tensor]
-"""From hidden states (B, T, D) and mask (B, T) to sentence vectors (B, D): `mean_pool` or `first_token`."""
-POOLING = {pool.__name__: pool for pool in (mean_pool, first_token)}
-
-
 class Pooled(nn.Module):
-    """Sentence vectors (B, D): an encoder, then a pooling of its hidden states (B, T, D).
+    """Sentence vectors (B, D): an encoder, then the mean of its hidden states (B, T, D).
 
     Raises:
-        ValueError: another pooling than `mean_pool` and `first_token`; when called: a token without an embedding, more
-            tokens than positions, weights in float16 that a CPU cannot use.
+        ValueError: when called: a token without an embedding, more tokens than positions, weights in float16 that a
+            CPU cannot use.
     """
 
     encoder: Any  # a transformers module; torch's own annotation of attributes knows less
 
-    def __init__(self, encoder: nn.Module, pooling: Pooling) -> None:
+    def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
-        if pooling not in POOLING.values():
-            raise ValueError(f"pooling must be one of {', '.join(POOLING)}, got {pooling}")
-        self.encoder, self.pooling = encoder, pooling
+        self.encoder = encoder
 
     def get_input_embeddings(self) -> nn.Module:
         return self.encoder.get_input_embeddings()
@@ -290,13 +278,13 @@ class Pooled(nn.Module):
         with explained(self, input_ids):
             hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds)
         hidden = hidden.last_hidden_state
-        return self.pooling(hidden, hidden.new_ones(hidden.shape[:2]) if attention_mask is None else attention_mask)
+        return mean_pool(hidden, hidden.new_ones(hidden.shape[:2]) if attention_mask is None else attention_mask)
 
 
 class Classifier(Pooled):
-    """Encoder, pooling, optional projection, LayerNorm, Dropout, Linear: the head of the source, section 4.3.
+    """Encoder, mean, optional projection, LayerNorm, Dropout, Linear: the head of the source, section 4.3.
 
-        z = A norm(P pool(h)) + b,   P: (k, D) where `projection` is k, else the identity;  A: (C, k)
+        z = A norm(P mean(h)) + b,   P: (k, D) where `projection` is k, else the identity;  A: (C, k)
 
     The head starts at random and the encoder pretrained: training the head alone (`freeze(model, top=0)`) is a linear
     probe of what the encoder knows; training all is full fine-tuning. A projection to k below D limits how many
@@ -309,7 +297,6 @@ class Classifier(Pooled):
     Args:
         encoder: from `load_encoder`; its module is trained in place.
         labels: the C classes, strings or whole numbers; class i is `labels[i]`.
-        pooling: `mean_pool` or `first_token`.
         projection: width k of a learned linear projection before the norm, at most D; None leaves it out.
         dropout: rate between norm and classifier.
         one_logit: for two classes, one Bernoulli logit in place of two.
@@ -317,16 +304,15 @@ class Classifier(Pooled):
 
     Raises:
         ValueError: an encoder that is not from `load_encoder`, fewer than two or repeated labels or of another kind,
-            one logit for more than two, another pooling, a width, rate or seed out of range; when asked: no texts or a
-            blank one.
+            one logit for more than two, a width, rate or seed out of range; when asked: no texts or a blank one.
     """
 
     tokenizer: PreTrainedTokenizerBase
     projection: nn.Module
 
-    def __init__(self, encoder: Encoder, labels: Sequence[str | int], *, pooling: Pooling = mean_pool,
-                 projection: int | None = None, dropout: float = 0.1, one_logit: bool = False, seed: int = 0) -> None:
-        super().__init__(_module(encoder), pooling)
+    def __init__(self, encoder: Encoder, labels: Sequence[str | int], *, projection: int | None = None,
+                 dropout: float = 0.1, one_logit: bool = False, seed: int = 0) -> None:
+        super().__init__(_module(encoder))
         width = self.encoder.config.hidden_size
         ordered = hasattr(labels, "__getitem__") and not isinstance(labels, str)  # a set has no order
         listed = list(labels) if ordered else []
@@ -341,9 +327,8 @@ class Classifier(Pooled):
             _check.whole(1, width, projection=projection)
         _check.rate(dropout=dropout)
         self.tokenizer = encoder.tokenizer
-        self.settings = {"labels": self.labels, "pooling": pooling.__name__,
-                         "projection": projection and int(projection), "dropout": float(dropout),
-                         "one_logit": bool(one_logit)}
+        self.settings = {"labels": self.labels, "projection": projection and int(projection),
+                         "dropout": float(dropout), "one_logit": bool(one_logit)}
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.projection = nn.Linear(width, projection, bias=False) if projection else nn.Identity()
@@ -387,8 +372,7 @@ class Classifier(Pooled):
         return [self.labels[i] for i in rows.argmax(1)]
 
 
-def embed(encoder: Encoder, data: Dataset, *, pooling: Pooling = mean_pool,
-          batch_size: int | None = None) -> np.ndarray:
+def embed(encoder: Encoder, data: Dataset, *, batch_size: int | None = None) -> np.ndarray:
     """Sentence vectors of the frozen encoder, (rows, D), float32.
 
     Computed once, they serve any number of classifiers that train in milliseconds: a logistic regression on them is the
@@ -396,13 +380,12 @@ def embed(encoder: Encoder, data: Dataset, *, pooling: Pooling = mean_pool,
 
     Args:
         data: from `encode(encoder.tokenizer, ...)`.
-        pooling: `mean_pool` or `first_token`.
         batch_size: rows at a time, at least 1; if not given, 64, on a GPU 512.
 
     Raises:
-        ValueError: an encoder that is not from `load_encoder`, another pooling, or a batch of no rows.
+        ValueError: an encoder that is not from `load_encoder`, or a batch of no rows.
     """
-    return predict_logits(Pooled(_module(encoder), pooling), data, batch_size=batch_size).numpy()
+    return predict_logits(Pooled(_module(encoder)), data, batch_size=batch_size).numpy()
 
 
 def _module(encoder: Encoder) -> nn.Module:
@@ -545,7 +528,7 @@ def _skeleton(config: Any, tokenizer: PreTrainedTokenizerBase, settings: dict[st
     encoder = AutoModel.from_config(config)
     if hasattr(encoder, "pooler"):
         encoder.pooler = None
-    return Classifier(Encoder(encoder, tokenizer, "", ""), **{**settings, "pooling": POOLING[settings["pooling"]]})
+    return Classifier(Encoder(encoder, tokenizer, "", ""), **settings)
 
 
 def _check_layout(state: dict[str, Tensor], model: nn.Module, what: str) -> None:

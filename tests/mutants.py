@@ -390,7 +390,7 @@ MUTANTS = [
     Mutant(MODELS, "the mean counts padding",
            "return (hidden * weight).sum(1) / weight.sum(1)",
            "return hidden.mean(1)",
-           (f"{M}::test_mean_pooling_ignores_padding_and_first_token_is_the_first",)),
+           (f"{M}::test_mean_pooling_ignores_padding",)),
     Mutant(MODELS, "freezing counts layers from the bottom",
            "list(stack)[len(stack) - (top or 0):]",
            "list(stack)[:top or 0]",
@@ -1174,11 +1174,6 @@ MUTANTS = [
     Mutant(LANGUAGE, "the mass among the words alone is one",
            "return self.answers.log_probabilities(**inputs)", "return self.answers(**inputs).log_softmax(1)",
            (f"{L}::test_the_whole_cross_entropy_is_that_among_the_words_minus_the_log_of_their_mass",)),
-    Mutant(LIKELIHOOD, "the prompt counts in the option's likelihood",
-           "    learned = [[False] * len(prompt)", "    learned = [[True] * len(prompt)",
-           (f"{LL}::test_options_rank_by_the_likelihood_that_is_asked_for",)),
-    Mutant(LIKELIHOOD, "characters for tokens", "    return log_p / tokens", "    return log_p / characters",
-           (f"{LL}::test_options_rank_by_the_likelihood_that_is_asked_for",)),
     Mutant(LIKELIHOOD, "a mean of means over rows",
            "nll = sums.sum() / counts.sum()", "nll = (sums / counts).mean()",
            (f"{LL}::test_rows_cost_what_transformers_says",)),
@@ -1620,6 +1615,15 @@ MUTANTS = [
            ("tests/tools/test_zh.py::test_typography_leaves_code_and_formulas_alone",), WITH_TOOLS),
     Mutant("tools/zh/typography.py", "words said twice are not seen", '{{3,}})\\1"', '{{3,}})\\1\\1"',
            ("tests/tools/test_zh.py::test_typography_leaves_code_and_formulas_alone",), WITH_TOOLS),
+    # Averages beside their peers
+    Mutant(AVERAGES, "a soup is the sum", ".mean(0) if value", ".sum(0) if value",
+           (f"{R}::test_averages_are_those_of_torch_and_peft",)),
+    Mutant(AVERAGES, "the way is counted from the tuned end", "torch.lerp(a, tuned[name], alpha)",
+           "torch.lerp(a, tuned[name], 1 - alpha)", (f"{R}::test_averages_are_those_of_torch_and_peft",)),
+    Mutant("chapters/08-frontier-regularisers.ipynb", "TIES lets those vote that were outvoted",
+           "agree = (np.sign(kept) == np.sign(kept.sum(0))) & (kept != 0)", "agree = kept != 0",
+           ("tests/chapters/test_exercises.py::test_the_ties_of_chapter_8_are_those_of_peft",),
+           (*PARTS, "chapters")),
 ]
 
 

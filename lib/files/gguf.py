@@ -1,4 +1,4 @@
-"""Read a GGUF file: what it says of itself, and its weights as they are stored or as float32.
+"""Read a GGUF file: what it says of itself, and its weights as float32.
 
 The formats, by the specification and the reference code of ggml (2023): a block is 32 weights of one row; `Q4_1`
 holds for each two float16 numbers d and m and 32 numbers q of 4 bits, `Q8_0` holds d and 32 numbers q of 8 bits.
@@ -78,31 +78,6 @@ def read_gguf(content: bytes) -> tuple[dict[str, Any], dict[str, Stored]]:
     return said, stored
 
 
-def read_q4_1(stored: Stored) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
-    """The parts of every block of a `Q4_1` array.
-
-        w = d q + m,   d, m: (blocks, 1),   q: (blocks, 32), from 0 to 15
-
-    Args:
-        stored: from `read_gguf`.
-
-    Returns:
-        d and m, the float16 numbers of the file as float32, and q.
-
-    Raises:
-        ValueError: the array is stored in another way.
-    """
-    if stored.kind != "Q4_1":
-        raise ValueError(f"stored must be of kind Q4_1, got {stored.kind}")
-    return _q4_1(stored.blocks)
-
-
-def _q4_1(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
-    numbers = blocks[:, :4].copy().view(np.float16).astype(np.float32)
-    packed = blocks[:, 4:]  # the low halves hold the first 16 of a block, the high halves the last 16
-    return numbers[:, :1], numbers[:, 1:], np.hstack([packed & 15, packed >> 4])
-
-
 def dequantize(stored: Stored) -> NDArray[np.float32]:
     """The array as float32, of its shape, equal to ggml's own reading bit for bit.
 
@@ -110,8 +85,9 @@ def dequantize(stored: Stored) -> NDArray[np.float32]:
         stored: from `read_gguf`.
     """
     if stored.kind == "Q4_1":
-        d, m, q = _q4_1(stored.blocks)
-        weights = d * q.astype(np.float32) + m
+        numbers = stored.blocks[:, :4].copy().view(np.float16).astype(np.float32)  # d and m
+        packed = stored.blocks[:, 4:]  # the low halves hold the first 16 of a block, the high halves the last 16
+        weights = numbers[:, :1] * np.hstack([packed & 15, packed >> 4]).astype(np.float32) + numbers[:, 1:]
     elif stored.kind == "Q8_0":
         scale, numbers = stored.blocks[:, :2].copy().view(np.float16), stored.blocks[:, 2:].view(np.int8)
         weights = scale.astype(np.float32) * numbers

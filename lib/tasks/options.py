@@ -25,8 +25,8 @@ def option_scores(model: LanguageModel, prompts: Sequence[str], options: Sequenc
 
         score_c = sum_t log p(o_ct | prompt, o_c1 ... o_c,t-1)
 
-    The same as `rank_options(..., normalize=by_sum)`, in less time: one wants it where prompts are long or options
-    many. The model computes in its own precision.
+    What is alike is read once: it pays where prompts are long or options many. The sum favours short options. The model
+    computes in its own precision.
 
     Source: Brown et al. 2020, section 2.4.
 

@@ -1,13 +1,13 @@
-"""How likely a language model finds a text: nats a token, and options ranked by it.
+"""How likely a language model finds a text, in nats.
 
 Everything is computed in float32, the head at the places where a token is learned alone, and disturbs nothing: no
 random number is drawn, and each module goes on in the mode it had.
 
-Shapes: B rows a batch, T tokens, V words of the vocabulary, C options.
+Shapes: B rows a batch, T tokens.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +16,10 @@ from torch.nn.utils import parametrize
 
 from lib.evaluation import Data, _rows_at_once, _to, judging
 from lib.loss import learned_at
-from lib.models import LanguageModel
 from lib.stopping import Record
-from lib.text.conversations import Tokens
-from lib.text.language import _ids, _learned, _speaking
+from lib.text.language import _learned, _speaking
 
 PLACES = 512  # at which logits are held at once where nothing trains: 100 MB of 49,152 words
-Normalize = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Score from log-probability (nats), number of tokens and of characters, (C,) each: `by_sum`, `by_token`, ..."""
 
 
 def row_nll(model: nn.Module, data: Data, *, batch_size: int | None = None) -> tuple[Tensor, Tensor]:
@@ -87,66 +83,3 @@ def token_nll(data: Data, *, batch_size: int | None = None) -> Callable[[nn.Modu
         return {"nll": nll.item(), "perplexity": nll.exp().item()}
 
     return evaluate
-
-
-def by_sum(log_p: Tensor, tokens: Tensor, characters: Tensor) -> Tensor:
-    """Log-probability as it is, (C,): what the model would say, and so in favour of short options.
-
-    Args:
-        log_p: (C,), nats.
-        tokens, characters: (C,), of each option.
-    """
-    return log_p
-
-
-def by_token(log_p: Tensor, tokens: Tensor, characters: Tensor) -> Tensor:
-    """Log-probability a token, (C,): the geometric mean of its tokens' probabilities; depends on the tokenizer.
-
-    Args:
-        log_p: (C,), nats.
-        tokens, characters: (C,), of each option.
-    """
-    return log_p / tokens
-
-
-def by_character(log_p: Tensor, tokens: Tensor, characters: Tensor) -> Tensor:
-    """Log-probability a character, (C,), the space at its beginning included; the same for every tokenizer.
-
-    Args:
-        log_p: (C,), nats.
-        tokens, characters: (C,), of each option.
-    """
-    return log_p / characters
-
-
-def rank_options(model: LanguageModel, prompts: Sequence[str], options: Sequence[Sequence[str]], *,
-                 normalize: Normalize, batch_size: int | None = None) -> list[Tensor]:
-    """Scores by which options rank after their prompt, the likeliest highest: one tensor (C,) a prompt.
-
-        score_c = normalize(log P(option c | prompt), its tokens, its characters)
-
-    Choose the normalisation on development data and state it: the best option often differs between the three.
-
-    Source: Brown et al. 2020, section 2.4.
-
-    Args:
-        prompts: none empty.
-        options: for each prompt its options, with the space that each begins with; `[words] * len(prompts)` if they
-            are the same.
-        normalize: `by_sum`, `by_token`, `by_character`, or a function like these.
-        batch_size: options at a time, at least 1; if not given, 64, on a GPU 512.
-
-    Raises:
-        ValueError: another number of lists than of prompts, or an empty prompt or option; what `row_nll` refuses.
-    """
-    if isinstance(prompts, str) or len(prompts) != len(options) or any(isinstance(each, str) for each in options):
-        raise ValueError(f"options must hold a list of texts for each prompt, got {options!r} for {prompts!r}")
-    pairs = [(prompt, option) for prompt, some in zip(prompts, options, strict=True) for option in some]
-    ids = [(_ids(model.tokenizer, prompt), _ids(model.tokenizer, option)) for prompt, option in pairs]
-    learned = [[False] * len(prompt) + [True] * len(option) for prompt, option in ids]
-    data = Tokens([prompt + option for prompt, option in ids], learned, model.tokenizer.pad_token_id or 0)
-    sums, counts = row_nll(model, data, batch_size=batch_size)
-    sizes = [len(some) for some in options]
-    characters = torch.tensor([len(option) for _, option in pairs])
-    parts = zip(*(values.split(sizes) for values in (-sums, counts, characters)), strict=True)
-    return [normalize(*part) for part in parts]

@@ -13,7 +13,10 @@ from typing import Any
 
 import matplotlib
 import nbformat
+import numpy as np
 import pytest
+import torch
+from peft.utils.merge_utils import ties
 
 from lib.book.quiz import Feedback
 
@@ -136,3 +139,15 @@ def test_the_chapter_keeps_its_contract(chapter: Path) -> None:
         "## Further reading",
     ):
         assert words in text, words
+
+
+def test_the_ties_of_chapter_8_are_those_of_peft() -> None:
+    """Its solution against `peft` on drawn changes; where only the plain mean is taken, they differ."""
+    chapter = next(path for path in CHAPTERS if path.name.startswith("08"))
+    scope = namespace(chapter)
+    exec(next(cell for cell in cells(chapter, "solution") if "def ties(" in cell), scope)
+    for seed in range(20):
+        changes = np.random.default_rng(seed).normal(size=(4, 10))
+        theirs = ties(list(torch.tensor(changes)), torch.ones(4), density=0.3).numpy()
+        np.testing.assert_allclose(scope["ties"](changes, 3), theirs, atol=1e-12)
+        assert not np.allclose(changes.mean(0), theirs)

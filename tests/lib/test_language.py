@@ -18,9 +18,9 @@ from lib.loss import learned_at, model_inputs, terms
 from lib.models import LanguageModel
 from lib.names import ends_in
 from lib.objectives import cross_entropy
+from lib.tasks.options import option_scores
 from lib.text.conversations import Tokens
 from lib.text.language import Answers, answer_mass, next_token
-from lib.text.likelihood import by_sum, rank_options
 from tests.lib.tiny import Tiny
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer, tiny_tokens
 
@@ -184,9 +184,9 @@ def test_a_word_keeps_its_space() -> None:
     model = LanguageModel(tiny_llama(vocab_size=7), spaced())
     assert Answers(model, [" good", " bad"]).tokens == [[3], [4]]
     assert Answers(model, ["good", "bad"]).tokens == [[1], [2]]
-    scores = [rank_options(model, ["film"], [[word]], normalize=by_sum)[0] for word in (" good", "good")]
-    torch.testing.assert_close(scores[0][0].float(), by_hand(model, "film")[3])
-    torch.testing.assert_close(scores[1][0].float(), by_hand(model, "film")[1])
+    scores = [option_scores(model, ["film"], [[word]])[0] for word in (" good", "good")]
+    torch.testing.assert_close(scores[0][0], by_hand(model, "film")[3])
+    torch.testing.assert_close(scores[1][0], by_hand(model, "film")[1])
 
 
 def test_answers_are_judged_and_trained_as_a_classifier_is(model: LanguageModel) -> None:

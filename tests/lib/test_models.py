@@ -24,7 +24,6 @@ from lib.models import (
     Classifier,
     Encoder,
     embed,
-    first_token,
     freeze,
     load,
     load_encoder,
@@ -111,26 +110,27 @@ def test_a_folder_with_pickled_weights_only_is_refused(toy_folder: Path) -> None
         load_encoder(toy_folder)
 
 
-def test_mean_pooling_ignores_padding_and_first_token_is_the_first() -> None:
+def test_mean_pooling_ignores_padding() -> None:
     hidden, mask = torch.randn(2, 3, 4, dtype=torch.float64), torch.tensor([[1, 1, 0], [1, 1, 1]])
     expected = np.stack([hidden[0, :2].numpy().mean(0), hidden[1].numpy().mean(0)])
     np.testing.assert_allclose(mean_pool(hidden, mask).numpy(), expected, atol=1e-15)
     assert not np.allclose(hidden.mean(1).numpy(), expected)
-    assert torch.equal(first_token(hidden, mask), hidden[:, 0])
 
 
 def test_the_head_is_the_sources(toy_encoder: Encoder, toy_texts: Texts) -> None:
-    """encoder - pooling - projection - LayerNorm - Dropout - Linear, written out with torch's own functions."""
-    model = Classifier(toy_encoder, ["a", "b", "c"], projection=5, pooling=first_token).eval()
+    """encoder - mean - projection - LayerNorm - Dropout - Linear, written out with torch's own functions."""
+    model = Classifier(toy_encoder, ["a", "b", "c"], projection=5).eval()
     batch = encode(toy_encoder.tokenizer, toy_texts[0][:4], [0] * 4).collate([0, 1, 2, 3])
     del batch["labels"]
     with torch.no_grad():
-        vector = toy_encoder.model(**batch).last_hidden_state[:, 0] @ model.projection.weight.T
+        hidden, lengths = toy_encoder.model(**batch).last_hidden_state, batch["attention_mask"].sum(1)
+        vector = torch.stack([row[:length].mean(0) for row, length in zip(hidden, lengths, strict=True)])
+        vector = vector @ model.projection.weight.T
         vector = nn.functional.layer_norm(vector, (5,), model.norm.weight, model.norm.bias)
         torch.testing.assert_close(model(**batch), vector @ model.classifier.weight.T + model.classifier.bias)
 
 
-@pytest.mark.parametrize("settings", [{}, {"one_logit": True}, {"projection": 4}, {"pooling": first_token}])
+@pytest.mark.parametrize("settings", [{}, {"one_logit": True}, {"projection": 4}])
 def test_it_learns_and_predicts_the_same_bits_after_a_reload(
     settings: dict[str, Any], toy_encoder: Encoder, toy_texts: Texts, tmp_path: Path
 ) -> None:
@@ -294,7 +294,6 @@ def test_freezing_nothing_trains_everything(toy_encoder: Encoder) -> None:
         ([0, 1], {"projection": 0}, "projection must be a whole number between 1 and 32, got 0"),
         ([0, 1], {"projection": 33}, "projection must be a whole number between 1 and 32, got 33"),
         ([0, 1], {"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
-        ([0, 1], {"pooling": torch.mean}, "pooling must be one of mean_pool, first_token"),
     ],
 )
 def test_bad_settings_are_named(
@@ -316,7 +315,6 @@ def test_settings_are_kept_as_text(toy_encoder: Encoder, tmp_path: Path) -> None
     save(Classifier(toy_encoder, ["a", "b"], projection=3), tmp_path / "kept")
     assert json.loads((tmp_path / "kept" / "head.json").read_text()) == {
         "labels": ["a", "b"],
-        "pooling": "mean_pool",
         "projection": 3,
         "dropout": 0.1,
         "one_logit": False,

@@ -13,8 +13,10 @@ import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peft.utils.merge_utils import task_arithmetic
 from torch import nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.adapters import LoRA, attach, only_rows
 from lib.averages import interpolate, soup
@@ -570,6 +572,22 @@ def test_soup_is_the_mean():
     assert soup(states())["n"] == 7
     a, b, _ = states()
     close(soup([a, b])["w"], interpolate(a, b, 0.5)["w"], 1e-6)
+
+
+def test_averages_are_those_of_torch_and_peft():
+    """`AveragedModel` takes its first model as it is, the next ones by 1/k or, as an EMA, by 1 - decay."""
+    models = [nn.Linear(3, 2) for _ in range(3)]
+    mean, ema = AveragedModel(models[0]), AveragedModel(models[0], multi_avg_fn=get_ema_multi_avg_fn(0.7))
+    for model in models:
+        mean.update_parameters(model)
+    for model in models[:2]:
+        ema.update_parameters(model)
+    weights = [snapshot(model) for model in models]
+    for ours, theirs in ((soup(weights), mean), (interpolate(*weights[:2], 0.3), ema)):
+        for name, value in snapshot(theirs.module).items():
+            close(ours[name], value, 1e-6)
+    theirs = task_arithmetic([state["weight"] for state in weights], torch.full((3,), 1 / 3))
+    close(soup(weights)["weight"], theirs, 1e-6)
 
 
 def test_the_start_comes_back_whole():

@@ -324,7 +324,7 @@ def test_a_damaged_folder_is_one_line(broken: str, content: bytes | None, folder
     assert out == "" and err.count("\n") == 1 and str(folder) in err
 
 
-@pytest.mark.parametrize("change", [{"labels": 3}, {"labels": ["a", "b", "c"]}, {"pooling": "max"}, {"size": 3},
+@pytest.mark.parametrize("change", [{"labels": 3}, {"labels": ["a", "b", "c"]}, {"size": 3},
                                     {"dropout": None}], ids=repr)
 def test_settings_of_no_classifier_are_one_line(change: dict[str, Any], folder: Path,
                                                 capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,6 @@ from lib.tasks.task import (
 )
 from lib.tasks.translation import translation
 from lib.tasks.wordnet import _relations, knowledge, relations
-from lib.text.likelihood import by_sum, rank_options
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 MAKERS = (classification, relations, entities, questions, translation, summaries, dialogue, control, knowledge, code)
@@ -295,6 +294,14 @@ def test_tuning_learns_the_answers_and_leaves_the_base() -> None:
     assert after > 90 > before
 
 
+def log_p(model: LanguageModel, prompt: str, option: str) -> float:
+    """Log-probability of an option after its prompt, from transformers' model alone."""
+    before, said = (model.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, option))
+    with torch.no_grad():
+        logs = model.decoder(input_ids=torch.tensor([before + said])).logits[0].log_softmax(1)
+    return sum(logs[len(before) + t - 1, token].item() for t, token in enumerate(said))
+
+
 def test_options_are_scored_as_by_reading_all_anew() -> None:
     """The oracle reads each prompt with each option from the start; options of several lengths, prompts that begin
     alike, as those of one template do, and not."""
@@ -305,9 +312,9 @@ def test_options_are_scored_as_by_reading_all_anew() -> None:
     options = [[" good", " bad film", " it is not a good film"], [" very good", " fine"], [" poor"]]
     for prompts in asked.values():
         some = options[: len(prompts)]
-        slow = rank_options(model, prompts, some, normalize=by_sum)
+        slow = [[log_p(model, prompt, option) for option in one] for prompt, one in zip(prompts, some, strict=True)]
         fast = option_scores(model, prompts, some)
-        assert all(torch.allclose(a.float(), b, atol=1e-5) for a, b in zip(slow, fast, strict=True))
+        assert all(b.tolist() == pytest.approx(a, abs=1e-5) for a, b in zip(slow, fast, strict=True))
         assert all(torch.allclose(a, option_scores(model, [prompt], [one])[0], atol=1e-5)
                    for a, prompt, one in zip(fast, prompts, some, strict=True))
     with pytest.raises(ValueError, match="options must hold a list of texts for each prompt"):

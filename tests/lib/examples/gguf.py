@@ -19,15 +19,6 @@ entry = struct.pack("<Q", len(key)) + key + struct.pack("<IQ", 8, 4) + b"tiny"  
 said, stored = read_gguf(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + entry)
 assert said == {"general.name": "tiny"} and stored == {}
 
-# %% read_q4_1
-import numpy as np
-
-from lib.files.gguf import Stored, read_q4_1
-
-block = np.frombuffer(np.float16([0.5, -4]).tobytes() + bytes([0x21] * 16), np.uint8)
-d, m, q = read_q4_1(Stored("Q4_1", (1, 32), block[None]))
-assert (d * q + m)[0, [0, 15, 16, 31]].tolist() == [-3.5, -3.5, -3, -3]
-
 # %% dequantize
 import numpy as np
 

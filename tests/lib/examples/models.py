@@ -55,24 +55,14 @@ from lib.models import mean_pool
 hidden, mask = torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[1, 1, 0]])
 assert mean_pool(hidden, mask).tolist() == [[2.0]]  # padding does not count
 
-# %% first_token
-import torch
-
-from lib.models import Classifier, first_token, load_encoder
-
-hidden = torch.randn(2, 5, 4)
-assert torch.equal(first_token(hidden, torch.ones(2, 5)), hidden[:, 0])
-model = Classifier(load_encoder("minilm"), ["bad", "good"], pooling=first_token)
-assert model.pooling is first_token
-
 # %% Pooled
 from lib.data import encode
 from lib.evaluation import predict_logits
-from lib.models import Pooled, load_encoder, mean_pool
+from lib.models import Pooled, load_encoder
 
 encoder = load_encoder("minilm")
 data = encode(encoder.tokenizer, ["A fine film.", "Dull."], [1, 0])
-assert predict_logits(Pooled(encoder.model, mean_pool), data).shape == (2, 384)
+assert predict_logits(Pooled(encoder.model), data).shape == (2, 384)
 
 # %% Classifier
 from lib.models import Classifier, load_encoder
