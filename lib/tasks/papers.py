@@ -13,16 +13,46 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from lib.files.fetch import fetch, member
-from lib.tasks.task import Example, Task, cached, parted
+from lib.tasks.task import Example, Form, Task, cached, parted
 
 ARCHIVE = "aclsum-0.1.2-py3-none-any.whl"
 SHA256 = "c75ffc48d3eabc5f37c68ea087943780a85950087957759e89746f21111f2213"
 QUESTIONS = {"challenge": "Which problem does the paper address?", "approach": "What do the authors do about it?",
              "outcome": "What do they find?"}
 FIRST_YEAR = 2016  # from then on the texts are CC BY 4.0
+
+
+def _asked_last(example: Example) -> str:
+    """The abstract before the question, which stands first in the prompt."""
+    asked, _, abstract = example.prompt.partition("\n\n")
+    return f"Here is the abstract of a paper.\n\n{abstract}\n\n{asked} Do not repeat the question."
+
+
+WRITING = (Form(), Form(shots=2), Form(ask=_asked_last), Form(ask=_asked_last, begin="The"))
+
+
+def _numbered(example: Example) -> str:
+    """The sentences with numbers; where the question says nothing, none."""
+    asked = example.prompt.partition("\n\n")[2].removesuffix("Quote the sentence.")
+    lines = "\n".join(f"{i}. {sentence}" for i, sentence in enumerate(example.options, 1)) if asked else "N/A"
+    return f"{lines}\n\n{asked} Answer with the number of the sentence."
+
+
+def _asked_first(example: Example) -> str:
+    """The question before the abstract, as one goes on writing."""
+    abstract, _, asked = example.prompt.partition("\n\n")
+    return f"Question: {asked}\nAbstract: {abstract}\nAnswer:"
+
+
+FINDING = (
+    Form(),
+    Form(ask=_numbered, say=lambda e, answer: str(e.options.index(answer) + 1)),
+    Form(ask=_asked_first, say=lambda _, answer: f" {answer}", chat=False),
+)
 
 
 def summaries() -> Task:
@@ -36,7 +66,7 @@ def summaries() -> Task:
     """
     examples = [e for e in cached("task-papers-1", _aspects) if e.prompt.startswith(QUESTIONS["outcome"])]
     dull = {"last sentence": _last, "first sentence": _first}
-    return Task("summaries", parted(examples), _rouge1_of, dull, "ROUGE-1")
+    return Task("summaries", parted(examples), _rouge1_of, dull, "ROUGE-1", forms=WRITING)
 
 
 def control() -> Task:
@@ -49,7 +79,8 @@ def control() -> Task:
         OSError: the disk is full.
     """
     return Task("control", parted(cached("task-papers-1", _aspects)), _nearest,
-                {"last sentence": _last, "first sentence": _first}, "share with the wanted aspect")
+                {"usual place": lambda e: _at_usual_place(e, json.loads(e.extra)["abstract"]), "last sentence": _last,
+                 "first sentence": _first}, "share with the wanted aspect", forms=WRITING)
 
 
 def questions() -> Task:
@@ -62,8 +93,8 @@ def questions() -> Task:
         OSError: the disk is full.
     """
     return Task("questions", parted(cached("task-questions-2", _evidence)), _among,
-                {"usual place": _usual_place, "last sentence": lambda e: e.options[-1],
-                 "first sentence": lambda e: e.options[0]}, "hit at 1")
+                {"usual place": lambda e: _at_usual_place(e, e.options), "last sentence": lambda e: e.options[-1],
+                 "first sentence": lambda e: e.options[0]}, "hit at 1", forms=FINDING)
 
 
 def _rouge1_of(answer: str, example: Example) -> float:
@@ -134,11 +165,11 @@ def _evidence() -> list[Example]:
     return found
 
 
-def _usual_place(example: Example) -> str:
+def _at_usual_place(example: Example, sentences: Sequence[str]) -> str:
     """Problems stand first in an abstract, findings last, what was done between."""
     if QUESTIONS["challenge"] in example.prompt:
-        return example.options[0]
-    return example.options[-1 if QUESTIONS["outcome"] in example.prompt else len(example.options) // 2]
+        return sentences[0]
+    return sentences[-1 if QUESTIONS["outcome"] in example.prompt else len(sentences) // 2]
 
 
 def _among(answer: str, example: Example) -> float:

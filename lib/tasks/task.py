@@ -2,6 +2,7 @@
 
 Every task is put to the language model in the same way: a prompt is the user's turn, the answer is the assistant's.
 Where an example has options, the model's answer is the option that it finds likeliest; elsewhere it writes freely.
+A task may list other forms of its question, among which development examples choose for a model that is not tuned.
 
     m  examples of a part
 """
@@ -24,8 +25,9 @@ from lib.models import LanguageModel
 from lib.names import ends_in
 from lib.tasks.options import option_scores
 from lib.text.conversations import encode_pairs
-from lib.text.generation import chat_prompt, generate
+from lib.text.generation import generate
 from lib.text.language import _ids, next_token
+from lib.text.templates import render
 from lib.training import Plan, fit
 
 PARTS = {"train": 0.6, "dev": 0.1, "test": 0.3}
@@ -52,6 +54,40 @@ class Example:
     extra: str = ""
 
 
+def _prompt_of(example: Example) -> str:
+    return example.prompt
+
+
+def _as_it_is(example: Example, answer: str) -> str:
+    return answer
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to put an example to a model, and to read its answer.
+
+    Args:
+        ask: the example as the model sees it.
+        say: (example, answer) -> how that answer is worded in this form; for tasks with options.
+        chat: what `ask` gives is a user's turn; False has the model go on writing where it ends.
+        shots: solved examples before the question, at least 0: as turns of user and assistant, or as text before it.
+        begin: what an answer that is written freely begins with, so that the model goes on in the right form.
+        stop: what ends such an answer; "" is the end of the turn alone.
+        per_token: an option's log-probability is divided by its number of tokens, so that short ones have no advantage.
+        over_prior: from an option's log-probability is taken what it has where the question is "N/A", so that options
+            that are likely anyway have no advantage.
+    """
+
+    ask: Callable[[Example], str] = _prompt_of
+    say: Callable[[Example, str], str] = _as_it_is
+    chat: bool = True
+    shots: int = 0
+    begin: str = ""
+    stop: str = ""
+    per_token: bool = False
+    over_prior: bool = False
+
+
 @dataclass(frozen=True)
 class Task:
     """One job for a model.
@@ -63,9 +99,8 @@ class Task:
         dull: name -> the answer that needs no model, given the example; the first one is the usual one.
         metric: what `score` measures, in the field's words.
         tokens: the longest answer that the model may write, at least 1.
-        chat: the prompt is a user's turn; False has the model go on writing where the prompt ends.
-        prime: the beginning of an answer, which may stand after the prompt so that the model goes on in the right form;
-            "" has none.
+        forms: the first is how it is tuned and asked; `prompted` chooses among all.
+        shown: solved examples for the forms that show some.
     """
 
     name: str
@@ -74,8 +109,8 @@ class Task:
     dull: Mapping[str, Callable[[Example], str]]
     metric: str
     tokens: int = 64
-    chat: bool = True
-    prime: str = ""
+    forms: tuple[Form, ...] = (Form(),)
+    shown: Sequence[Example] = ()
 
 
 def parted(examples: Sequence[Example], *, salt: str = "v1") -> dict[str, list[Example]]:
@@ -133,42 +168,67 @@ def exact(answer: str, example: Example) -> float:
     return 100.0 * (answer == example.answer)
 
 
-def with_shots(task: Task, shots: int, seed: int) -> Task:
-    """The task with `shots` solved examples of its training part before every question: a prompt that shows the format.
-
-    Args:
-        task: its training part has at least so many.
-        shots: at least 0; 0 changes nothing.
-        seed: which examples, from 0.
-
-    Raises:
-        ValueError: a negative seed.
-    """
-    shown = shuffled(task.parts["train"], seed)[:shots]
-    before = "".join(f"{example.prompt}\n{example.answer}\n\n" for example in shown)
-    parts = {name: [replace(example, prompt=before + example.prompt) for example in part]
-             for name, part in task.parts.items()}
-    return replace(task, parts=parts)
-
-
 def answers(model: LanguageModel, task: Task, examples: Sequence[Example]) -> list[str]:
     """What the model says to each example: its likeliest option, or what it writes, greedily.
 
-    Where an answer is one of several options, the score is the sum of its tokens' log-probabilities after the prompt;
-    one wants it where an answer off the list would be useless.
+    Where an answer is one of several options, the score is the sum of its tokens' log-probabilities after the prompt,
+    unless the form says otherwise; one wants it where an answer off the list would be useless.
 
     Args:
-        task: how it is asked.
+        task: how it is asked: in the first of its forms.
         examples: m of it, at least 1, all with options or all without.
 
     Raises:
         ValueError: an empty prompt or option, or a prompt too long for the model.
     """
-    prompts = [chat_prompt(model.tokenizer, e.prompt) if task.chat else e.prompt for e in examples]
-    if not any(example.options for example in examples):
-        return [text.rstrip() for text in generate(model, prompts, max_new_tokens=task.tokens, batch_size=32)]
-    ranked = option_scores(model, prompts, [example.options for example in examples])
-    return [example.options[int(s.argmax())] for s, example in zip(ranked, examples, strict=True)]
+    form = task.forms[0]
+    if examples[0].options:
+        return _likeliest(examples, _read(model, task, form, examples)[form])
+    prompts = [_put(model, task, form, example, form.ask(example)) + form.begin for example in examples]
+    said = generate(model, prompts, max_new_tokens=task.tokens, batch_size=32)
+    return [form.begin + (text.partition(form.stop)[0] if form.stop else text).rstrip() for text in said]
+
+
+def _likeliest(examples: Sequence[Example], values: Sequence[torch.Tensor]) -> list[str]:
+    return [example.options[int(value.argmax())] for example, value in zip(examples, values, strict=True)]
+
+
+def _read(model: LanguageModel, task: Task, form: Form, examples: Sequence[Example], *,
+          all_ways: bool = False) -> dict[Form, list[torch.Tensor]]:
+    """The values of each example's options in a form, or in all that differ from it in nothing but their reading."""
+    prompts = [_put(model, task, form, example, form.ask(example)) for example in examples]
+    options = [tuple(form.say(e, option) for option in e.options) for e in examples]
+    logs = option_scores(model, prompts, options)
+    found = {}
+    if all_ways or not (form.per_token or form.over_prior):
+        found[form] = logs
+    if all_ways or form.per_token:
+        tokens = [torch.tensor([len(_ids(model.tokenizer, option)) for option in some]) for some in options]
+        found[replace(form, per_token=True)] = [log_p / n for log_p, n in zip(logs, tokens, strict=True)]
+    if all_ways or form.over_prior:
+        before = _priors(model, task, form, examples, options)
+        found[replace(form, over_prior=True)] = [log_p - prior for log_p, prior in zip(logs, before, strict=True)]
+    return found
+
+
+def _priors(model: LanguageModel, task: Task, form: Form, examples: Sequence[Example],
+            options: Sequence[tuple[str, ...]]) -> list[torch.Tensor]:
+    """Log-probabilities of the options where the question says nothing (Zhao et al. 2021, "Calibrate before use")."""
+    empty = [_put(model, task, form, e, form.ask(replace(e, prompt="N/A", group="N/A"))) for e in examples]
+    asked = list(dict.fromkeys(zip(empty, options, strict=True)))  # options that are always the same are read once
+    found = option_scores(model, [prompt for prompt, _ in asked], [some for _, some in asked])
+    known = dict(zip(asked, found, strict=True))
+    return [known[pair] for pair in zip(empty, options, strict=True)]
+
+
+def _put(model: LanguageModel, task: Task, form: Form, example: Example, question: str) -> str:
+    """The text after which the answer comes, solved examples before the question."""
+    shown = [(form.ask(e), form.say(e, e.answer)) for e in task.shown[: form.shots]]
+    if not form.chat:
+        return "".join(f"{asked}{said}\n\n" for asked, said in shown) + question
+    turns = [{"role": role, "content": text} for pair in shown
+             for role, text in zip(("user", "assistant"), pair, strict=True)]
+    return render(model.tokenizer, [*turns, {"role": "user", "content": question}], prompt=True)
 
 
 def scores(task: Task, said: Sequence[str], examples: Sequence[Example]) -> list[float]:
@@ -237,8 +297,8 @@ def tune(model: LanguageModel, task: Task, *, size: int, epochs: int, seed: int,
         TypeError, OSError: as `fit`.
     """
     examples = shuffled(task.parts["train"], seed)[:size]
-    data = encode_pairs(model.tokenizer, [(example.prompt, example.answer) for example in examples], chat=task.chat,
-                        max_length=_longest(model))
+    data = encode_pairs(model.tokenizer, [(example.prompt, example.answer) for example in examples],
+                        chat=task.forms[0].chat, max_length=_longest(model))
     attach(model, ends_in(*LINEAR), lambda W: LoRA(W, rank=rank, alpha=2 * rank))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], weight_decay=0.0)
     fit(model, optimizer, next_token(), data, Plan(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed), metric=None,
@@ -250,40 +310,35 @@ def _longest(model: LanguageModel) -> int:
     return min(LONGEST, model.tokenizer.model_max_length)
 
 
-def with_prime(task: Task) -> Task:
-    """The task whose prompts to choose by and to test on end in the beginning of an answer, `task.prime`.
+def prompted(model: LanguageModel, task: Task, *, seed: int, items: int) -> Task:
+    """The task in the one of its forms that scores best on development examples: the untouched model at its best.
+
+    Where examples have options, each form is read in three ways: by the sum of an option's log-probabilities, by their
+    mean, and by what the sum has over its prior.
 
     Args:
-        task: one that writes where the prompt ends (`chat` is False).
-    """
-    parts = {name: [replace(example, prompt=example.prompt + task.prime) for example in part] if name != "train"
-             else part for name, part in task.parts.items()}
-    return replace(task, parts=parts)
-
-
-def prompted(model: LanguageModel, task: Task, *, seed: int, items: int, shots: Sequence[int] = (0, 2)) -> Task:
-    """The task in the form of prompt that scores best on development examples: the untouched model at its best.
-
-    Forms are the prompt as it is, with solved examples before it, and, where the task has a `prime`, with that after
-    it instead of solved examples.
-
-    Args:
-        model: the base, as it is.
+        model: the base, as it is; a tuned one where only the reading is to be chosen.
         task: what is asked.
         seed: which examples are shown and which development examples judge, from 0.
         items: development examples, at least 1.
-        shots: numbers of solved examples that are tried, each at least 0; the first of the best is taken.
+
+    Returns:
+        The task with one form, the first of the best.
 
     Raises:
         ValueError: as `answers`.
     """
-    forms = [task, with_prime(task)] if task.prime else [with_shots(task, several, seed) for several in shots]
-
-    def judged(form: Task) -> float:
-        examples = shuffled(form.parts["dev"], seed)[:items]
-        return sum(scores(form, answers(model, form, examples), examples))
-
-    return max(forms, key=judged)
+    task = replace(task, shown=shuffled(task.parts["train"], seed)[: max(form.shots for form in task.forms)])
+    judge = shuffled(task.parts["dev"], seed)[:items]
+    found: dict[Form, float] = {}
+    for form in task.forms:
+        if judge[0].options:
+            said = {way: _likeliest(judge, values)
+                    for way, values in _read(model, task, form, judge, all_ways=True).items()}
+        else:
+            said = {form: answers(model, replace(task, forms=(form,)), judge)}
+        found |= {way: sum(scores(task, each, judge)) for way, each in said.items()}
+    return replace(task, forms=(max(found, key=lambda way: found[way]),))
 
 
 def cached(name: str, make: Callable[[], Sequence[Example]]) -> list[Example]:

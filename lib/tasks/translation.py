@@ -17,10 +17,20 @@ import json
 import re
 
 from lib.files.fetch import fetch, member
-from lib.tasks.task import Example, Task, apart, cached, parted
+from lib.tasks.task import Example, Form, Task, apart, cached, parted
 
 ARCHIVE = "typescript-5.9.3.tgz"
 SHA256 = "10e108c9cf7d5f2879053dff18515fb405abf2ccef63eaaf017d9c571687a1d3"
+PAIR = {"ask": lambda e: f"English: {e.extra}\nFrench:", "say": lambda _, answer: f" {answer}", "chat": False,
+        "stop": "\n"}
+FORMS = (
+    Form(),
+    Form(shots=2),
+    Form(ask=lambda e: f"Translate this message of a compiler from English into French. Answer with the French "
+                       f"message alone.\n\n{e.extra}"),
+    Form(**PAIR),
+    Form(**PAIR, shots=2),
+)
 DIAGNOSTIC = re.compile(r'diag\(\d+, \d+ /\* \w+ \*/, ("(?:[^"\\]|\\.)*"), ("(?:[^"\\]|\\.)*")')
 
 
@@ -35,7 +45,7 @@ def translation() -> Task:
     """
     parts = apart(parted(cached("task-translation-1", _examples)), lambda example: example.extra, twins=True)
     return Task("translation", parts, _chrf,
-                {"copy the source": lambda example: example.extra}, metric="chrF", tokens=64)
+                {"copy the source": lambda example: example.extra}, metric="chrF", tokens=64, forms=FORMS)
 
 
 def _chrf(answer: str, example: Example) -> float:

@@ -4,9 +4,11 @@ from __future__ import annotations
 import ast
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from lib.adapters import detach
 from lib.data import shuffled
 from lib.models import LanguageModel, load_encoder
 from lib.tasks import code as code_task
+from lib.tasks import task as task_module
 from lib.tasks.augmentation import reworded, synonyms, written
 from lib.tasks.classification import classification
 from lib.tasks.code import code
@@ -28,11 +31,12 @@ from lib.tasks.dialogue import dialogue
 from lib.tasks.entities import _examples as _entities
 from lib.tasks.entities import entities
 from lib.tasks.options import option_scores
-from lib.tasks.papers import FIRST_YEAR, control, questions, summaries
+from lib.tasks.papers import FIRST_YEAR, QUESTIONS, control, questions, summaries
 from lib.tasks.tagging import Tagger, tagged, tune_tagger, words_of
 from lib.tasks.task import (
     PARTS,
     Example,
+    Form,
     Task,
     answers,
     apart,
@@ -44,12 +48,10 @@ from lib.tasks.task import (
     scores,
     tune,
     unpacked,
-    with_prime,
-    with_shots,
 )
 from lib.tasks.translation import _examples as _translation
 from lib.tasks.translation import translation
-from lib.tasks.wordnet import _relations, knowledge, relations
+from lib.tasks.wordnet import _knowledge, _relations, knowledge, relations
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 MAKERS = (classification, relations, entities, questions, translation, summaries, dialogue, control, knowledge, code)
@@ -248,6 +250,50 @@ def test_the_shorter_of_two_statements_is_a_dull_answer() -> None:
     assert task.dull["the shorter statement"](example) == "A cat is a tin."
 
 
+NOUNS = re.compile(r"(?:An?|a) (\w+) is (?:a kind|part|a member) of an? (\w+)\.")
+
+
+def test_no_noun_of_a_statement_lies_in_two_parts() -> None:
+    """Read off the statements, true and false, and not off what the task keeps about them."""
+    def nouns(examples: Sequence[Example]) -> set[str]:
+        return {noun for e in examples for option in e.options for noun in NOUNS.fullmatch(option).groups()}  # type: ignore[union-attr]
+
+    task, whole = knowledge(), parted(cached("task-knowledge-2", _knowledge))
+    for parts, leaky in ((task.parts, False), (whole, True)):  # control: the leak that is mended is seen
+        for told, asked in (("train", "test"), ("dev", "test"), ("train", "dev")):
+            assert bool(nouns(parts[told]) & nouns(parts[asked])) == leaky
+    assert whole["test"] == task.parts["test"] and len(task.parts["train"]) > 300 and len(task.parts["dev"]) > 60
+
+
+def test_the_usual_place_answers_all_three_questions_about_a_paper() -> None:
+    for task in (control(), questions()):
+        example, usual = task.parts["test"][0], task.dull["usual place"]
+        abstract = ("It is hard.", "We try.", "It works.")
+        asked = replace(example, options=abstract, extra=json.dumps({"abstract": abstract, "others": []}))
+        said = [usual(replace(asked, prompt=question)) for question in QUESTIONS.values()]
+        assert said == ["It is hard.", "We try.", "It works."]
+
+
+def test_the_dull_answer_on_names_knows_a_hundred_examples() -> None:
+    task = entities()
+    known = {pair for e in shuffled(task.parts["train"], 0)[:100] for pair in e.answer.split("; ")}
+    kind, name = next(pair.split(": ") for pair in sorted(known) if pair.startswith("person") and pair.count(" ") == 1)
+    example = replace(task.parts["test"][0], extra=f"a friend of {name} and Xylo Quux in Zzyzx")
+    assert task.dull["kinds as seen"](example) == f"{kind}: {name}; person: Xylo Quux; place: Zzyzx"
+
+
+def test_reviews_are_asked_in_the_twelve_forms_of_chapter_1() -> None:
+    cells = json.loads((Path(__file__).parents[2] / "chapters" / "01-background.ipynb").read_text("utf-8"))["cells"]
+    source = next(text for cell in cells if "PROMPTS = [" in (text := "".join(cell["source"])))
+    there = next(ast.literal_eval(node.value) for node in ast.parse(source).body if isinstance(node, ast.Assign)
+                 and ast.unparse(node.targets[0]) == "PROMPTS")
+    example = Example("Fine film. Is it?", "positive", "Fine film.", ("negative", "positive"))
+    forms = [form for form in classification().forms if form.say(example, "negative") != "negative"]
+    assert [(("" if not form.chat else "chat: ") + form.ask(example),
+             *(form.say(example, word) for word in example.options)) for form in forms] == [
+        (template.format("Fine film."), *words) for template, *words in there]
+
+
 def test_papers_are_of_years_with_a_free_licence() -> None:
     ids = {e.group for part in control().parts.values() for e in part}
     years = {int(i[:4]) if i[0].isdigit() else 2000 + int(i[1:3]) for i in ids}
@@ -257,9 +303,6 @@ def test_papers_are_of_years_with_a_free_licence() -> None:
 def test_names_of_the_problems_are_not_trained_on() -> None:
     task = code()
     assert not {e.group for e in task.parts["train"]} & {e.group for e in task.parts["test"]}
-    primed = with_prime(task)
-    assert all(e.prompt.endswith("    return") for e in primed.parts["test"]) and primed.parts["train"] is \
-        task.parts["train"]
     for e in task.parts["train"]:
         ast.parse(e.prompt + e.answer)
 
@@ -310,15 +353,30 @@ def test_the_model_answers_with_an_option_or_freely() -> None:
     assert len(answers(model, free, free.parts["test"])) == len(free.parts["test"])
 
 
-def test_shots_are_solved_examples_of_the_training_part() -> None:
-    task = toy()
-    shown = with_shots(task, 2, seed=1)
-    assert with_shots(task, 0, seed=1).parts == task.parts
-    prompt, first = shown.parts["test"][0].prompt, task.parts["test"][0].prompt
-    before = prompt.removesuffix(first)
-    told = [e for e in task.parts["train"] if f"{e.prompt}\n{e.answer}\n\n" in before]
-    assert prompt.endswith(first) and len(told) == 2
-    assert with_shots(task, 2, seed=2).parts["test"][0].prompt != prompt
+def test_shots_are_solved_examples_of_the_training_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As turns of a conversation, or as text; a prior of options comes after the same examples."""
+    task, model, seen = toy(), tiny(), list[str]()
+
+    def record(_: LanguageModel, prompts: Sequence[str], options: Sequence[Sequence[str]]) -> list[torch.Tensor]:
+        seen.extend(prompts)
+        return [torch.zeros(len(some)) for some in options]
+
+    monkeypatch.setattr(task_module, "option_scores", record)
+    for chat in (True, False):
+        form = Form(shots=2, chat=chat, say=lambda _, answer: f" {answer}", over_prior=True)
+        (test,) = task.parts["test"][:1]
+        chosen = prompted(model, replace(task, forms=(form,)), seed=1, items=2)
+        seen.clear()
+        answers(model, chosen, [test])
+        told = shuffled(task.parts["train"], 1)[:2]
+        if chat:
+            turns = [{"role": role, "content": text} for e in told
+                     for role, text in (("user", e.prompt), ("assistant", f" {e.answer}"))]
+            wanted = [model.tokenizer.apply_chat_template([*turns, {"role": "user", "content": asked}], tokenize=False,
+                                                          add_generation_prompt=True) for asked in (test.prompt, "N/A")]
+        else:
+            wanted = ["".join(f"{e.prompt} {e.answer}\n\n" for e in told) + asked for asked in (test.prompt, "N/A")]
+        assert seen == wanted
 
 
 def test_the_prompt_is_chosen_on_development_examples_alone() -> None:
@@ -327,16 +385,29 @@ def test_the_prompt_is_chosen_on_development_examples_alone() -> None:
 
     def judge(answer: str, example: Example) -> float:
         asked.append(example)
-        return 100.0 * (example.prompt != example.prompt and answer == "")
+        return 0.0
 
-    chosen = prompted(model, replace(task, score=judge), seed=0, items=3)
-    assert {e.group for e in asked} <= {e.group for e in task.parts["dev"]} and len(asked) == 6
-    assert chosen.parts == task.parts  # a tie: the first of the best
+    forms = (Form(), Form(shots=2), Form(ask=lambda e: f"{e.prompt} it is"))
+    chosen = prompted(model, replace(task, score=judge, forms=forms), seed=0, items=3)
+    assert {e.group for e in asked} <= {e.group for e in task.parts["dev"]} and len(asked) == 3 * 3 * 3
+    assert chosen.forms == (Form(),) and chosen.parts == task.parts  # a tie: the first of the best
 
-    def shots_win(answer: str, example: Example) -> float:
-        return 100.0 * ("\n\n" in example.prompt)
 
-    assert prompted(model, replace(task, score=shots_win), seed=0, items=3).parts == with_shots(task, 2, 0).parts
+def test_the_form_that_scores_best_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that looks at nothing but the last word: one form puts the right one there."""
+    def last(_: LanguageModel, prompts: Sequence[str], options: Sequence[Sequence[str]]) -> list[torch.Tensor]:
+        return [torch.tensor([float(p.endswith(option)) for option in some])
+                for p, some in zip(prompts, options, strict=True)]
+
+    monkeypatch.setattr(task_module, "option_scores", last)
+    forms = (Form(ask=lambda e: "the film"), Form(chat=False), Form(chat=False, ask=lambda e: f"{e.prompt} good"))
+    assert prompted(tiny(), replace(toy(), forms=forms), seed=0, items=6).forms == forms[1:2]
+
+
+def test_a_free_answer_has_its_beginning_and_ends_where_the_form_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_module, "generate", lambda _, prompts, **__: [f" {p[-6:]}|\nand more" for p in prompts])
+    task = replace(toy(options=False), forms=(Form(chat=False, begin=" It is", stop="\n"),))
+    assert answers(tiny(), task, task.parts["test"][:1]) == [" It is  It is|"]
 
 
 def test_tuning_learns_the_answers_and_leaves_the_base() -> None:
@@ -376,6 +447,28 @@ def test_options_are_scored_as_by_reading_all_anew() -> None:
                    for a, prompt, one in zip(fast, prompts, some, strict=True))
     with pytest.raises(ValueError, match="options must hold a list of texts for each prompt"):
         option_scores(model, ["the film"], [])
+
+
+@pytest.mark.parametrize("way", ["sum", "per_token", "over_prior"])
+def test_options_are_read_as_the_form_says(way: str) -> None:
+    """The oracle reads each prompt with each option from the start; each way of reading differs from the sum."""
+    model = tiny()
+    options = (" good", " bad film", " it is not a good film", " a film")
+    asked = [Example(text, options[0], text, options) for text in ("the film is good", "a poor film", "it was", "fine")]
+    forms = {"sum": Form(chat=False), "per_token": Form(chat=False, per_token=True),
+             "over_prior": Form(chat=False, over_prior=True)}
+    form = forms[way]
+
+    def value(prompt: str, option: str, way: str) -> float:
+        n = len(model.tokenizer(option, add_special_tokens=False)["input_ids"])
+        before = log_p(model, "N/A", option) if way == "over_prior" else 0.0
+        return (log_p(model, prompt, option) - before) / (n if way == "per_token" else 1)
+
+    def best(way: str) -> list[str]:
+        return [max(options, key=lambda option: value(e.prompt, option, way)) for e in asked]
+
+    assert answers(model, Task("toy", {}, exact, {}, "accuracy", forms=(form,)), asked) == best(way)
+    assert way == "sum" or best(way) != best("sum")  # control
 
 
 @pytest.mark.parametrize("options", [True, False])

@@ -32,12 +32,11 @@ from lib.tasks.task import Example, exact
 
 assert [exact(said, Example("1 + 1?", "2", "sums")) for said in ("2", "two")] == [100, 0]
 
-# %% with_shots
-from lib.tasks.dialogue import dialogue
-from lib.tasks.task import with_shots
+# %% Form
+from lib.tasks.task import Example, Form
 
-plain, shown = dialogue(), with_shots(dialogue(), 2, seed=0)
-assert shown.parts["test"][0].prompt.endswith(plain.parts["test"][0].prompt)
+asked = Form(ask=lambda e: f"{e.prompt} It was", say=lambda _, answer: {"good": " great", "bad": " poor"}[answer])
+assert asked.say(Example("A fine film.", "good", "1", ("good", "bad")), "good") == " great"
 
 # %% answers
 from lib.models import LanguageModel
@@ -67,26 +66,20 @@ assert len(detach(model)) == 7 * 3  # all linear layers of three blocks
 
 # %% prompted
 from lib.models import LanguageModel
-from lib.tasks.task import Example, Task, exact, prompted
+from lib.tasks.task import Example, Form, Task, exact, prompted
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 films = [Example(f"the film was {word}", "good", word, ("good", "bad")) for word in ("fine", "good", "very good")]
-task = Task("films", dict.fromkeys(("train", "dev", "test"), films), exact, {}, "accuracy")
+forms = (Form(), Form(shots=2))
+task = Task("films", dict.fromkeys(("train", "dev", "test"), films), exact, {}, "accuracy", forms=forms)
 chosen = prompted(LanguageModel(tiny_llama(), tiny_tokenizer()), task, seed=0, items=3)
-assert chosen.parts["test"][0].prompt.endswith("the film was fine")
+assert len(chosen.forms) == 1 and chosen.forms[0].ask(films[0]) == "the film was fine"
 
 # %% cached
 from lib.tasks.task import Example, cached
 
 made = cached("task-of-an-example-1", lambda: [Example("1 + 1?", "2", "sums")])
 assert made == [Example("1 + 1?", "2", "sums")]
-
-# %% with_prime
-from lib.tasks.task import Example, Task, exact, with_prime
-
-asked = [Example("def one():", "\n    return 1", "one")]
-task = Task("code", {"test": asked}, exact, {}, "accuracy", chat=False, prime="\n    return")
-assert with_prime(task).parts["test"][0].prompt == "def one():\n    return"
 
 # %% packed
 from lib.tasks.task import Example, packed
