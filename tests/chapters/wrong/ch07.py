@@ -57,7 +57,7 @@ WRONG = [
     ("check_least_forgetful", lambda runs, t: int(np.argmin([b[-1] for _, b in runs])), "the ends of the runs"),
     ("check_least_forgetful", lambda runs, t: int(np.argmin([lost(*run, t) for run in runs])), "leave it out"),
     ("check_least_forgetful", lambda runs, t: int(np.argmin([
-        next((b for a, b in zip(*run) if a <= t), 9) for run in runs])), "not at the one after"),
+        next((b for a, b in zip(*run, strict=True) if a <= t), 9) for run in runs])), "not at the one after"),
     ("check_least_forgetful", lambda runs, t: int(np.nanargmax([lost(*run, t) for run in runs])), "forgotten most"),
     ("check_least_forgetful", lambda runs, t: 0, "expected"),
 ]
