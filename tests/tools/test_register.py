@@ -258,15 +258,16 @@ def bounded(books: dict[str, NotebookNode]) -> dict[str, set[float]]:
     for book in books.values():
         trees = [syntax(cell) for cell in book.cells if cell.cell_type == "code"]
         nodes = [node for tree in trees for node in ast.walk(tree)]
-        known: Item = {node.targets[0].id: node.value.value for node in nodes if isinstance(node, ast.Assign)
-                 and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Constant)}
+        known: Item = {node.targets[0].id: node.value.value for node in nodes
+                       if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+                       and isinstance(node.value, ast.Constant)}
         for node in nodes:
             given = {key.arg: key.value for key in node.keywords} if isinstance(node, ast.Call) else {
                 getattr(key, "value", None): value for key, value in zip(node.keys, node.values, strict=True)
             } if isinstance(node, ast.Dict) else {}
             unit, bound = given.get("unit"), given.get("bound")
             if isinstance(unit, ast.Constant) and bound is not None:
-                number = known.get(bound.id) if isinstance(bound, ast.Name) else ast.literal_eval(bound)
+                number = known[bound.id] if isinstance(bound, ast.Name) else ast.literal_eval(bound)
                 found.setdefault(str(unit.value), set()).add(number)
     return found
 
