@@ -15,21 +15,21 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 from lib.files.fetch import fetch, member
 from lib.tasks.task import Example, Form, Task, apart, cached, parted
 
 ARCHIVE = "typescript-5.9.3.tgz"
 SHA256 = "10e108c9cf7d5f2879053dff18515fb405abf2ccef63eaaf017d9c571687a1d3"
-PAIR = {"ask": lambda e: f"English: {e.extra}\nFrench:", "say": lambda _, answer: f" {answer}", "chat": False,
-        "stop": "\n"}
+PAIR = Form(ask=lambda e: f"English: {e.extra}\nFrench:", say=lambda _, answer: f" {answer}", chat=False, stop="\n")
 FORMS = (
     Form(),
     Form(shots=2),
     Form(ask=lambda e: f"Translate this message of a compiler from English into French. Answer with the French "
                        f"message alone.\n\n{e.extra}"),
-    Form(**PAIR),
-    Form(**PAIR, shots=2),
+    PAIR,
+    replace(PAIR, shots=2),
 )
 DIAGNOSTIC = re.compile(r'diag\(\d+, \d+ /\* \w+ \*/, ("(?:[^"\\]|\\.)*"), ("(?:[^"\\]|\\.)*")')
 

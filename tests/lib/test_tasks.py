@@ -56,7 +56,7 @@ from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 MAKERS = (classification, relations, entities, questions, translation, summaries, dialogue, control, knowledge, code)
 SIZES = {"classification": 9000, "relations": 1500, "entities": 650, "questions": 100, "translation": 1500,
-         "summaries": 80, "dialogue": 270, "control": 240, "knowledge": 1000, "code": 300}  # at least, all parts
+         "summaries": 80, "dialogue": 270, "control": 240, "knowledge": 650, "code": 300}  # at least, all parts
 
 
 def leaks(parts: Mapping[str, Sequence[Example]]) -> list[str]:
