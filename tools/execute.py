@@ -34,7 +34,7 @@ from nbformat import NotebookNode
 from lib.book.cards import PROFILES
 from tools import lock, runner
 from tools.closure import reached
-from tools.notebooks import ROOT, Mistake, cells, read, tags, write
+from tools.notebooks import ROOT, Mistake, cells, join_streams, read, tags, write
 
 LIMITS = {"quick": (600, 1_800), "full": (7_200, 43_200)}  # seconds: a cell, a chapter
 BUDGET = {"quick": (150, 2_000)}                         # what a chapter promises: seconds, MB
@@ -279,6 +279,7 @@ class _Run:
             notebook = read(self.target)
         except (OSError, ValueError):  # killed before papermill wrote it, or while it did
             notebook = read(self.job.chapter)
+        join_streams(notebook)
         self.target.unlink(missing_ok=True)
         facts = {"seconds": round(self.seconds, 1), "peak_mb": getattr(self, "peak_mb", None), "cached": False,
                  "seed": self.job.settings.seed}

@@ -77,6 +77,19 @@ def cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if not ours & set(tags(cell))]
 
 
+def join_streams(notebook: NotebookNode) -> None:
+    """Join neighbouring outputs of one stream: a busy kernel may send what one call prints in two pieces."""
+    for cell in notebook.cells:
+        joined: list[NotebookNode] = []
+        for output in cell.get("outputs", []):
+            if joined and output.output_type == joined[-1].output_type == "stream" and output.name == joined[-1].name:
+                joined[-1].text += output.text
+            else:
+                joined.append(output)
+        if cell.cell_type == "code":
+            cell.outputs = joined
+
+
 def syntax(cell: NotebookNode) -> ast.Module:
     """The syntax tree of a code cell, with its `%magic` and `!shell` lines turned into Python."""
     return ast.parse(TransformerManager().transform_cell(cell.source))

@@ -1,6 +1,7 @@
 """Text classification: is a sentence of a film review negative or positive?
 
-The data are this book's own, see `lib.corpora.sentiment`; neutral sentences are left out.
+The data are this book's own, see `lib.corpora.sentiment`; neutral sentences are left out. Of the 2,964 test sentences
+on films 25 share half of their words with one of the others ("A mess."), and stay.
 """
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ Datasheet:
     Content. 487 prompts and the first reply to each, in small talk; some replies joke, some are wrong on facts.
     Repairs made here. `trivia.yml` is left out (questions with facts, not talk); of a prompt that stands several times,
         whatever its case and punctuation, the first reply is taken, since `tech_support.yml` repeats its own 121 times.
+        Of the 348 prompts to train on or to choose by the 209 of which a later part has a near twin are left out: can
+        you write a class in TypeScript, or a queue in Python; 117 remain to train on.
     Known faults. The speaker of the replies says that it is a robot, in one part of them.
 """
 from __future__ import annotations
@@ -18,7 +20,7 @@ import yaml
 
 from lib.data import shuffled
 from lib.files.fetch import fetch
-from lib.tasks.task import Example, Task, cached, exact, parted
+from lib.tasks.task import Example, Task, apart, cached, exact, parted
 
 ARCHIVE = "chatterbot_corpus-1.3.3-py2.py3-none-any.whl"
 SHA256 = "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154"
@@ -36,8 +38,8 @@ def dialogue() -> Task:
         ValueError: the data in the cache or in the archive are not what they should be.
         OSError: the disk is full.
     """
-    return Task("dialogue", parted(cached("task-dialogue-2", _examples)), exact, {"most shared words": _shared},
-                metric="hit at 1 of 5")
+    parts = apart(parted(cached("task-dialogue-2", _examples)), lambda example: example.prompt, twins=True)
+    return Task("dialogue", parts, exact, {"most shared words": _shared}, metric="hit at 1 of 5")
 
 
 def _shared(example: Example) -> str:

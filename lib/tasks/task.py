@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,17 +103,23 @@ def parted(examples: Sequence[Example], *, salt: str = "v1") -> dict[str, list[E
     return parts
 
 
-def apart(parts: Mapping[str, Sequence[Example]], key: Callable[[Example], str]) -> dict[str, list[Example]]:
+def apart(parts: Mapping[str, Sequence[Example]], key: Callable[[Example], str], *,
+          twins: bool = False) -> dict[str, list[Example]]:
     """The parts, each without the examples whose key a later part has too: the test part stays whole.
 
     Args:
         parts: in the order train, dev, test.
         key: what two parts must not share besides the group, such as the text behind an example.
+        twins: near twins are shared too: keys that have at least half of all their different words in common, numbers
+            and case aside. Two sentences of one template do: one word of three may differ, or two of six.
     """
-    kept, later = {}, set[str]()
+    kept: dict[str, list[Example]] = {}
+    later: list[set[str]] = []
     for name in list(parts)[::-1]:
-        kept[name] = [example for example in parts[name] if key(example) not in later]
-        later |= {key(example) for example in parts[name]}
+        own = [set(re.findall(r"[^\W\d_]+", key(e).casefold())) if twins else {key(e)} for e in parts[name]]
+        kept[name] = [example for example, words in zip(parts[name], own, strict=True)
+                      if not any(3 * len(words & other) >= len(words) + len(other) for other in later)]
+        later += own
     return {name: kept[name] for name in parts}
 
 

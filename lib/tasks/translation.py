@@ -6,8 +6,10 @@ Datasheet:
     Licence. Apache-2.0. Nothing of it is stored in this repository.
     Content. 2,070 pairs; 869 hold a placeholder such as `{0}`. Technical prose of one kind: a model that translates
         these well need not translate novels.
-    Repairs made here. Messages that differ in numbers and case alone are one group.
-    Known faults. About 30 near-duplicates that differ in a word stay where the split puts them.
+    Repairs made here. Messages that differ in numbers and case alone are one group. Of the 1,441 messages to train on
+        or to choose by the 526 of which a later part has a near twin are left out: a sentence about a get accessor
+        beside the same about a set accessor.
+    Known faults. Near twins stay together in the test part, where they count as several items.
 """
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ import json
 import re
 
 from lib.files.fetch import fetch, member
-from lib.tasks.task import Example, Task, cached, parted
+from lib.tasks.task import Example, Task, apart, cached, parted
 
 ARCHIVE = "typescript-5.9.3.tgz"
 SHA256 = "10e108c9cf7d5f2879053dff18515fb405abf2ccef63eaaf017d9c571687a1d3"
@@ -31,7 +33,8 @@ def translation() -> Task:
         ValueError: the data in the cache or in the archive are not what they should be.
         OSError: the disk is full.
     """
-    return Task("translation", parted(cached("task-translation-1", _examples)), _chrf,
+    parts = apart(parted(cached("task-translation-1", _examples)), lambda example: example.extra, twins=True)
+    return Task("translation", parts, _chrf,
                 {"copy the source": lambda example: example.extra}, metric="chrF", tokens=64)
 
 

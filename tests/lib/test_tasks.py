@@ -8,8 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import f1_score
 from sklearn.preprocessing import MultiLabelBinarizer
 
@@ -20,7 +23,9 @@ from lib.tasks import code as code_task
 from lib.tasks.augmentation import reworded, synonyms, written
 from lib.tasks.classification import classification
 from lib.tasks.code import code
+from lib.tasks.dialogue import _examples as _dialogue
 from lib.tasks.dialogue import dialogue
+from lib.tasks.entities import _examples as _entities
 from lib.tasks.entities import entities
 from lib.tasks.options import option_scores
 from lib.tasks.papers import FIRST_YEAR, control, questions, summaries
@@ -42,13 +47,14 @@ from lib.tasks.task import (
     with_prime,
     with_shots,
 )
+from lib.tasks.translation import _examples as _translation
 from lib.tasks.translation import translation
 from lib.tasks.wordnet import _relations, knowledge, relations
 from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
 
 MAKERS = (classification, relations, entities, questions, translation, summaries, dialogue, control, knowledge, code)
-SIZES = {"classification": 9000, "relations": 1500, "entities": 700, "questions": 100, "translation": 2000,
-         "summaries": 80, "dialogue": 450, "control": 240, "knowledge": 1000, "code": 300}  # at least, all parts
+SIZES = {"classification": 9000, "relations": 1500, "entities": 650, "questions": 100, "translation": 1500,
+         "summaries": 80, "dialogue": 270, "control": 240, "knowledge": 1000, "code": 300}  # at least, all parts
 
 
 def leaks(parts: Mapping[str, Sequence[Example]]) -> list[str]:
@@ -175,6 +181,57 @@ def test_parts_are_kept_apart_from_the_last_one_back() -> None:
     found = apart({"train": some("x", "y", "z"), "dev": some("y", "w"), "test": some("w", "v")}, lambda e: e.group)
     assert {part: [e.group for e in examples] for part, examples in found.items()} == {
         "train": ["x", "z"], "dev": ["y"], "test": ["w", "v"]}
+
+
+def test_near_twins_of_a_later_part_go_from_the_earlier_one() -> None:
+    """One word of three exchanged, or a name and a number of seven; what differs in more may stay."""
+    def some(*texts: str) -> list[Example]:
+        return [Example(f"p{text}", "a", text) for text in texts]
+
+    parts = {"train": some("a CAT sleeps", "big dog", "Oslo lies 7 miles from Bergen now", "cats sleep", "or his mule"),
+             "dev": some("is it his mule"),
+             "test": some("a dog sleeps.", "big cat", "Oslo lies 9 miles from Turku now")}
+    found = apart(parts, lambda e: e.group, twins=True)
+    assert {part: [e.group for e in examples] for part, examples in found.items()} == {
+        "train": ["big dog", "cats sleep", "or his mule"], "dev": ["is it his mule"],
+        "test": [e.group for e in parts["test"]]}
+    assert apart(parts, lambda e: e.group) == parts  # control: none of these is another one's copy
+
+
+REVIEW = "Is this review negative or positive?"
+TWINS: dict[Callable[[], Task], tuple[Callable[[], list[Example]], Callable[[Example], str], str]] = {
+    relations: (_relations, lambda e: e.prompt.partition("\n")[0], "task-relations-1"),
+    entities: (_entities, lambda e: e.extra, "task-entities-2"),
+    translation: (_translation, lambda e: e.extra, "task-translation-1"),
+    dialogue: (_dialogue, lambda e: e.prompt, "task-dialogue-2"),
+}
+
+
+def with_a_twin(earlier: Sequence[Example], later: Sequence[Example], text: Callable[[Example], str],
+                ) -> NDArray[np.bool_]:
+    """Which later texts share half of all words with an earlier one, by scikit-learn's words and a matrix product."""
+    count = CountVectorizer(binary=True, token_pattern=r"[^\W\d_]+").fit([*map(text, earlier), *map(text, later)])
+    a, b = (count.transform(map(text, side)).astype(float) for side in (earlier, later))
+    both = (a @ b.T).toarray()
+    return np.asarray(both / (a.sum(1) + b.sum(1).T - both) >= 0.5).any(0)
+
+
+@pytest.mark.parametrize("make", TWINS)
+def test_no_text_of_one_template_lies_in_two_parts(make: Callable[[], Task]) -> None:
+    examples, text, name = TWINS[make]
+    task, whole = make(), parted(cached(name, examples))
+    for parts, leaky in ((task.parts, False), (whole, True)):  # control: the leak that is mended is seen
+        for told, asked in (("train", "test"), ("dev", "test"), ("train", "dev")):
+            assert with_a_twin(parts[told], parts[asked], text).any() == leaky
+    assert whole["test"] == task.parts["test"] and len(task.parts["train"]) > 100 and len(task.parts["dev"]) >= 20
+
+
+@pytest.mark.parametrize(("make", "share"), [(control, 0), (questions, 0), (code, 0), (classification, 0.01)])
+def test_the_other_texts_have_next_to_no_twins(make: Callable[[], Task], share: float) -> None:
+    parts = make().parts
+    asked = shuffled(parts["test"], 0)[:200]
+    assert with_a_twin(parts["train"], asked, lambda e: e.prompt.removesuffix(REVIEW)).mean() <= share
+    assert with_a_twin(parts["test"], asked, lambda e: e.prompt).all()  # control: each is its own
 
 
 def test_the_marked_word_of_the_test_part_is_never_trained_on() -> None:

@@ -22,7 +22,7 @@ from tests.tools.tiny_book import Book, executed, result
 from tools import gate
 from tools.book import arguments, commit, evidence, run
 from tools.execute import Job, cached, execute, key
-from tools.notebooks import ROOT, read, write
+from tools.notebooks import ROOT, join_streams, read, write
 from tools.stage import merge
 
 COUNT = "open({!r}, 'a').write('.')"
@@ -347,3 +347,17 @@ def test_the_commit_is_marked_where_files_differ_and_unknown_without_git(tmp_pat
     assert commit(tmp_path) == head, "bands are what a run makes"
     (tmp_path / "a").write_text("2")
     assert commit(tmp_path) == f"{head}-changed"
+
+
+def test_what_one_call_prints_is_one_output() -> None:
+    """A busy kernel sends a print in pieces; what another stream or a picture parts stays parted."""
+    said = [("stdout", "lost:"), ("stdout", " 15\n"), ("stderr", "a warning\n"), ("stdout", "kept: 3\n")]
+    pieces = [new_output("stream", name=name, text=text) for name, text in said]
+    pieces += [new_output("display_data"), new_output("stream", name="stdout", text="last\n")]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=pieces),
+                                               nbformat.v4.new_markdown_cell("no outputs")])
+    join_streams(notebook)
+    told = [(output.output_type, output.get("name"), output.get("text")) for output in notebook.cells[0].outputs]
+    assert told == [("stream", "stdout", "lost: 15\n"), ("stream", "stderr", "a warning\n"),
+                    ("stream", "stdout", "kept: 3\n"), ("display_data", None, None), ("stream", "stdout", "last\n")]
+    nbformat.validate(notebook)
