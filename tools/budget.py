@@ -14,6 +14,8 @@ from typing import Any
 
 CORES = 2  # of the machine that the budgets speak of
 BUDGETS = {"the encoder's claims": 2.0, "the decoder's columns": 2.0, "the frontiers": 3.0, "the applications": 2.0}
+CAVEAT = ("Part of the runs went on beside other work on the same machine, so alone they might take less. There is no "
+          "column for a GPU: none was at hand when they were made.")
 LANGUAGE_MODEL = ("SmolLM2", "decoder")  # a question about it says so, or its store does
 
 
@@ -88,7 +90,10 @@ def lines(rows: Iterable[Took]) -> list[str]:
 
 
 def table(rows: Iterable[Took]) -> list[str]:
-    """In Markdown: each chapter's minutes with the encoder and with the language model, and each budget's sum."""
+    """In Markdown: each chapter's minutes with the encoder and with the language model, and each budget's sum.
+
+    A budget that was not kept is named below.
+    """
     listed = list(rows)
 
     def minutes(chosen: Iterable[Took]) -> str:
@@ -101,6 +106,9 @@ def table(rows: Iterable[Took]) -> list[str]:
         written.append(f"| {int(chapter)} | {minutes(row for row in own if not row.decoder)} | "
                        f"{minutes(row for row in own if row.decoder)} |")
     written += ["", "| Of the evidence | Took, min | May take, min |", "|---|---:|---:|"]
-    for part, hours in BUDGETS.items():
-        written.append(f"| {part} | {minutes(row for row in listed if row.part == part) or '0'} | {60 * hours:.0f} |")
-    return written
+    spent = {part: sum(row.minutes for row in listed if row.part == part) for part in BUDGETS}
+    written += [f"| {part} | {spent[part]:.0f} | {60 * hours:.0f} |" for part, hours in BUDGETS.items()]
+    over = ", ".join(f"{part} ({spent[part]:.0f} of {60 * hours:.0f})" for part, hours in BUDGETS.items()
+                     if spent[part] > 60 * hours)
+    written += ["", f"Over budget, in minutes: {over}."] if over else []
+    return [*written, "", CAVEAT]

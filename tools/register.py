@@ -43,6 +43,8 @@ MEANS = {
     "not tested yet": "no chapter tests it",
     "not run for this copy": "its chapter was not run when this copy was made",
 }
+MODELS = ("MiniLM", "SmolLM2")  # the labels of effects that begin so speak of one of them
+CROWD = 8  # a claim with more effects than this has a picture of its own
 
 BRYSBAERT = "https://doi.org/10.1016/j.jml.2019.104047"
 BESIDES = {BRYSBAERT: "on [the page of the run](run.md)"}  # address -> the page, beside the chapters, that cites it
@@ -148,12 +150,13 @@ def claims(entries: Mapping[str, Item], judged: Mapping[str, Item], chapters: Ma
         lines += ["", "## All effects on one axis", "", picture(drawn), "",
                   "The grey band is what counts as nothing, fixed before the runs; the line is the interval that "
                   "decides. Blue effects support their claim, red ones refute it, green ones exclude a gain "
-                  "that counts, and the hollow orange ones are undecided."]
+                  "that counts, and the hollow orange ones are undecided. *Mixed* also asked for wider intervals than "
+                  "the ones drawn."]
     for name in names:
         others = [make_id(f"{name}: {other}") for other in (*MEANS, "inconclusive") if other != words[name]]
         lines += ["", "".join(f'<div id="{other}"></div>' for other in others),  # links to another verdict lead on
                   *titled(name, entries[name], f"{name}: {words[name]}", f": {words[name]}"),
-                  *_claim(entries[name], judged.get(name), words[name], chapters)]
+                  *_claim(name, entries[name], judged.get(name), words[name], chapters)]
     return "\n".join(lines) + "\n"
 
 
@@ -172,7 +175,15 @@ def marked(judged: str) -> str:
     return f"{MARK[judged]}{GAP}**{judged.replace(' ', GAP)}**"
 
 
-def _claim(entry: Item, found: Item | None, judged: str, chapters: Mapping[str, NotebookNode]) -> list[str]:
+def by_model(claim: Item) -> dict[str, str]:
+    """The verdict on each model's own effects, by the rule for the whole; empty where labels name fewer than two."""
+    own = {model: {label: row for label, row in claim["effects"].items() if label.startswith(f"{model}: ")}
+           for model in MODELS}
+    return {model: word(claim | {"effects": rows}) for model, rows in own.items()} if all(own.values()) else {}
+
+
+def _claim(name: str, entry: Item, found: Item | None, judged: str,
+           chapters: Mapping[str, NotebookNode]) -> list[str]:
     if "says" in entry:  # a claim of the field
         said = [f"> {entry['says']}", "", f"**Who says so.** {entry['cites']}", "",
                 f"**Of which model.** {entry['model']}"]
@@ -189,9 +200,11 @@ def _claim(entry: Item, found: Item | None, judged: str, chapters: Mapping[str, 
             over = f"{effect.over} ({effect.seeds})" + (f" and items ({effect.items:,})" if effect.items else "")
             rows.append(f"| {label} | {number(effect.difference, decimals(*ends), sign=True)} | "
                         f"{spread(ends, sign=True)} ({100 * level:.3g}%) | {over} |")
-        lines += [*rows, "", f"What counts as nothing: {found['bound']:g} {found['unit']}.", ""]
+        lines += [*rows, "", *([picture({name: found}), ""] if len(found["effects"]) > CROWD else []),
+                  f"What counts as nothing: {found['bound']:g} {found['unit']}.", ""]
     practice = ["", f"**In practice.** {entry['practice']}"] if found else []
-    return [*lines, f"**Verdict.** {MARK[judged]} {judged.capitalize()}.", *practice]
+    each = "; ".join(f"{model}: {one}" for model, one in by_model(found).items()) if found else ""
+    return [*lines, f"**Verdict.** {MARK[judged]} {judged.capitalize()}.{f' {each}.' if each else ''}", *practice]
 
 
 def ranked(claim: Item) -> list[tuple[str, Effect, float, str]]:

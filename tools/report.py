@@ -101,7 +101,8 @@ def page(entries: Mapping[str, Any], chapters: Mapping[str, NotebookNode], execu
              "Bands": "none is published for this profile and device" if not bands else
              f"from seeds {', '.join(map(str, bands['seeds']))}, published {when(bands['when'])}: "
              f"{printed(bands['rule'])}"}
-    crossing = f", and {undecided} of them cross the bound: *undecided*" if undecided else ""
+    crossing = (f", and {undecided} results are *undecided*: the interval crosses a bound, or contains zero and more "
+                "than counts as nothing where the bound is only a guard" if undecided else "")
     lines = ["# The run behind these pages", "",
              f"The run that made this copy of the book also checked it: **{good} of {len(found)} results**"
              f"{partly(list(chapters), ran)}. Of several seeds only the mean is held to the bound; the interval is the "

@@ -24,7 +24,8 @@ FIELD_SEEDS = 10  # that a claim of the field needs to be decided
 FACTS = {"name", "value", "values", "seeds", "items", "interval", "level", "unit", "digits", "note", "at_least",
          "at_most", "card", "stored", "over", "profile", "device"}
 OVER = ("seeds", "splits", "repeats")
-SHARE = re.compile(r"(?P<percent>%) (accuracy|of (?!the way))|share |of ([a-z]+ )*(sentences|answers|draws)\b")
+NOTHING = {"points of accuracy": 2.0, "halvings": 0.32}  # what the claims count as nothing, fixed before the runs
+SHARE = re.compile(r"(?P<percent>%) (accuracy|right|of (?!the way))|share |of ([a-z]+ )*(sentences|answers|draws)\b")
 GOOD = ("holds", "inside", "undecided")  # where the mean lies where it must
 SIGNS = {"inside": "\N{CHECK MARK}", "holds": "\N{CHECK MARK}", "undecided": "\N{WHITE CIRCLE}",
          "outside": "\N{MULTIPLICATION X}", "broken": "\N{MULTIPLICATION X}", "unpublished": "\N{EN DASH}"}
@@ -33,6 +34,7 @@ WORDS = {"en": {
     "broken": "broken", "undecided": "undecided", "unpublished": "no band published yet",
     "exactly": "exactly {low}", "between": "{low} to {high}", "least": "at least {low}", "most": "at most {high}",
     "mean": "mean {asked}", "crossed": "{asked}, but the interval crosses it",
+    "guarded": "{asked}, but the interval contains zero and more than \N{PLUS-MINUS SIGN}{nothing}",
     "spread": "{level}% interval {low} to {high}, {number} {over}", "items": " and {items} test items",
     "seeds": "seeds", "splits": "splits", "repeats": "repeats",
     "stored": "from stored runs", "live": "from this run",
@@ -46,6 +48,7 @@ WORDS = {"en": {
     "broken": "不成立", "undecided": "未决", "unpublished": "尚未公布区间带",
     "exactly": "恰为 {low}", "between": "{low} 至 {high}", "least": "至少 {low}", "most": "至多 {high}",
     "mean": "均值{asked}", "crossed": "{asked}，但置信区间跨过了界限",
+    "guarded": "{asked}，但置信区间含有零，又超出 \N{PLUS-MINUS SIGN}{nothing}",
     "spread": "{level}% 置信区间 {low} 至 {high}，{number} {over}", "items": "、{items} 个测试样例",
     "seeds": "个随机种子", "splits": "次划分", "repeats": "次重复",
     "stored": "来自存档的运行", "live": "来自本次运行",
@@ -64,7 +67,7 @@ def status(facts: Facts, band: Facts | None) -> str:
     """What a result is, by its own bounds or else by its published band.
 
         holds         the mean lies within the bounds, and no bound lies inside its interval
-        undecided     the mean lies within the bounds, and its interval crosses one
+        undecided     the mean lies within the bounds, and its interval crosses one, or they only guard
         broken        the mean lies beyond a bound, or is no number
         inside        within the published band
         outside       beyond it, or no number
@@ -74,13 +77,13 @@ def status(facts: Facts, band: Facts | None) -> str:
         facts: what `record` wrote.
         band: its published "low" and "high"; None where there is none.
     """
-    value, ends = facts["value"], facts["interval"]
+    value, ends = facts["value"], possible(facts)
     number = isinstance(value, int | float) and math.isfinite(value)
     low, high = bounds(facts, band)
     fits = number and (low is None or low <= value) and (high is None or value <= high)
     if hard(facts):
         crossed = ends and any(bound is not None and ends[0] < bound < ends[1] for bound in (low, high))
-        return "broken" if not fits else "undecided" if crossed else "holds"
+        return "broken" if not fits else "undecided" if crossed or guarded(facts) else "holds"
     return "unpublished" if band is None else "inside" if fits else "outside"
 
 
@@ -91,6 +94,21 @@ def hard(facts: Facts) -> bool:
         facts: what `record` wrote.
     """
     return facts["at_least"] is not None or facts["at_most"] is not None
+
+
+def guarded(facts: Facts) -> bool:
+    """Whether the bounds of a result say nothing of the sign that its interval leaves open.
+
+    A bound wider than `NOTHING` of its unit only guards against a slip: if the interval contains zero, and more than
+    counts as nothing, lying within such a bound is no finding.
+
+    Args:
+        facts: what `record` wrote.
+    """
+    nothing, ends = NOTHING.get(facts["unit"], math.inf), facts["interval"]
+    if not ends or not ends[0] < 0 < ends[1] or max(map(abs, ends)) <= nothing:
+        return False
+    return any(bound is not None and abs(bound) > nothing for bound in (facts["at_least"], facts["at_most"]))
 
 
 def bounds(facts: Facts, band: Facts | None) -> tuple[float | None, float | None]:
@@ -104,14 +122,19 @@ def bounds(facts: Facts, band: Facts | None) -> tuple[float | None, float | None
 
 
 def possible(facts: Facts) -> list[float] | None:
-    """The interval of a result as it is shown: that of a share ends where shares end, at 0 and at 1 or 100 %.
+    """The interval of a result as it is shown and judged: cut off where what it measures must end.
 
-    Student's interval knows no such limits; the status is judged by the interval as it was computed.
+    Student's interval knows no such limits. A share ends at 0 and at 1 or 100 %; a loss or a divergence, in nats, at 0.
+    What is bounded on both sides, from 0 up, is one of these; a difference that should be positive has one bound.
 
     Args:
         facts: what `record` wrote.
     """
     ends, share = facts["interval"], SHARE.match(facts["unit"])
+    least, most = facts.get("at_least"), facts.get("at_most")
+    amount = facts["unit"].startswith("nats") and least is not None and most is not None
+    if ends and amount and facts["values"] and min(least, *facts["values"]) >= 0:
+        return [max(end, 0.0) for end in ends]
     whole = 100.0 if share and share["percent"] else 1.0
     if not ends or not share or not all(0 <= x <= whole for x in (facts["value"], *facts["values"])):
         return ends  # a difference of shares may be negative
@@ -245,7 +268,9 @@ def _words(facts: Facts, found: str, ends: tuple[float | None, float | None], wo
             "most" if high else "")
     asked = words[kind].format(low=low, high=high) if kind else ""
     asked = words["mean"].format(asked=asked) if bounded and facts["seeds"] > 1 else asked
-    asked = words["crossed"].format(asked=asked) if found == "undecided" else asked
+    if found == "undecided":
+        nothing = f"{NOTHING.get(facts['unit'], 0):g}"
+        asked = words["guarded" if guarded(facts) else "crossed"].format(asked=asked, nothing=nothing)
     spread = _spread(facts, words) if "low" in shown else ""
     return {
         "name": facts["name"].replace("_", " "), "number": shown["value"], "unit": shown["unit"], "spread": spread,

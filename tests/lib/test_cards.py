@@ -29,9 +29,33 @@ def facts(**other: Any) -> dict[str, Any]:
     ({"at_least": 1.0}, None, "undecided"), ({"at_most": 3.0}, None, "undecided"),
     ({"at_least": 0.0, "at_most": 3.0}, None, "undecided"), ({"at_least": 0.5, "at_most": 3.5}, None, "holds"),
     ({"at_least": 1.0, "interval": None}, None, "holds"),
+    ({"at_least": 1.0, "interval": [0.9, 4.0], "unit": "% right"}, None, "undecided"),
+    ({"at_most": 100.0, "interval": [1.0, 104.0], "unit": "% right"}, None, "holds"),
 ])
 def test_a_status_follows_from_facts_and_band(given: Any, band: Any, expected: str) -> None:
     assert cards.status(facts(**given), band) == expected
+
+
+@pytest.mark.parametrize(("unit", "ends", "low", "high", "expected"), [
+    ("points of accuracy", [-5.4, 16.5], -40, 40, "undecided"),  # a guard, and the runs leave the sign open
+    ("points of accuracy", [-0.7, 0.6], -40, 40, "holds"),       # the same guard: a gain of two points is excluded
+    ("points of accuracy", [-1.3, 1.6], -2, 2, "holds"),         # what counts as nothing, and all of it within
+    ("points of accuracy", [-1.3, 2.6], -2, 2, "undecided"),
+    ("points of accuracy", [0.1, 16.5], -40, 40, "holds"), ("points of accuracy", [-16.5, -0.1], -40, 40, "holds"),
+    ("points of accuracy", [-0.1, 2.7], -2, 6, "undecided"), ("points of accuracy", [-6.5, 0.7], None, 2, "holds"),
+    ("points of accuracy", [-0.3, 4.3], -5, None, "undecided"),
+    ("points of accuracy", [-4.3, 1.3], None, 5, "undecided"),
+    ("halvings", [-0.3, 0.3], -5, 5, "holds"), ("halvings", [-0.3, 0.4], -5, 5, "undecided"),
+    ("another unit", [-5.4, 16.5], -40, 40, "holds"),            # nothing is known of what counts there
+])
+def test_a_bound_that_only_guards_is_no_finding(unit: str, ends: Any, low: Any, high: Any, expected: str) -> None:
+    given = facts(unit=unit, value=sum(ends) / 2, interval=ends, at_least=low, at_most=high)
+    assert cards.status(given, None) == expected
+    shown = cards.card(given, None)["text/plain"]
+    assert ("✓" in shown) == (expected == "holds")
+    nothing = {"points of accuracy": "±2", "halvings": "±0.32"}.get(unit, "")
+    wide = any(bound and abs(bound) > 2 for bound in (low, high))
+    assert (f"but the interval contains zero and more than {nothing}" in shown) == (expected == "undecided" and wide)
 
 
 def test_what_is_undecided_has_no_tick_and_a_look_of_its_own() -> None:
@@ -71,6 +95,7 @@ def test_every_word_comes_from_the_dictionary(monkeypatch: pytest.MonkeyPatch) -
     ("% of test predictions", [0.0, 0.5], [-0.1, 0.6], [0, 0.6]), ("share of the norm", [0.9], [-1.0, 2.0], [0, 1]),
     ("points of accuracy", [0.5], [-1.0, 2.0], [-1, 2]), ("of correlation", [0.1], [-0.1, 0.3], [-0.1, 0.3]),
     ("% of the way", [99.0], [97.0, 102.0], [97, 102]), ("% of the sentences", [-3.0], [-5.0, 1.0], [-5, 1]),
+    ("% right", [65.0, 85.0, 79.0], [50.8, 101.8], [50.8, 100]),
 ])
 def test_no_interval_of_a_share_leaves_what_a_share_can_be(unit: str, values: Any, ends: Any, shown: Any) -> None:
     given = facts(unit=unit, value=sum(values) / len(values), values=values, seeds=5, interval=ends)
@@ -79,6 +104,20 @@ def test_no_interval_of_a_share_leaves_what_a_share_can_be(unit: str, values: An
                                for end in shown))
     assert text in cards.card(given, None)["text/plain"] and text in cards.summary(given)
     assert cards.possible(facts(unit=unit, interval=None)) is None
+
+
+@pytest.mark.parametrize(("unit", "values", "low", "high", "least", "expected"), [
+    ("nats a token", [0.004, 0.02], 0.0, 1.0, 0, "holds"), ("nats", [0.004, 0.02], 0.001, 2.0, 0, "undecided"),
+    ("nats a token", [-0.004, 0.028], 0.0, 1.0, -0.01, "undecided"),  # not from 0 up after all
+    ("nats", [0.004, 0.02], 0.0, None, -0.01, "undecided"),           # a gain: it may be a loss under other seeds
+    ("nats", [0.004, 0.02], -0.1, 1.0, -0.01, "holds"), ("points", [0.004, 0.02], 0.0, 1.0, -0.01, "undecided"),
+    ("nats", [], 0.0, 1.0, -0.01, "undecided"),                       # an effect is a difference
+])
+def test_no_interval_of_a_divergence_goes_below_zero(unit: str, values: Any, low: Any, high: Any, least: float,
+                                                     expected: str) -> None:
+    given = facts(unit=unit, value=0.012, values=values, interval=[-0.01, 0.03], at_least=low, at_most=high)
+    assert cards.possible(given) == [least, 0.03] and cards.status(given, None) == expected
+    assert ("interval 0.000 to" in cards.summary(given)) == (least == 0)
 
 
 def test_the_interval_says_its_level_and_the_verdict_its_word() -> None:

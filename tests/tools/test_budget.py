@@ -43,6 +43,19 @@ def test_each_minute_is_paid_by_one_budget_and_stands_in_one_column() -> None:
         assert f"{line}\n" in f"{table}\n"
 
 
+def test_a_budget_that_was_not_kept_is_named() -> None:
+    def said(encoder: float, decoder: float) -> str:
+        rows = [budget.Took("01-a", "rates", 1, encoder), budget.Took("03-a", "SmolLM2", 1, 7.0),
+                budget.Took("05-a", "SmolLM2", 1, decoder - 7.0), budget.Took("08-a", "adapters", 1, 180.0)]
+        return next((line for line in budget.table(rows) if line.startswith("Over budget")), "")
+
+    assert said(120.0, 119.0) == ""
+    assert said(119.0, 174.2) == "Over budget, in minutes: the decoder's columns (174 of 120)."
+    assert said(146.4, 174.2) == ("Over budget, in minutes: the encoder's claims (146 of 120), "
+                                  "the decoder's columns (174 of 120).")
+    assert "no column for a GPU" in budget.table([])[-1] and "beside other work" in budget.table([])[-1]
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A repository that has committed the book's stores."""

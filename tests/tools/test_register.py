@@ -1,6 +1,7 @@
 """The generated pages: what they say of synthetic claims, and that the book's own entries fit its chapters."""
 from __future__ import annotations
 
+import ast
 import re
 from typing import Any
 
@@ -9,9 +10,9 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pybtex.database import parse_string
 
-from lib.book.cards import CLAIM, RESULT
+from lib.book.cards import CLAIM, NOTHING, RESULT
 from tools import register, terms
-from tools.notebooks import ROOT, chapters, read
+from tools.notebooks import ROOT, chapters, read, syntax
 
 Item = dict[str, Any]
 GAP = "\N{NO-BREAK SPACE}"
@@ -68,6 +69,27 @@ def test_the_picture_draws_the_interval_that_decided() -> None:
     for (_, (_, low, high), _), half in zip(drawn, (2.1318 * 0.8, 2.7764 * 0.5, 2.7764 * 2.0), strict=True):  # t table
         assert high - low == pytest.approx(half, rel=1e-4)  # twice the half, in bounds of 2
     assert drawn[0][1][2] < 1 < 2.7764 * 0.8 / 2, "what is drawn lies where the word says"
+
+
+def test_a_claim_on_two_models_has_a_word_for_each() -> None:
+    """By the rule for the whole: of one model's two effects, one that shows no gain makes its word mixed."""
+    found = claim(9.0, 9.0, 0.1, 9.0)
+    names = ("MiniLM: far", "MiniLM: near", "SmolLM2: far", "SmolLM2: near")
+    both = found | {"effects": dict(zip(names, found["effects"].values(), strict=True))}
+    page = register.claims({"C8": ENTRY}, {"C8": both}, {"02-tiny": notebook()})
+    assert "**Verdict.** ◐ Mixed. MiniLM: supported; SmolLM2: mixed.\n" in page
+    for labels in (("MiniLM: far", "MiniLM: near", "a", "b"), ("one: far", "one: near", "two: far", "two: near")):
+        page = register.claims({"C8": ENTRY}, {"C8": found | {"effects": dict(zip(
+            labels, found["effects"].values(), strict=True))}}, {"02-tiny": notebook()})
+        assert "**Verdict.** ◐ Mixed.\n" in page
+
+
+@pytest.mark.parametrize("effects", [1, 8, 9, 11])
+def test_a_claim_with_many_effects_has_a_picture_of_its_own(effects: int) -> None:
+    page = register.claims({"C8": ENTRY}, {"C8": claim(*[9.0] * effects)}, {"02-tiny": notebook()})
+    pictures = [place.start() for place in re.finditer(f'aria-label="{effects} effects', page)]
+    own = page.index("## C8. ")
+    assert [place > own for place in pictures] == [False, True][:1 + (effects > 8)]
 
 
 def test_a_claim_without_a_chapter_is_not_tested_yet_and_links_nowhere() -> None:
@@ -228,6 +250,34 @@ def test_every_reference_of_the_book_is_cited_and_every_link_has_one() -> None:
     assert WORKS and not uncited and not unlisted(BOOKS)
     stray = "https://arxiv.org/abs/0000.00000"
     assert unlisted({"02-tiny": notebook(f"[x]({stray})")}) == {stray}
+
+
+def bounded(books: dict[str, NotebookNode]) -> dict[str, set[float]]:
+    """Unit -> what the chapters say counts as nothing in it: of every call and dictionary with a unit and a bound."""
+    found = dict[str, set[float]]()
+    for book in books.values():
+        trees = [syntax(cell) for cell in book.cells if cell.cell_type == "code"]
+        nodes = [node for tree in trees for node in ast.walk(tree)]
+        known: Item = {node.targets[0].id: node.value.value for node in nodes
+                       if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+                       and isinstance(node.value, ast.Constant)}
+        for node in nodes:
+            given = {key.arg: key.value for key in node.keywords} if isinstance(node, ast.Call) else {
+                getattr(key, "value", None): value for key, value in zip(node.keys, node.values, strict=True)
+            } if isinstance(node, ast.Dict) else {}
+            unit, bound = given.get("unit"), given.get("bound")
+            if isinstance(unit, ast.Constant) and bound is not None:
+                number = known[bound.id] if isinstance(bound, ast.Name) else ast.literal_eval(bound)
+                found.setdefault(str(unit.value), set()).add(number)
+    return found
+
+
+def test_what_the_cards_count_as_nothing_is_what_the_claims_do() -> None:
+    found = bounded(BOOKS)
+    assert {unit: found[unit] for unit in NOTHING} == {unit: {bound} for unit, bound in NOTHING.items()}
+    other = notebook()
+    other.cells[1:1] = [new_code_cell('TOO_MUCH = 3.0\nrun.claim("C8", {}, unit="halvings", bound=TOO_MUCH)')]
+    assert bounded({"02-tiny": other}) == {"halvings": {3.0}}
 
 
 def test_every_section_and_cell_that_the_entries_name_is_there() -> None:

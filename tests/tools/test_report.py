@@ -73,6 +73,17 @@ def test_a_result_that_fails_is_not_counted_and_changed_sources_are_said() -> No
     assert "**0 of 1 results**" in text and f"✕{GAP}broken" in text and ", with changes since" in text
 
 
+def test_the_page_says_how_many_results_are_undecided_and_why() -> None:
+    assert "undecided" not in page()
+    entries = ENTRIES | {"chapters": {"01-tiny": ENTRIES["chapters"]["01-tiny"] | {"results": {
+        name: result(name, 1.0, at_least=0.0) | {"status": status, "band": None}
+        for name, status in (("a", "undecided"), ("b", "holds"), ("c", "undecided"))}}}}
+    text = page(entries)
+    assert "**3 of 3 results**" in text and f"○{GAP}undecided" in text and f"✓{GAP}holds" in text
+    assert ("2 results are *undecided*: the interval crosses a bound, or contains zero and more than counts as nothing "
+            "where the bound is only a guard") in text
+
+
 def test_the_page_says_what_the_stored_evidence_took() -> None:
     assert "stored evidence" not in page()
     keep, jobs = budget.Took("08-keep-quick", "adapters", 1200, 90.0), budget.Took("09-a", "SmolLM2", 1, 30.0)

@@ -3,9 +3,15 @@
 # %% status
 from lib.book.cards import status
 
-bounds = {"at_least": 0.0, "at_most": None}
+bounds = {"at_least": 0.0, "at_most": None, "unit": "points"}
 decided = status({"value": 2.0, "interval": [1.0, 3.0], **bounds}, None)
 assert (decided, status({"value": 2.0, "interval": [-1.0, 5.0], **bounds}, None)) == ("holds", "undecided")
+
+# %% guarded
+from lib.book.cards import guarded
+
+facts = {"unit": "points of accuracy", "at_least": -40.0, "at_most": 40.0}
+assert guarded(facts | {"interval": [-5.4, 16.5]}) and not guarded(facts | {"interval": [-0.7, 0.6]})
 
 # %% hard
 from lib.book.cards import hard
