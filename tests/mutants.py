@@ -1684,6 +1684,15 @@ MUTANTS = [
     Mutant("tools/report.py", "who reads the page of the run is not told what is undecided", 'if undecided else "")',
            'if not found else "")',
            ("tests/tools/test_report.py::test_the_page_says_how_many_results_are_undecided_and_why",), WITH_TOOLS),
+    # Blocks of inputs, and old texts
+    Mutant(ADAPTERS, "a block's mean in place of its sum", "self.A.repeat_interleave(self.block, 1)",
+           "self.A.repeat_interleave(self.block, 1) / self.block",
+           (f"{FR}::test_a_block_constant_map_reads_sums_and_merges_into_the_offsets_of_a_base_of_few_bits",)),
+    Mutant(FORGETTING, "replay without its strength", "return strength * F.nll_loss(", "return F.nll_loss(",
+           (f"{FO}::test_the_penalty_is_what_judges_and_its_gradient_the_mean_of_replays",)),
+    Mutant(FORGETTING, "replay of the same texts at every step", "data, torch.randperm(len(data))[:rows].tolist())",
+           "data, list(range(len(data)))[:rows])",
+           (f"{FO}::test_a_penalty_draws_other_texts_at_each_step_and_the_same_for_one_seed",)),
 ]
 
 

@@ -84,6 +84,43 @@ check_thin_rank = checker(
     praise="Above it the two thin matrices are larger than the thick one.",
 )
 
+
+def _lost(losses, forgot, target, never=np.inf, order=1):
+    for i in range(1, len(losses))[::order]:
+        if losses[i] <= target < losses[i - 1]:
+            share = (losses[i - 1] - target) / (losses[i - 1] - losses[i])
+            return forgot[i - 1] + share * (forgot[i] - forgot[i - 1])
+    return never
+
+
+def _least(read):
+    return lambda runs, target: int(np.argmin([read(*run, target) for run in runs]))
+
+
+def _after(losses, forgot, target):
+    return next((b for a, b in zip(losses, forgot, strict=True) if a <= target), np.inf)
+
+
+_far = ([0.5, 0.41, 0.2], [0.0, 0.002, 0.02])  # at 0.4 hardly beyond its second gauge; the third is far
+_near = ([0.5, 0.45, 0.39], [0.0, 0.003, 0.006])
+_never = ([0.5, 0.49, 0.48], [0.0, 0.0001, 0.0002])
+_back = ([0.5, 0.3, 0.6, 0.39], [0.0, 0.002, 0.05, 0.06])  # it is there early, leaves and comes back
+check_least_forgetful = checker(
+    [(([_never, _near, _far], 0.4), 2), (([_far, _back, _near], 0.4), 1), (([_near, _never, _far], 0.3), 2),
+     (([_back, _near], 0.45), 0)],
+    {
+        "that compares the ends of the runs, where each has gained something else": _least(lambda a, b, t: b[-1]),
+        "whoever never gets there has no number: leave it out": _least(lambda a, b, t: _lost(a, b, t, never=np.nan)),
+        "read between the two gauges, not at the one after": _least(_after),
+        "the loss may rise again: the first time that it falls to the target counts": _least(
+            lambda a, b, t: _lost(a, b, t, order=-1)),
+        "that asks who has gained most in the end": _least(lambda a, b, t: a[-1]),
+        "that is the one that had forgotten most": lambda runs, target: int(
+            np.argmax([_lost(*run, target, never=0.0) for run in runs])),
+    },
+    praise="Who has lost least is asked at equal gain, and of those that got there.",
+)
+
 _w, _u = np.array([0.0, 0.7, 1.5, 0.3]), np.array([0.03, 0.06, 0.2, -0.04])
 check_merged = checker(
     [((_w, _u, 0.1, 0.0), np.array([0.0, 0.8, 1.5, 0.3])), ((_w - 0.2, 2 * _u, 0.1, -0.2),

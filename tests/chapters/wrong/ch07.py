@@ -17,6 +17,14 @@ def cut(G, least):
     return U[:, s > least(s)] @ Vh[s > least(s)]
 
 
+def lost(losses, forgot, target):
+    for i in range(1, len(losses)):
+        if losses[i] <= target < losses[i - 1]:
+            share = (losses[i - 1] - target) / (losses[i - 1] - losses[i])
+            return forgot[i - 1] + share * (forgot[i] - forgot[i - 1])
+    return np.nan
+
+
 WRONG = [
     ("check_muon", lambda G: cut(G, lambda s: 1e-3), "gradients are small"),
     ("check_muon", lambda G: cut(G, lambda s: s[0] / 10), "a small direction is one too"),
@@ -46,4 +54,10 @@ WRONG = [
     ("check_merged", lambda w, update, d, m: w + update, "before it is stored"),
     ("check_merged", lambda w, update, d, m: np.clip(np.round((w + update - m) / d), 0, 15), "return weights"),
     ("check_merged", lambda w, update, d, m: w, "expected"),
+    ("check_least_forgetful", lambda runs, t: int(np.argmin([b[-1] for _, b in runs])), "the ends of the runs"),
+    ("check_least_forgetful", lambda runs, t: int(np.argmin([lost(*run, t) for run in runs])), "leave it out"),
+    ("check_least_forgetful", lambda runs, t: int(np.argmin([
+        next((b for a, b in zip(*run, strict=True) if a <= t), 9) for run in runs])), "not at the one after"),
+    ("check_least_forgetful", lambda runs, t: int(np.nanargmax([lost(*run, t) for run in runs])), "forgotten most"),
+    ("check_least_forgetful", lambda runs, t: 0, "expected"),
 ]
