@@ -167,3 +167,30 @@ check_ties = checker(
     },
     praise="Trim, elect, and take the mean of those that agree.",
 )
+
+_G = _logs([0.5, 0.2, 0.2, 0.1], [0.1, 0.6, 0.1, 0.2], [0.3, 0.3, 0.1, 0.3])
+_RIGHT = np.array([[1, 1, 0, 0], [1, 0, 0, 1], [0, 0, 1, 0]]).astype(bool)
+
+
+def _each(log_p, right):
+    return (np.exp(log_p) * right).sum(1)
+
+
+check_any = checker(
+    [((_G, _RIGHT), float(-np.log(_each(_G, _RIGHT)).mean())), ((_G[:1], _RIGHT[:1]), float(-np.log(0.7)))],
+    {
+        "that asks for all of them at once: add their probabilities before the logarithm": lambda log_p, right: (
+            -((log_p * right).sum(1) / right.sum(1)).mean()
+        ),
+        "logarithms do not add: their sum is that of a product": lambda log_p, right: -(log_p * right).sum(1).mean(),
+        "the likeliest of them is still one word": lambda log_p, right: (
+            -np.where(right, log_p, -np.inf).max(1).mean()
+        ),
+        "the sign: a loss falls as the right words get likelier": lambda log_p, right: (
+            np.log(_each(log_p, right)).mean()
+        ),
+        "the mean over the prompts, not their sum": lambda log_p, right: -np.log(_each(log_p, right)).sum(),
+        "the logarithm of each prompt first, then the mean": lambda log_p, right: -np.log(_each(log_p, right).mean()),
+    },
+    praise="Any of the right words will do, and none is asked for by name.",
+)

@@ -84,4 +84,11 @@ WRONG = [
     ("check_ties", by_all, "how many agree"),
     ("check_ties", lambda changes, keep: np.mean(changes, axis=0), "plain mean"),
     ("check_ties", lambda changes, keep: changes.sum(0), "expected"),
+    ("check_any", lambda log_p, right: -np.mean([row[some].mean() for row, some in zip(log_p, right, strict=True)]),
+     "all of them at once"),
+    ("check_any", lambda log_p, right: -np.mean([row[some].max() for row, some in zip(log_p, right, strict=True)]),
+     "still one word"),
+    ("check_any", lambda log_p, right: -np.mean([row[some].sum() for row, some in zip(log_p, right, strict=True)]),
+     "do not add"),
+    ("check_any", lambda log_p, right: 1 - np.mean(np.exp(log_p) @ right.T), "expected"),
 ]
