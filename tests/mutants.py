@@ -1473,7 +1473,7 @@ MUTANTS = [
            (f"{BOX}::test_it_has_no_rights_and_gets_none_and_sees_no_other_process",)),
     Mutant(SANDBOX, "the fence's own last words are the program's",
            ' if started else text.rstrip()', ' if "" else text.rstrip()',
-           (f"{BOX}::test_an_endless_loop_and_an_endless_sleep_end",)),
+           (f"{BOX}::test_what_the_fence_says_of_a_death_is_not_the_programs",)),
     Mutant(SANDBOX, "memory beside the process", "for call in closed:", "for call in closed[15:]:",
            (f"{BOX}::test_it_has_one_process_and_no_memory_beside_it[shared memory of System V]",)),
     Mutant(SANDBOX, "children with memory of their own", "(has, 1, 0, 0x10000)", "(has, 1, 1, 0x10000)",

@@ -174,6 +174,14 @@ def test_a_program_runs_and_its_output_and_error_are_kept() -> None:
     assert not run_safely("import os\nos._exit(0)").finished
 
 
+def test_what_the_fence_says_of_a_death_is_not_the_programs(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    said.write_text(f"{sandbox.STARTED}42\nunshare: waitpid failed: No child processes\n", "utf-8")
+    assert sandbox._outcome(said, "token") == sandbox.Outcome(False, "42")
+    said.write_text("unshare: unshare failed: Operation not permitted\n", "utf-8")  # it never began: this is the reason
+    assert sandbox._outcome(said, "token").said == "unshare: unshare failed: Operation not permitted"
+
+
 @needs
 def test_an_endless_loop_and_an_endless_sleep_end() -> None:
     for program in ("while True: pass", "import time\ntime.sleep(1000)", "import signal\n"
