@@ -37,6 +37,9 @@ FORMS = (
     Form(chat=False),
     Form(chat=False, begin="\n    return"),
     Form(ask=lambda e: e.prompt.strip(), chat=False, shots=2),
+    Form(ask=lambda e: f"# Each of these functions does what its docstring says.\n\n{e.prompt.strip()}", chat=False),
+    Form(ask=lambda e: f"Write the body of this Python function. Answer with code alone.\n\n{e.prompt.strip()}",
+         begin="\n    "),
 )
 
 

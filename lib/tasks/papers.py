@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from lib.files.fetch import fetch, member
@@ -33,6 +34,7 @@ def _asked_last(example: Example) -> str:
 
 
 WRITING = (Form(), Form(shots=2), Form(ask=_asked_last), Form(ask=_asked_last, begin="The"))
+SHORT = Form(ask=lambda e: e.prompt.partition("\n\n")[2] + "\n\nTL;DR:", chat=False, stop="\n")  # Radford et al., 2019
 
 
 def _numbered(example: Example) -> str:
@@ -48,10 +50,20 @@ def _asked_first(example: Example) -> str:
     return f"Question: {asked}\nAbstract: {abstract}\nAnswer:"
 
 
+def _pointed(example: Example) -> str:
+    """The abstract, then the beginning of a sentence that its answer ends."""
+    abstract, _, asked = example.prompt.partition("\n\n")
+    return f"{abstract}\n\n{asked.removesuffix('Quote the sentence.')}The authors write:"
+
+
+NUMBERED = Form(ask=_numbered, say=lambda e, answer: str(e.options.index(answer) + 1))
 FINDING = (
     Form(),
-    Form(ask=_numbered, say=lambda e, answer: str(e.options.index(answer) + 1)),
+    NUMBERED,
     Form(ask=_asked_first, say=lambda _, answer: f" {answer}", chat=False),
+    Form(shots=2),
+    replace(NUMBERED, shots=2),
+    Form(ask=_pointed, say=lambda _, answer: f" {answer}", chat=False),
 )
 
 
@@ -66,7 +78,7 @@ def summaries() -> Task:
     """
     examples = [e for e in cached("task-papers-1", _aspects) if e.prompt.startswith(QUESTIONS["outcome"])]
     dull = {"last sentence": _last, "first sentence": _first}
-    return Task("summaries", parted(examples), _rouge1_of, dull, "ROUGE-1", forms=WRITING)
+    return Task("summaries", parted(examples), _rouge1_of, dull, "ROUGE-1", forms=(*WRITING, SHORT))
 
 
 def control() -> Task:

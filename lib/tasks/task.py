@@ -332,13 +332,26 @@ def prompted(model: LanguageModel, task: Task, *, seed: int, items: int) -> Task
     judge = shuffled(task.parts["dev"], seed)[:items]
     found: dict[Form, float] = {}
     for form in task.forms:
-        if judge[0].options:
-            said = {way: _likeliest(judge, values)
-                    for way, values in _read(model, task, form, judge, all_ways=True).items()}
-        else:
-            said = {form: answers(model, replace(task, forms=(form,)), judge)}
+        said = each_way(model, replace(task, forms=(form,)), judge)
         found |= {way: sum(scores(task, each, judge)) for way, each in said.items()}
     return replace(task, forms=(max(found, key=lambda way: found[way]),))
+
+
+def each_way(model: LanguageModel, task: Task, examples: Sequence[Example]) -> dict[Form, list[str]]:
+    """What the model says to each example, under each reading of the task's first form; written answers have one.
+
+    Args:
+        task: its first form reads options by their sum.
+        examples: m of it, at least 1, all with options or all without.
+
+    Raises:
+        ValueError: as `answers`.
+    """
+    form = task.forms[0]
+    if not examples[0].options:
+        return {form: answers(model, task, examples)}
+    return {way: _likeliest(examples, values)
+            for way, values in _read(model, task, form, examples, all_ways=True).items()}
 
 
 def cached(name: str, make: Callable[[], Sequence[Example]]) -> list[Example]:
