@@ -41,6 +41,7 @@ from lib.tasks.task import (
     answers,
     apart,
     cached,
+    each_way,
     exact,
     packed,
     parted,
@@ -294,6 +295,40 @@ def test_reviews_are_asked_in_the_twelve_forms_of_chapter_1() -> None:
         (template.format("Fine film."), *words) for template, *words in there]
 
 
+@pytest.mark.parametrize("make", MAKERS)
+def test_no_form_holds_the_answer_and_each_says_what_is_asked(make: Callable[[], Task]) -> None:
+    """A form is a function of what a model may see: with another right answer, and other words for the score alone, it
+    asks the same. A written form shows the source; an option is worded apart from each other one, and from nothing."""
+    task = make()
+    secret = {"summaries": "{}", "control": "{}", "questions": "[]", "code": "{}"}  # `extra` serves the score alone
+    for example in shuffled(task.parts["test"], 0)[:20]:
+        shown = example.extra if task.name in ("entities", "translation") else example.group
+        if task.name in ("summaries", "control"):
+            shown = " ".join(json.loads(example.extra)["abstract"])
+        if task.name in ("questions", "code", "dialogue"):
+            shown = example.prompt.partition("\n\nW")[0].strip()
+        for form in task.forms:
+            asked = form.ask(example)
+            other = next((option for option in example.options if option != example.answer), "xyzzy")
+            assert asked == form.ask(replace(example, answer=other, extra=secret.get(task.name, example.extra)))
+            assert asked.strip() and asked == asked.rstrip(" ") and "{}" not in asked
+            if example.options:
+                said = [form.say(example, option) for option in example.options]
+                assert len(set(said)) == len(said) and all(text.strip() for text in said)
+                assert all(text.startswith(" ") for text in said) or form.chat  # a word goes on where text ends
+            if task.name not in ("knowledge", "relations"):
+                words = [re.sub(r"^\d+\. ", "", line) for line in asked.splitlines()]
+                assert shown in asked or shown in " ".join(words)
+
+
+@pytest.mark.parametrize(("make", "least"), [(questions, 4), (summaries, 4), (code, 4)])
+def test_each_job_is_asked_in_several_forms(make: Callable[[], Task], least: int) -> None:
+    task = make()
+    example = task.parts["test"][0]
+    seen = {(form.ask(example), form.begin, form.shots, form.chat) for form in task.forms}
+    assert len(seen) == len(task.forms) >= least
+
+
 def test_papers_are_of_years_with_a_free_licence() -> None:
     ids = {e.group for part in control().parts.values() for e in part}
     years = {int(i[:4]) if i[0].isdigit() else 2000 + int(i[1:3]) for i in ids}
@@ -469,6 +504,26 @@ def test_options_are_read_as_the_form_says(way: str) -> None:
 
     assert answers(model, Task("toy", {}, exact, {}, "accuracy", forms=(form,)), asked) == best(way)
     assert way == "sum" or best(way) != best("sum")  # control
+
+
+def test_the_reading_of_a_tuned_model_is_chosen_on_development_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: a right option of two tokens has -3, a wrong one of one token -2. The sum takes the wrong one, the
+    mean (-1.5 against -2) the right one; the prior is -3 and -2 too, so that nothing is left to tell them by."""
+    options, model = (" bad", " good film"), tiny()
+    assert [len(model.tokenizer(o, add_special_tokens=False)["input_ids"]) for o in options] == [1, 2]
+    monkeypatch.setattr(task_module, "option_scores",
+                        lambda _, prompts, some: [torch.tensor([-2.0, -3.0]) for _ in prompts])
+    parts = parted([Example(f"p{i}", options[1], str(i), options) for i in range(60)])
+    task = Task("toy", parts, exact, {}, "accuracy", forms=(Form(chat=False),))
+    ways = {(form.per_token, form.over_prior): set(said)
+            for form, said in each_way(model, task, parts["test"]).items()}
+    assert ways == {(False, False): {" bad"}, (True, False): {" good film"}, (False, True): {" bad"}}
+    chosen = prompted(model, task, seed=0, items=5)
+    assert chosen.forms == (Form(chat=False, per_token=True),)
+    assert set(answers(model, chosen, parts["test"])) == {" good film"}
+    free = replace(task, parts={}, forms=(Form(chat=False),), tokens=2)
+    written_freely = [replace(e, options=()) for e in parts["dev"][:2]]
+    assert list(each_way(model, free, written_freely)) == [Form(chat=False)]  # nothing to choose where it writes
 
 
 @pytest.mark.parametrize("options", [True, False])
