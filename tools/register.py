@@ -238,7 +238,7 @@ def scaled(judged: Mapping[str, Item]) -> list[tuple[str, list[float], str]]:
 
 def picture(judged: Mapping[str, Item], without: Mapping[str, str] | None = None) -> str:
     """All effects with the intervals that decided them, on one axis, and below them what is not judged and why."""
-    rows, grey = scaled(judged), list((without or {}).items())
+    rows, grey = scaled(judged), without or {}
     fig, axis = plt.subplots(figsize=(5.0, 0.9 + 0.48 * (len(rows) + len(grey))))
     axis.axvspan(-1, 1, color=COLOURS[4], alpha=0.2, linewidth=0)
     axis.axvline(0, color=INK, linewidth=0.7)
@@ -248,18 +248,19 @@ def picture(judged: Mapping[str, Item], without: Mapping[str, str] | None = None
         axis.plot(middle, height, "o", color=colour, markerfacecolor="none" if judged_so == "undecided" else colour)
         axis.annotate(label, (0, height), (2, 6), xycoords=axis.get_yaxis_transform(), textcoords="offset points",
                       fontsize=9)
-    for height, (label, why) in enumerate(grey, 1):
-        axis.annotate(f"{label}: {why}", (0, -height), (2, 6), xycoords=axis.get_yaxis_transform(),
-                      textcoords="offset points", fontsize=9, color=COLOURS[4])
-        axis.axhline(-height, color=COLOURS[4], linewidth=0.7, linestyle=":")
+    for height, (label, why) in enumerate(grey.items(), 1):
+        for words, lift in ((f"{', '.join(judged)}: {label}", 6), (why, -6)):  # in place of an interval
+            axis.annotate(words, (0, -height), (2, lift), xycoords=axis.get_yaxis_transform(),
+                          textcoords="offset points", fontsize=9, color=COLOURS[4])
     axis.set(yticks=[], ylim=(-0.5 - len(grey), len(rows) - 0.2), xlabel="effect, in units of what counts as nothing")
     if any(max(map(abs, values)) > 20 for _, values, _ in rows):
         axis.set_xscale("symlog", linthresh=1)
     axis.spines["left"].set_visible(False)
     axis.grid(axis="x", alpha=0.14)
     counted = ", ".join(f"{name} {word(claim)}" for name, claim in judged.items())
+    no_word = f" Not judged: {', '.join(grey)}." if grey else ""
     alt = (f"{len(rows)} effects with the intervals that decide, in units of what counts as nothing. "
-           f"Verdicts: {counted}.{' Not judged: ' + ', '.join(label for label, _ in grey) + '.' if grey else ''}")
+           f"Verdicts: {counted}.{no_word}")
     return f'<figure class="par-figure">{_svg(fig, alt)}</figure>'
 
 
