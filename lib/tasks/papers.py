@@ -34,7 +34,6 @@ def _asked_last(example: Example) -> str:
 
 
 WRITING = (Form(), Form(shots=2), Form(ask=_asked_last), Form(ask=_asked_last, begin="The"))
-SHORT = Form(ask=lambda e: e.prompt.partition("\n\n")[2] + "\n\nTL;DR:", chat=False, stop="\n")  # Radford et al., 2019
 
 
 def _numbered(example: Example) -> str:
@@ -78,7 +77,7 @@ def summaries() -> Task:
     """
     examples = [e for e in cached("task-papers-1", _aspects) if e.prompt.startswith(QUESTIONS["outcome"])]
     dull = {"last sentence": _last, "first sentence": _first}
-    return Task("summaries", parted(examples), _rouge1_of, dull, "ROUGE-1", forms=(*WRITING, SHORT))
+    return Task("summaries", parted(examples), _rouge1_of, dull, "ROUGE-1", forms=WRITING)
 
 
 def control() -> Task:
