@@ -258,7 +258,7 @@ def picture(judged: Mapping[str, Item], without: Mapping[str, str] | None = None
     axis.spines["left"].set_visible(False)
     axis.grid(axis="x", alpha=0.14)
     counted = ", ".join(f"{name} {word(claim)}" for name, claim in judged.items())
-    no_word = f" Not judged: {', '.join(grey)}." if grey else ""
+    no_word = f" Not judged: {len(grey)}." if grey else ""
     alt = (f"{len(rows)} effects with the intervals that decide, in units of what counts as nothing. "
            f"Verdicts: {counted}.{no_word}")
     return f'<figure class="par-figure">{_svg(fig, alt)}</figure>'

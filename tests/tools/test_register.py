@@ -99,7 +99,7 @@ def test_what_has_no_effect_stands_as_a_row_that_says_why() -> None:
     page = register.claims({"C8": entry}, {"C8": found}, {"02-tiny": notebook()})
     assert "| songs | – | not judged: no notes | – |" in page and "no runs" not in page
     assert page.count("<svg") == 2 and page.count("C8: songs") == 1
-    assert "Verdicts: C8 supported. Not judged: songs." in page
+    assert "Verdicts: C8 supported. Not judged: 1." in page
     assert page.count("Not judged") == 1, "the picture of all claims has effects alone"
 
 
