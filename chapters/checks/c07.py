@@ -171,7 +171,8 @@ check_erase = checker(
      for x, c, S in ((np.array([3.0, 2]), np.array([1.0, 0]), _S), (np.array([-1.0, 2]), np.array([0.5, 1]), _S),
                      (np.array([1.0, -2, 0.5]), np.array([1.0, 1, -2]), _three))],
     {
-        "that drops the whole direction of c, with the noise that lies in it": lambda x, c, S: x - c * (c @ x) / (c @ c),
+        "that drops the whole direction of c, with the noise that lies in it": lambda x, c, S: (
+            x - c * (c @ x) / (c @ c)),
         "what carries the property is read with the inverse of S": lambda x, c, S: x - c * (c @ S @ x) / (c @ S @ c),
         "read along the inverse of S times c, and take away along c, not the other way round": lambda x, c, S: (
             x - np.linalg.solve(S, c) * (c @ x) / (np.linalg.solve(S, c) @ c)),
