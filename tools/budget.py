@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,14 @@ class Took:
         question: what they ask.
         runs: how many there are.
         minutes: what they take together on two cores.
+        machines: what kind of machine each ran on -> how many there did.
     """
 
     store: str
     question: str
     runs: int
     minutes: float
+    machines: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def decoder(self) -> bool:
@@ -74,11 +77,14 @@ def took(found: Mapping[str, Any], but: Mapping[str, Any] | None = None) -> list
     for name, store in found.items():
         held = (but or {}).get(name, {"runs": {}})["runs"]
         minutes: dict[str, list[float]] = {}
+        machines: dict[str, Counter[str]] = {}
         for key, run in store["runs"].items():
             if key not in held:
-                threads = store["provenance"][run["provenance"]]["threads"]
-                minutes.setdefault(run["question"], []).append(run["seconds"] * min(threads, CORES) / CORES / 60)
-        rows += [Took(name, question, len(each), sum(each)) for question, each in sorted(minutes.items())]
+                origin, question = store["provenance"][run["provenance"]], run["question"]
+                minutes.setdefault(question, []).append(run["seconds"] * min(origin["threads"], CORES) / CORES / 60)
+                machines.setdefault(question, Counter())[origin["machine"]] += 1
+        rows += [Took(name, question, len(each), sum(each), machines[question])
+                 for question, each in sorted(minutes.items())]
     return rows
 
 
@@ -90,7 +96,8 @@ def lines(rows: Iterable[Took]) -> list[str]:
 
 
 def table(rows: Iterable[Took]) -> list[str]:
-    """In Markdown: each chapter's minutes with the encoder and with the language model, and each budget's sum.
+    """In Markdown: each chapter's minutes with the encoder and with the language model, each budget's sum, and on what
+    kinds of machine the runs of each chapter were made.
 
     A budget that was not kept is named below.
     """
@@ -111,4 +118,10 @@ def table(rows: Iterable[Took]) -> list[str]:
     over = ", ".join(f"{part} ({spent[part]:.0f} of {60 * hours:.0f})" for part, hours in BUDGETS.items()
                      if spent[part] > 60 * hours)
     written += ["", f"Over budget, in minutes: {over}."] if over else []
+    made = Counter[tuple[str, str]]()
+    for row in listed:
+        made.update({(row.store[:2], machine): count for machine, count in row.machines.items()})
+    if made:
+        written += ["", "| Chapter | Machine of its stored runs | Runs |", "|---|---|---:|"]
+        written += [f"| {int(chapter)} | {machine} | {count} |" for (chapter, machine), count in sorted(made.items())]
     return [*written, "", CAVEAT]
