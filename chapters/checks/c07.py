@@ -138,3 +138,49 @@ check_merged = checker(
     },
     praise="Below half a level nothing is left, above it too much.",
 )
+
+
+def _terms(W, chosen):
+    U, s, Vh = np.linalg.svd(W, full_matrices=False)
+    return U[:, chosen] * s[chosen] @ Vh[chosen]
+
+
+_V = np.array([[3.0, 1, 0], [1, 2, -1], [0, 1, 1], [2, 0, 1]])
+check_left_frozen = checker(
+    [((W, r), _terms(W, slice(r, None))) for W, r in ((_V, 1), (_V.T, 2), (_V[:3], 1), (_V[:2], 1))],
+    {
+        "that is the frozen weight of LoRA: from this one what the adapter begins with is taken out": lambda W, r: W,
+        "that is what the adapter holds and trains": lambda W, r: _terms(W, slice(0, r)),
+        "that takes out the smallest directions, and PiSSA trains the largest": lambda W, r: (
+            W - _terms(W, slice(-r, None))),
+        "taken out once is enough: frozen weight and adapter together are W": lambda W, r: (
+            W - 2 * _terms(W, slice(0, r))),
+        "each direction counts with its singular value": lambda W, r: W - (
+            np.linalg.svd(W, full_matrices=False)[0][:, :r] @ np.linalg.svd(W, full_matrices=False)[2][:r]),
+        "directions are singular vectors, not columns of W": lambda W, r: np.where(np.arange(W.shape[1]) < r, 0.0, W),
+        "directions are singular vectors, not rows of W": lambda W, r: np.where(
+            np.arange(len(W))[:, None] < r, 0.0, W),
+    },
+    praise="The adapter holds the loudest part of what the model knew, and is free to lose it.",
+)
+
+_S = np.array([[5.0, 4], [4, 4]])  # the worked example: the class is x_1 - x_2
+_three = np.array([[2.0, 0.5, 0], [0.5, 1, -0.3], [0, -0.3, 3]])
+check_erase = checker(
+    [((x, c, S), x - c * (np.linalg.solve(S, c) @ x) / (np.linalg.solve(S, c) @ c))
+     for x, c, S in ((np.array([3.0, 2]), np.array([1.0, 0]), _S), (np.array([-1.0, 2]), np.array([0.5, 1]), _S),
+                     (np.array([1.0, -2, 0.5]), np.array([1.0, 1, -2]), _three))],
+    {
+        "that drops the whole direction of c, with the noise that lies in it": lambda x, c, S: (
+            x - c * (c @ x) / (c @ c)),
+        "what carries the property is read with the inverse of S": lambda x, c, S: x - c * (c @ S @ x) / (c @ S @ c),
+        "read along the inverse of S times c, and take away along c, not the other way round": lambda x, c, S: (
+            x - np.linalg.solve(S, c) * (c @ x) / (np.linalg.solve(S, c) @ c)),
+        "that is what is taken away: x less that is left": lambda x, c, S: (
+            c * (np.linalg.solve(S, c) @ x) / (np.linalg.solve(S, c) @ c)),
+        "take all of it away: divide by what is read of c itself": lambda x, c, S: x - c * (np.linalg.solve(S, c) @ x),
+        "taken away, not turned round: once, not twice": lambda x, c, S: (
+            x - 2 * c * (np.linalg.solve(S, c) @ x) / (np.linalg.solve(S, c) @ c)),
+    },
+    praise="No linear reader finds the property any more, and the vectors moved as little as can be.",
+)

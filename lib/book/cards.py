@@ -188,6 +188,9 @@ def card(facts: Facts, band: Facts | None, language: str = "en") -> Card:
 def judge(claim: Facts) -> Verdict:
     """The verdict that the rule gives on a claim's effects; one of the field stays undecided on fewer than ten seeds.
 
+    So does a claim of which something else was tested in its place (`stands_in`): its effects then say what they say,
+    and not what it says.
+
     Args:
         claim: what `Run.claim` wrote.
 
@@ -203,6 +206,9 @@ def judge(claim: Facts) -> Verdict:
         few = f"; undecided on fewer than {FIELD_SEEDS} seeds"
         undecided = ("undecided",) * len(effects)
         found = replace(found, word="undecided", words=undecided, reasons=tuple(r + few for r in found.reasons))
+    if claim.get("stands_in"):
+        aside = "; tested in place of the claim's own sentence"
+        found = replace(found, word="undecided", reasons=tuple(reason + aside for reason in found.reasons))
     return found
 
 

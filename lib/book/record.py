@@ -128,7 +128,8 @@ class Run:
         shown = cards.card(facts, self.bands.get(name), self.language) if card else {"text/plain": "", "text/html": ""}
         display({**shown, cards.RESULT: facts}, raw=True)
 
-    def claim(self, claim: str, effects: Mapping[str, Effect], *, unit: str, bound: float, direction: int) -> None:
+    def claim(self, claim: str, effects: Mapping[str, Effect], *, unit: str, bound: float, direction: int,
+              stands_in: bool = False) -> None:
         """Show the verdict on a claim of the source or of the field, and write its effects into the cell's output.
 
         The rule is `lib.evidence.verdicts.verdict`: all effects must bear the claim out. The gate applies it to the
@@ -140,6 +141,7 @@ class Run:
             unit: what the effects count.
             bound: what counts as nothing, in `unit`, fixed before the runs.
             direction: the sign that the claim promises, 1 or -1, or 0 where it promises no difference.
+            stands_in: whether this was tested in place of the claim's own sentence, which then stays undecided.
 
         Raises:
             ValueError: an id that is not C or F and a number, a claim made twice in one cell, no effect, a bound not
@@ -151,6 +153,8 @@ class Run:
         rows = {label: {key: getattr(effect, key) for key in keys} for label, effect in effects.items()}
         facts = {"id": claim, "unit": unit, "bound": bound, "direction": direction, "effects": rows,
                  "profile": self.profile, "device": self.device}  # fmt: skip
+        if stands_in:
+            facts["stands_in"] = True
         shown = cards.claim_card(facts, self.language)
         self._once(claim)
         display({**shown, cards.CLAIM: facts}, raw=True)

@@ -146,3 +146,13 @@ def test_a_claim_of_the_field_needs_ten_seeds() -> None:
 
     assert (judged("C1", 5), judged("F1", 10)) == ("supported", "supported")
     assert judged("F1", 9) == "undecided"
+
+
+def test_a_claim_of_which_something_else_was_tested_is_undecided() -> None:
+    row = {"difference": 9.0, "error": 1.0, "dof": 9.0, "seeds": 10, "level": 0.95}
+    facts = {"id": "F1", "unit": "points", "bound": 1.0, "direction": 1, "effects": {"a": row}, "profile": "quick",
+             "device": "cpu"}
+    found = cards.judge(facts | {"stands_in": True})
+    assert (cards.judge(facts).word, found.word, found.words) == ("supported", "undecided", ("supported",))
+    shown = cards.claim_card(facts | {"stands_in": True})["text/plain"]
+    assert "undecided" in shown and "in place of the claim's own sentence" in shown

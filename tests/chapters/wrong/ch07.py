@@ -25,6 +25,26 @@ def lost(losses, forgot, target):
     return np.nan
 
 
+def terms(W, chosen):
+    U, s, Vh = np.linalg.svd(W, full_matrices=False)
+    return U[:, chosen] @ np.diag(s[chosen]) @ Vh[chosen]
+
+
+def dropped(W, r):
+    W[:, :r] = 0
+    return W
+
+
+def emptied(W, r):
+    W[:r] = 0
+    return W
+
+
+def unscaled(W, r):
+    U, _, Vh = np.linalg.svd(W, full_matrices=False)
+    return W - U[:, :r] @ Vh[:r]
+
+
 WRONG = [
     ("check_muon", lambda G: cut(G, lambda s: 1e-3), "gradients are small"),
     ("check_muon", lambda G: cut(G, lambda s: s[0] / 10), "a small direction is one too"),
@@ -60,4 +80,19 @@ WRONG = [
         next((b for a, b in zip(*run, strict=True) if a <= t), 9) for run in runs])), "not at the one after"),
     ("check_least_forgetful", lambda runs, t: int(np.nanargmax([lost(*run, t) for run in runs])), "forgotten most"),
     ("check_least_forgetful", lambda runs, t: 0, "expected"),
+    ("check_left_frozen", lambda W, r: W, "frozen weight of LoRA"),
+    ("check_left_frozen", lambda W, r: terms(W, slice(r)), "holds and trains"),
+    ("check_left_frozen", lambda W, r: terms(W, slice(-r)), "the smallest directions"),
+    ("check_left_frozen", lambda W, r: terms(W, slice(r, None)) - terms(W, slice(r)), "once is enough"),
+    ("check_left_frozen", unscaled, "with its singular value"),
+    ("check_left_frozen", dropped, "not columns of W"),
+    ("check_left_frozen", emptied, "not rows of W"),
+    ("check_left_frozen", lambda W, r: 0 * W, "expected"),
+    ("check_erase", lambda x, c, S: x - np.outer(c, c) @ x / (c @ c), "the noise that lies in it"),
+    ("check_erase", lambda x, c, S: x - c * (c @ S @ x) / (c @ S @ c), "the inverse of S"),
+    ("check_erase", lambda x, c, S: x - np.linalg.inv(S) @ c * (c @ x) / (c @ np.linalg.inv(S) @ c), "way round"),
+    ("check_erase", lambda x, c, S: c * (c @ np.linalg.inv(S) @ x) / (c @ np.linalg.inv(S) @ c), "is taken away"),
+    ("check_erase", lambda x, c, S: x - c * (c @ np.linalg.inv(S) @ x), "all of it"),
+    ("check_erase", lambda x, c, S: x - 2 * c * (c @ np.linalg.inv(S) @ x) / (c @ np.linalg.inv(S) @ c), "not twice"),
+    ("check_erase", lambda x, c, S: x - c, "expected"),
 ]
