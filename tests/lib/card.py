@@ -74,7 +74,7 @@ class Card(torch.Tensor):
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.scaled_dot_product_attention:
             return _attention(*args, **(kwargs or {}))
-        if func in (torch.Tensor.__getitem__, torch.Tensor.__setitem__):  # of a list torch would make a tensor of no data
+        if func in (torch.Tensor.__getitem__, torch.Tensor.__setitem__):  # a list becomes one without data
             args = (args[0], tree_map(lambda x: torch.tensor(x) if isinstance(x, list) else x, args[1],
                                       is_leaf=lambda x: isinstance(x, list)), *args[2:])
         with torch._C.DisableTorchFunctionSubclass():
