@@ -194,3 +194,79 @@ check_any = checker(
     },
     praise="Any of the right words will do, and none is asked for by name.",
 )
+
+_NOISE = np.random.default_rng(0).uniform(-1, 1, (3, 6, 4))
+_MASK = np.array([[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 1], [1, 0, 0, 0, 0, 0]])
+
+
+def _neftune(noise, mask, alpha, lengths=None, width=True, root=True, padding=False):
+    lengths = mask.sum(1) if lengths is None else lengths
+    size = lengths * (noise.shape[2] if width else 1)
+    size = alpha / (np.sqrt(size) if root else size) * np.ones(len(noise))
+    return size[:, None, None] * noise * (1 if padding else mask[:, :, None])
+
+
+check_neftune = checker(
+    [((_NOISE, _MASK, 5.0), _neftune(_NOISE, _MASK, 5.0)), ((_NOISE[:2], _MASK[:2], 1.0),
+                                                          _neftune(_NOISE[:2], _MASK[:2], 1.0))],
+    {
+        "that is the published scale: the length of the batch counts the padding": lambda noise, mask, alpha: (
+            _neftune(noise, mask, alpha, lengths=noise.shape[1], padding=True)
+        ),
+        "divide by each text's own length, not by that of the batch": lambda noise, mask, alpha: (
+            _neftune(noise, mask, alpha, lengths=noise.shape[1])
+        ),
+        "the scale is right; padding should get no noise": lambda noise, mask, alpha: (
+            _neftune(noise, mask, alpha, padding=True)
+        ),
+        "each text by its own length, not all by the mean length": lambda noise, mask, alpha: (
+            _neftune(noise, mask, alpha, lengths=mask.sum(1).mean())
+        ),
+        "each text by its own length, not by all tokens of the batch": lambda noise, mask, alpha: (
+            _neftune(noise, mask, alpha, lengths=mask.sum())
+        ),
+        "a token has d numbers, and each gets its part: the width belongs under the root": lambda noise, mask, alpha: (
+            _neftune(noise, mask, alpha, width=False)
+        ),
+        "the root: it is the mean square that should not depend on the length": lambda noise, mask, alpha: (
+            _neftune(noise, mask, alpha, root=False)
+        ),
+    },
+    praise="The same noise for a text, whatever stands beside it in the batch.",
+)
+
+_W = np.random.default_rng(0).standard_normal((4, 64)) * np.array([[0.02], [0.05], [0.1], [0.05]])
+_W[1, 3], _W[2, 40] = 0.6, -0.9  # weights that stand out widen the levels of their block alone
+
+
+def _rounded(W, levels=15, block=32, to=np.round):
+    blocks = W.reshape(-1, block)
+    low = blocks.min(1, keepdims=True)
+    d = (blocks.max(1, keepdims=True) - low) / levels
+    return (low + d * to((blocks - low) / d)).reshape(W.shape)
+
+
+def _way(W, rho, **how):
+    return float(np.sqrt(((_rounded(W, **how) - W) ** 2).sum()) / rho)
+
+
+check_radii = checker(
+    [((_W, 0.05), _way(_W, 0.05)), ((_W[:2], 0.02), _way(_W[:2], 0.02))],
+    {
+        "sixteen levels have fifteen gaps between them": lambda W, rho: _way(W, rho, levels=16),
+        "each 32 weights have levels of their own, not the whole matrix": lambda W, rho: _way(W, rho, block=W.size),
+        "each 32 weights have levels of their own, not each row": lambda W, rho: _way(W, rho, block=W.shape[1]),
+        "a block lies along a row, not down a column": lambda W, rho: _way(np.ascontiguousarray(W.T), rho),
+        "to the nearest level, not to the one below": lambda W, rho: _way(W, rho, to=np.floor),
+        "the length of the whole step, not the size of one weight's part in it": lambda W, rho: (
+            _way(W, rho) / W.size**0.5
+        ),
+        "a length is the root of the sum of squares": lambda W, rho: _way(W, rho) ** 2 * rho,
+        "the sum of the sizes is no length": lambda W, rho: float(abs(_rounded(W) - W).sum() / rho),
+        "the largest change of one weight is not the length of the step": lambda W, rho: (
+            float(abs(_rounded(W) - W).max() / rho)
+        ),
+        "in radii: divide by rho": lambda W, rho: _way(W, 1.0),
+    },
+    praise="Rounding takes one long step; SAM looked a short one ahead.",
+)

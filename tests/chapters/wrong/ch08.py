@@ -57,6 +57,28 @@ def by_kept(changes, keep):
     return (kept * (np.sign(kept) == np.sign(kept.sum(0)))).sum(0) / np.maximum((kept != 0).sum(0), 1)
 
 
+def neftune(noise, mask, alpha):
+    """Right: each text by its own tokens, and none on padding."""
+    own = [alpha / (row.sum() * noise.shape[2]) ** 0.5 for row in mask]
+    return np.stack([size * row[:, None] * one for size, row, one in zip(own, mask, noise, strict=True)])
+
+
+def padded(noise, mask, alpha):
+    return alpha / (noise.shape[1] * noise.shape[2]) ** 0.5 * noise
+
+
+def rounding(W, rho, gaps=15, width=32, nearest=True):
+    """Right by default: every weight to the nearest of the levels, one by one."""
+    errors = []
+    for row in W:
+        for block in np.split(row, range(width, len(row), width)):
+            levels = block.min() + (block.max() - block.min()) * np.arange(gaps + 1) / gaps
+            for w in block:
+                below = levels[levels <= w + 1e-12] if not nearest else levels
+                errors.append(abs(below - w).min())
+    return np.sqrt(np.square(errors).sum()) / rho
+
+
 WRONG = [
     ("check_loss", lambda model, base: np.sum((model - base) ** 2) / 8, "expected"),
     ("check_ties", all_vote, "only what was kept votes"),
@@ -91,4 +113,26 @@ WRONG = [
     ("check_any", lambda log_p, right: -np.mean([row[some].sum() for row, some in zip(log_p, right, strict=True)]),
      "do not add"),
     ("check_any", lambda log_p, right: 1 - np.mean(np.exp(log_p) @ right.T), "expected"),
+    ("check_neftune", padded, "the published scale"),
+    ("check_neftune", lambda noise, mask, alpha: padded(noise, mask, alpha) * mask[..., None],
+     "not by that of the batch"),
+    ("check_neftune", lambda noise, mask, alpha: (
+        noise * (alpha / np.sqrt(mask.sum(1) * noise.shape[2]))[:, None, None]), "padding should get no noise"),
+    ("check_neftune", lambda noise, mask, alpha: (
+        neftune(noise, mask, alpha) * np.sqrt(mask.sum(1) / mask.sum(1).mean())[:, None, None]), "the mean length"),
+    ("check_neftune", lambda noise, mask, alpha: (
+        mask[..., None] * noise * alpha / np.sqrt(mask.sum() * noise.shape[2])), "all tokens of the batch"),
+    ("check_neftune", lambda noise, mask, alpha: 2 * neftune(noise, mask, alpha), "the width belongs under the root"),
+    ("check_neftune", lambda noise, mask, alpha: (
+        neftune(noise, mask, alpha) / np.sqrt(4 * mask.sum(1))[:, None, None]), "the root: it is the mean square"),
+    ("check_neftune", lambda noise, mask, alpha: neftune(noise, mask, alpha) / np.sqrt(3), "expected"),
+    ("check_radii", lambda W, rho: rounding(W, rho, gaps=16), "fifteen gaps"),
+    ("check_radii", lambda W, rho: rounding(W.reshape(1, -1), rho, width=W.size), "not the whole matrix"),
+    ("check_radii", lambda W, rho: rounding(W, rho, width=64), "not each row"),
+    ("check_radii", lambda W, rho: rounding(W.T.reshape(-1, 32), rho), "not down a column"),
+    ("check_radii", lambda W, rho: rounding(W, rho, nearest=False), "not to the one below"),
+    ("check_radii", lambda W, rho: rounding(W, rho) / np.sqrt(W.size), "the length of the whole step"),
+    ("check_radii", lambda W, rho: rounding(W, rho) ** 2 * rho, "the root of the sum"),
+    ("check_radii", lambda W, rho: rounding(W, 1.0), "divide by rho"),
+    ("check_radii", lambda W, rho: 2 * rounding(W, rho), "expected"),
 ]
