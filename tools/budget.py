@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Took:
         runs: how many there are.
         minutes: what they took together on two cores.
         alone: the same, each at the pace of the quickest of its seeds.
+        machines: what kind of machine each ran on -> how many there did.
     """
 
     store: str
@@ -38,6 +40,7 @@ class Took:
     runs: int
     minutes: float
     alone: float
+    machines: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def decoder(self) -> bool:
@@ -78,14 +81,16 @@ def took(found: Mapping[str, Any], but: Mapping[str, Any] | None = None) -> list
     for name, store in found.items():
         held = (but or {}).get(name, {"runs": {}})["runs"]
         minutes: dict[str, dict[str, list[float]]] = {}  # question -> arm -> minutes of its seeds
+        machines: dict[str, Counter[str]] = {}
         for key, run in store["runs"].items():
             if key not in held:
-                threads = store["provenance"][run["provenance"]]["threads"]
+                origin, question = store["provenance"][run["provenance"]], run["question"]
                 arm = json.dumps({axis: value for axis, value in run["spec"].items() if axis != "seed"}, sort_keys=True)
-                minutes.setdefault(run["question"], {}).setdefault(arm, []).append(
-                    run["seconds"] * min(threads, CORES) / CORES / 60)
+                minutes.setdefault(question, {}).setdefault(arm, []).append(
+                    run["seconds"] * min(origin["threads"], CORES) / CORES / 60)
+                machines.setdefault(question, Counter())[origin["machine"]] += 1
         rows += [Took(name, question, sum(map(len, arms.values())), sum(map(sum, arms.values())),
-                      sum(len(each) * min(each) for each in arms.values()))
+                      sum(len(each) * min(each) for each in arms.values()), machines[question])
                  for question, arms in sorted(minutes.items())]
     return rows
 
@@ -100,7 +105,8 @@ def lines(rows: Iterable[Took]) -> list[str]:
 
 
 def table(rows: Iterable[Took]) -> list[str]:
-    """In Markdown: each chapter's minutes with the encoder and with the language model, and each budget's sum.
+    """In Markdown: each chapter's minutes with the encoder and with the language model, each budget's sum, and on what
+    kinds of machine the runs of each chapter were made.
 
     A budget that would not be kept by the runs alone is named below.
     """
@@ -123,4 +129,10 @@ def table(rows: Iterable[Took]) -> list[str]:
     over = ", ".join(f"{part} ({alone[part]:.0f} of {60 * hours:.0f})" for part, hours in BUDGETS.items()
                      if alone[part] > 60 * hours)
     written += ["", f"Over budget, in minutes: {over}."] if over else []
+    made = Counter[tuple[str, str]]()
+    for row in listed:
+        made.update({(row.store[:2], machine): count for machine, count in row.machines.items()})
+    if made:
+        written += ["", "| Chapter | Machine of its stored runs | Runs |", "|---|---|---:|"]
+        written += [f"| {int(chapter)} | {machine} | {count} |" for (chapter, machine), count in sorted(made.items())]
     return [*written, "", CAVEAT]

@@ -396,12 +396,17 @@ def _ground(ground: Item, shown: Item, where: str) -> str:
         judged = word(shown)
         anchor = make_id(f"{shown['id']}: {judged}")
         told = f"{ground['effect']}: {stand(shown, ground)}" if "effect" in ground else f"{MARK[judged]} {judged}"
-        return f'<a href="claims.html#{anchor}">{shown["id"]}</a>, {told} ({where})'
+        behind = sorted({effect["seeds"] for label, effect in shown["effects"].items()
+                         if ground.get("effect", label) == label})
+        seeds = f"{behind[0]} seeds" if len(behind) == 1 else f"{behind[0]} to {behind[-1]} seeds"
+        return f'<a href="claims.html#{anchor}">{shown["id"]}</a>, {told}, {seeds} ({where})'
     ends = possible(shown)
     places = decimals(*ends) if ends else None
     between = f" [{f',{GAP}'.join(number(end, places, sign=True) for end in ends)}]" if ends else ""
     unit = "" if shown["unit"] == "1" else f" {shown['unit']}"
-    return f"{ground['record'].replace('_', ' ')}: {number(shown['value'], places, sign=True)}{between}{unit} ({where})"
+    seeds = f", {shown['seeds']} {shown.get('over', 'seeds')}" if shown["seeds"] > 1 else ""
+    said = f"{number(shown['value'], places, sign=True)}{between}{unit}{seeds}"
+    return f"{ground['record'].replace('_', ' ')}: {said} ({where})"
 
 
 def entries(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
@@ -71,8 +72,11 @@ class Card(torch.Tensor):
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.nn.functional.scaled_dot_product_attention:
-            func = _attention
+        if func is F.scaled_dot_product_attention:
+            return _attention(*args, **(kwargs or {}))
+        if func in (torch.Tensor.__getitem__, torch.Tensor.__setitem__):  # a list becomes one without data
+            args = (args[0], tree_map(lambda x: torch.tensor(x) if isinstance(x, list) else x, args[1],
+                                      is_leaf=lambda x: isinstance(x, list)), *args[2:])
         with torch._C.DisableTorchFunctionSubclass():
             return func(*args, **(kwargs or {}))
 
@@ -83,8 +87,14 @@ class Card(torch.Tensor):
 
 def _attention(q: Any, k: Any, v: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
                scale: float | None = None, enable_gqa: bool = False) -> Any:
-    math = torch.ops.aten._scaled_dot_product_attention_math
-    return math(q, k, v, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)[0]
+    if enable_gqa:
+        k, v = (x.repeat_interleave(q.shape[-3] // x.shape[-3], -3) for x in (k, v))
+    z = q @ k.transpose(-2, -1) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    if is_causal:
+        attn_mask = torch.ones(z.shape[-2:], dtype=torch.bool, device=z.device).tril()
+    if attn_mask is not None:
+        z = z.masked_fill(~attn_mask, -torch.inf) if attn_mask.dtype == torch.bool else z + attn_mask
+    return F.dropout(z.softmax(-1), dropout_p) @ v
 
 
 def _on_cpu(x: Any) -> Any:

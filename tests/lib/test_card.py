@@ -57,6 +57,18 @@ def test_the_stand_in_refuses_what_a_gpu_refuses() -> None:
         with pytest.raises(TypeError, match="numpy"):
             x.numpy()
         assert (x.cpu() + torch.ones(3)).tolist() == [2.0, 2.0, 2.0]
+        assert (x * 3)[[0, 2]].tolist() == [3.0, 3.0]
+
+
+def test_the_stand_in_attends_as_the_cpu_does() -> None:
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 4, 5, 8).unbind()
+    seen = torch.ones(5, 5, dtype=torch.bool).tril()
+    with card():
+        there = [F.scaled_dot_product_attention(*(x.to(Local().device) for x in (q, k, v)), **how).cpu()
+                 for how in ({"is_causal": True}, {"attn_mask": seen.to(Local().device)})]
+    for found in there:
+        torch.testing.assert_close(found, F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
 
 def test_fisher_and_ewc_keep_to_the_device_of_the_model() -> None:

@@ -10,12 +10,12 @@ import pytest
 
 from tools import budget
 
-TWO, ONE = {"threads": 2}, {"threads": 1}
+TWO, ONE = {"threads": 2, "machine": "A chip"}, {"threads": 1, "machine": "B chip"}
 
 
 def store(*runs: tuple[str, float, str]) -> dict[str, Any]:
     """A store of runs: question, seconds, on "one" or "two" threads (or "many")."""
-    provenance = {"one": ONE, "two": TWO, "many": {"threads": 16}}
+    provenance = {"one": ONE, "two": TWO, "many": {"threads": 16, "machine": "A chip"}}
     return {"provenance": provenance, "runs": {
         f"{n}": {"question": question, "seconds": seconds, "provenance": where, "spec": {"rate": n, "seed": 0}}
         for n, (question, seconds, where) in enumerate(runs)}}
@@ -50,6 +50,14 @@ def test_each_minute_is_paid_by_one_budget_and_stands_in_one_column() -> None:
                  "| the encoder's claims | 2 | 2 | 120 |", "| the decoder's columns | 12 | 12 | 120 |",
                  "| the frontiers | 11 | 11 | 180 |", "| the applications | 3 | 3 | 120 |"):
         assert f"{line}\n" in f"{table}\n"
+
+
+def test_the_kinds_of_machine_are_counted_by_chapter() -> None:
+    table = budget.table(budget.took(BOOK))
+    for line in ("| 1 | A chip | 2 |", "| 1 | B chip | 1 |", "| 3 | A chip | 1 |", "| 8 | A chip | 1 |",
+                 "| 8 | B chip | 1 |", "| 9 | A chip | 1 |"):
+        assert line in table
+    assert sum(" chip " in line for line in table) == 6
 
 
 def test_a_budget_that_was_not_kept_is_named() -> None:

@@ -205,16 +205,22 @@ def test_the_glossary_has_what_the_chapters_use_and_nothing_else() -> None:
 def test_a_row_of_the_recipe_shows_what_the_run_found_and_links_to_it() -> None:
     book = notebook()
     book.cells[2].outputs = [new_output("display_data", data={kind: found}) for kind, found in (
-        (RESULT, {"name": "a_minus_b", "value": 3.0, "interval": [2.0, 4.0], "unit": "points"}), (CLAIM, claim(9.0)))]
+        (RESULT, {"name": "a_minus_b", "value": 3.0, "interval": [2.0, 4.0], "unit": "points", "seeds": 7}),
+        (CLAIM, claim(9.0)))]
     grounds: list[Item] = [{"record": "a_minus_b", "sign": 1}, {"claim": "C8", "verdict": "supported"},
                            {"claim": "C8", "effect": "arm 0", "verdict": "supported"}]
     row = dict.fromkeys(("labels", "time", "shift", "take", "because"), "few") | {"rests_on": grounds}
     page = register.recipe([row], {"02-tiny": book}, {"02-tiny": notebook()})
     there = f'<a href="02-tiny.html#does-it-help">chapter{GAP}2</a>'
-    assert f"a minus b: +3.0 [+2.0,{GAP}+4.0] points ({there})</span>" in page
-    assert f'<a href="claims.html#c8-supported">C8</a>, ● supported ({there})</span>' in page
-    assert f"arm 0: supported ({there})</span> |" in page
+    assert f"a minus b: +3.0 [+2.0,{GAP}+4.0] points, 7 seeds ({there})</span>" in page
+    assert f'<a href="claims.html#c8-supported">C8</a>, ● supported, 5 seeds ({there})</span>' in page
+    assert f"arm 0: supported, 5 seeds ({there})</span> |" in page
     assert ">3 of 3 grounds not run<" in register.recipe([row], {}, {"02-tiny": notebook()})
+    told = claim(9.0, 9.0)
+    told["effects"]["arm 1"]["seeds"] = 20
+    book.cells[2].outputs[1].data[CLAIM] = told
+    page = register.recipe([row], {"02-tiny": book}, {"02-tiny": notebook()})
+    assert "supported, 5 to 20 seeds (" in page and "arm 0: supported, 5 seeds (" in page
     book.cells[2].outputs.pop()
     assert ">2 of 3 grounds not run<" in register.recipe([row], {"02-tiny": book}, {"02-tiny": notebook()})
 

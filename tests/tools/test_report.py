@@ -86,10 +86,10 @@ def test_the_page_says_how_many_results_are_undecided_and_why() -> None:
 
 def test_the_page_says_what_the_stored_evidence_took() -> None:
     assert "stored evidence" not in page()
-    keep, jobs = budget.Took("08-keep-quick", "adapters", 1200, 90.0), budget.Took("09-a", "SmolLM2", 1, 30.0)
+    keep, jobs = budget.Took("08-keep-quick", "adapters", 1200, 90, 90), budget.Took("09-a", "SmolLM2", 1, 30, 30)
     text = page(evidence=[keep, jobs])
     assert "load 1,201 runs that were made once, in 2.0 hours of two cores" in text
-    assert "| 8 | 90 |  |" in text and "| the frontiers | 90 | 180 |" in text
+    assert "| 8 | 90 |  |" in text and "| the frontiers | 90 | 90 | 180 |" in text
 
 
 def test_bands_and_lighthouse_stand_there_where_they_are_known() -> None:

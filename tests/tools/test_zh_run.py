@@ -54,7 +54,8 @@ def faults(ledger: Any, **facts: Any) -> list[str]:
 ])
 def test_nothing_stays_english_on_any_machine(facts: dict[str, Any]) -> None:
     assert faults(entries(*SOURCES, **facts)) == []
-    kept = [budget.Took("08-keep-quick", "adapters", 1200, 90.0), budget.Took("09-a", "SmolLM2", 1, 30.0)]
+    kept = [budget.Took("08-keep-quick", "adapters", 1200, 90, 90, {"AMD EPYC": 1200}),
+            budget.Took("09-a", "SmolLM2", 1, 30, 30, {"Intel(R) Xeon(R) Processor": 1})]
     assert faults(entries(*SOURCES, **facts), evidence=kept) == []
 
 
