@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib import _check
-from lib.evaluation import _to
 from lib.loss import Batch, Penalty, model_inputs
 from lib.names import State, Where, _chosen
 
@@ -111,7 +110,7 @@ def fisher(model: nn.Module, examples: Iterable[Batch]) -> dict[str, Tensor]:
     named = _chosen(model, None, trains=True)
     total, count = {name: torch.zeros_like(p) for name, p in named}, 0
     for batch in examples:
-        log_p = model(**_to(named[0][1].device, model_inputs(batch))).log_softmax(1)
+        log_p = model(**{name: x.to(named[0][1].device) for name, x in model_inputs(batch).items()}).log_softmax(1)
         if len(log_p) != 1:
             raise ValueError(f"examples must be batches of one row, as data.collate([i]) gives, got {len(log_p)} rows")
         for one in log_p[0]:

@@ -29,7 +29,7 @@ class Card(torch.Tensor):
     def __new__(cls, inner: torch.Tensor) -> Card:
         made = torch.Tensor._make_wrapper_subclass(
             cls, inner.size(), strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype,
-            device="meta")
+            device=torch.device("meta"))
         made.on_cpu = inner
         return made
 
@@ -59,7 +59,7 @@ class Card(torch.Tensor):
     def __format__(self, spec: str) -> str:
         return self.on_cpu.__format__(spec)
 
-    def __repr__(self, **_: Any) -> str:
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"Card({self.on_cpu})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -81,7 +81,8 @@ class Card(torch.Tensor):
             return func(*args, **(kwargs or {}))
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (),  # type: ignore[override]
+                           kwargs: Any = None) -> Any:
         return _run(func, args, kwargs or {})
 
 

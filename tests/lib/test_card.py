@@ -29,7 +29,7 @@ class Head(nn.Module):
 
 
 def test_the_stand_in_computes_as_the_cpu_does() -> None:
-    def trained() -> list[float]:
+    def trained() -> float:
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).to(Local().device)
         x, y = torch.randn(6, 4).to(Local().device), torch.arange(6, device=Local().device) % 2
@@ -38,7 +38,7 @@ def test_the_stand_in_computes_as_the_cpu_does() -> None:
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
-        return F.cross_entropy(model(x), y).item()
+        return float(F.cross_entropy(model(x), y))
 
     with card():
         assert Local().device.type == "cuda"
@@ -65,8 +65,9 @@ def test_the_stand_in_attends_as_the_cpu_does() -> None:
     q, k, v = torch.randn(3, 2, 4, 5, 8).unbind()
     seen = torch.ones(5, 5, dtype=torch.bool).tril()
     with card():
-        there = [F.scaled_dot_product_attention(*(x.to(Local().device) for x in (q, k, v)), **how).cpu()
-                 for how in ({"is_causal": True}, {"attn_mask": seen.to(Local().device)})]
+        Q, K, V, mask = (x.to(Local().device) for x in (q, k, v, seen))
+        there = [F.scaled_dot_product_attention(Q, K, V, is_causal=True).cpu(),
+                 F.scaled_dot_product_attention(Q, K, V, attn_mask=mask).cpu()]
     for found in there:
         torch.testing.assert_close(found, F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
