@@ -47,6 +47,15 @@ films = [Example("the film was fine", "good", "1", ("good", "bad"))]
 said = answers(LanguageModel(tiny_llama(), tiny_tokenizer()), Task("films", {}, exact, {}, "accuracy"), films)
 assert said[0] in ("good", "bad")
 
+# %% each_way
+from lib.models import LanguageModel
+from lib.tasks.task import Example, Task, each_way, exact
+from tests.lib.tiny_decoder import tiny_llama, tiny_tokenizer
+
+films = [Example("the film was fine", "good", "1", ("good", "bad"))]
+said = each_way(LanguageModel(tiny_llama(), tiny_tokenizer()), Task("films", {}, exact, {}, "accuracy"), films)
+assert [(way.per_token, way.over_prior) for way in said] == [(False, False), (True, False), (False, True)]
+
 # %% scores
 from lib.tasks.task import Example, Task, exact, scores
 
