@@ -188,8 +188,7 @@ def card(facts: Facts, band: Facts | None, language: str = "en") -> Card:
 def judge(claim: Facts) -> Verdict:
     """The verdict that the rule gives on a claim's effects; one of the field stays undecided on fewer than ten seeds.
 
-    So does a claim of which something else was tested in its place (`stands_in`): its effects then say what they say,
-    and not what it says.
+    So does a claim of which something else was tested in its place (`stands_in`); its effects keep their words.
 
     Args:
         claim: what `Run.claim` wrote.
