@@ -1,4 +1,4 @@
-"""What is minimised: cross-entropy, and objectives that wrap another one (R-Drop, SMART, a penalty).
+"""What is minimised: cross-entropy, of one answer or any of several, and what wraps another objective (R-Drop, ...).
 
 An objective is `(model, batch) -> Loss`.
 
@@ -104,6 +104,49 @@ def cross_entropy(smoothing: float = 0.0, *, weights: Sequence[float] | None = N
             q = q * torch.tensor(costs).to(q)
         ce = -(q * log_p).sum(1).mean()
         return Loss(ce, logits, {"ce": ce.detach()})
+
+    return objective
+
+
+def any_of(groups: Sequence[Sequence[int]]) -> Objective:
+    """Cross-entropy where any class of a group is right: the probabilities of the group are added up.
+
+        -1/N sum_n log sum_a s_na p_na        Jin and Ghahramani 2002, where a label is one of a set
+
+    $s_na$ is 1 where class a is of the group of label n, and 0 elsewhere. A step raises each right answer in proportion
+    to what the model gives it already, so that less of the model has to change than if one of them were named. One
+    wants it where a label stands for several words, such as all words of praise.
+
+    Args:
+        groups: S, for each label from 0 the classes, from 0, any of which is right.
+
+    Returns:
+        Objective with part "any_of"; the batch holds "labels", whole numbers of groups.
+
+    Raises:
+        ValueError: no group, an empty one, or a class below 0; when called: a class that the model does not have, or
+            labels that are no number of a group.
+    """
+    sets = [_check.listed("classes", groups=group) for group in _check.listed("groups of classes", groups=groups)]
+    if not sets or not all(sets):
+        raise ValueError(f"groups must hold at least one group, and each at least one class, got {groups!r}")
+    for group in sets:
+        for each in group:
+            _check.whole(0, groups=each)
+
+    def objective(model: nn.Module, batch: Batch) -> Loss:
+        logits = model(**{name: value for name, value in batch.items() if name != "labels"})
+        log_p, labels = log_probabilities(logits), batch["labels"]
+        if (most := max(map(max, sets))) >= log_p.shape[1]:
+            raise ValueError(f"groups must hold classes between 0 and {log_p.shape[1] - 1}, got {most}")
+        if labels.is_floating_point() or labels.ndim != 1 or ((labels < 0) | (labels >= len(sets))).any():
+            raise ValueError(f"labels must be (batch,) whole numbers between 0 and {len(sets) - 1}, "
+                             f"got {labels[:3].tolist()}")
+        wrong = torch.ones(len(sets), log_p.shape[1], dtype=torch.bool)
+        for row, group in zip(wrong, sets, strict=True):
+            row[list(group)] = False
+        loss = -log_p.masked_fill(wrong.to(log_p.device)[labels], -torch.inf).logsumexp(1).mean()
+        return Loss(loss, logits, {"any_of": loss.detach()})
 
     return objective
 

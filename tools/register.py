@@ -200,10 +200,7 @@ def _claim(name: str, entry: Item, found: Item | None, judged: str,
             over = f"{effect.over} ({effect.seeds})" + (f" and items ({effect.items:,})" if effect.items else "")
             rows.append(f"| {label} | {number(effect.difference, decimals(*ends), sign=True)} | "
                         f"{spread(ends, sign=True)} ({100 * level:.3g}%) | {over} |")
-        without = unjudged(entry, found)
-        rows += [f"| {label} | – | {why} | – |" for label, why in without.items()]
-        crowd = len(found["effects"]) + len(without) > CROWD
-        lines += [*rows, "", *([picture({name: found}, without), ""] if crowd else []),
+        lines += [*rows, "", *([picture({name: found}), ""] if len(found["effects"]) > CROWD else []),
                   f"What counts as nothing: {found['bound']:g} {found['unit']}.", ""]
     practice = ["", f"**In practice.** {entry['practice']}"] if found else []
     each = "; ".join(f"{model}: {one}" for model, one in by_model(found).items()) if found else ""
@@ -222,11 +219,6 @@ def ranked(claim: Item) -> list[tuple[str, Effect, float, str]]:
     return sorted(rows, key=lambda row: key(row[0]))
 
 
-def unjudged(entry: Item, found: Item) -> dict[str, str]:
-    """Label -> why it is not judged, of what the entry asks and the runs have no effect for."""
-    return {label: why for label, why in entry.get("unjudged", {}).items() if label not in found["effects"]}
-
-
 def scaled(judged: Mapping[str, Item]) -> list[tuple[str, list[float], str]]:
     """Each effect's label, its estimate with the ends of the interval that decided it, and its word.
 
@@ -236,10 +228,10 @@ def scaled(judged: Mapping[str, Item]) -> list[tuple[str, list[float], str]]:
             for name, claim in judged.items() for label, effect, level, judged_so in ranked(claim)]
 
 
-def picture(judged: Mapping[str, Item], without: Mapping[str, str] | None = None) -> str:
-    """All effects with the intervals that decided them, on one axis, and below them what is not judged and why."""
-    rows, grey = scaled(judged), without or {}
-    fig, axis = plt.subplots(figsize=(5.0, 0.9 + 0.48 * (len(rows) + len(grey))))
+def picture(judged: Mapping[str, Item]) -> str:
+    """All effects with the intervals that decided them, on one axis."""
+    rows = scaled(judged)
+    fig, axis = plt.subplots(figsize=(5.0, 0.9 + 0.48 * len(rows)))
     axis.axvspan(-1, 1, color=COLOURS[4], alpha=0.2, linewidth=0)
     axis.axvline(0, color=INK, linewidth=0.7)
     for height, (label, (middle, low, high), judged_so) in enumerate(reversed(rows)):
@@ -248,19 +240,14 @@ def picture(judged: Mapping[str, Item], without: Mapping[str, str] | None = None
         axis.plot(middle, height, "o", color=colour, markerfacecolor="none" if judged_so == "undecided" else colour)
         axis.annotate(label, (0, height), (2, 6), xycoords=axis.get_yaxis_transform(), textcoords="offset points",
                       fontsize=9)
-    for height, (label, why) in enumerate(grey.items(), 1):
-        for words, lift in ((f"{', '.join(judged)}: {label}", 6), (why, -6)):  # in place of an interval
-            axis.annotate(words, (0, -height), (2, lift), xycoords=axis.get_yaxis_transform(),
-                          textcoords="offset points", fontsize=9, color=COLOURS[4])
-    axis.set(yticks=[], ylim=(-0.5 - len(grey), len(rows) - 0.2), xlabel="effect, in units of what counts as nothing")
+    axis.set(yticks=[], ylim=(-0.5, len(rows) - 0.2), xlabel="effect, in units of what counts as nothing")
     if any(max(map(abs, values)) > 20 for _, values, _ in rows):
         axis.set_xscale("symlog", linthresh=1)
     axis.spines["left"].set_visible(False)
     axis.grid(axis="x", alpha=0.14)
     counted = ", ".join(f"{name} {word(claim)}" for name, claim in judged.items())
-    no_word = f" Not judged: {len(grey)}." if grey else ""
     alt = (f"{len(rows)} effects with the intervals that decide, in units of what counts as nothing. "
-           f"Verdicts: {counted}.{no_word}")
+           f"Verdicts: {counted}.")
     return f'<figure class="par-figure">{_svg(fig, alt)}</figure>'
 
 

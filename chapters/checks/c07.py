@@ -184,3 +184,23 @@ check_erase = checker(
     },
     praise="No linear reader finds the property any more, and the vectors moved as little as can be.",
 )
+
+check_reach = checker(
+    [((4, 200, 1000, 64, 64), 20), ((4, 200, 1001, 64, 64), 24), ((4, 200, 50, 64, 64), 4), ((8, 10, 100, 40, 30), 30),
+     ((8, 10, 95, 25, 90), 25), ((2, 10, 95, 25, 90), 20)],
+    {
+        "the first choice counts as well, not the refreshes alone": lambda r, every, steps, m, n: (
+            min(r * ((steps - 1) // every), m, n)),
+        "after the last step nothing is chosen any more": lambda r, every, steps, m, n: (
+            min(r * (steps // every + 1), m, n)),
+        "a choice that serves for a few steps only is one, too": lambda r, every, steps, m, n: (
+            min(r * (steps // every), m, n)),
+        "no matrix has a higher rank than its shorter side": lambda r, every, steps, m, n: r * -(-steps // every),
+        "that is what one choice allows; others come after it": lambda r, every, steps, m, n: min(r, m, n),
+        "steps between two refreshes stay in the same directions: count the choices": lambda r, every, steps, m, n: (
+            min(r * steps, m, n)),
+        "the shorter side of the two, not the longer": lambda r, every, steps, m, n: (
+            min(r * -(-steps // every), max(m, n))),
+    },
+    praise="Thin between two refreshes, and not after many.",
+)

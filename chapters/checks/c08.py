@@ -270,3 +270,45 @@ check_radii = checker(
     },
     praise="Rounding takes one long step; SAM looked a short one ahead.",
 )
+
+_WON, _LOST, _BASE_WON, _BASE_LOST = np.log(
+    np.array([[0.5, 0.2, 0.7], [0.3, 0.4, 0.1], [0.4, 0.3, 0.2], [0.2, 0.3, 0.3]])
+)
+
+
+def _dpo(gain):
+    return float(np.log1p(np.exp(-gain)).mean())
+
+
+check_dpo = checker(
+    [
+        ((_WON, _LOST, _BASE_WON, _BASE_LOST, beta), _dpo(beta * ((_WON - _BASE_WON) - (_LOST - _BASE_LOST))))
+        for beta in (2.0, 0.5)
+    ],
+    {
+        "what counts is the gain over the base: take its own margin off": lambda w, x, bw, bx, beta: (
+            _dpo(beta * (w - x))
+        ),
+        "beta stands inside the sigmoid: in front of the loss it is a rate": lambda w, x, bw, bx, beta: (
+            beta * _dpo((w - bw) - (x - bx))
+        ),
+        "without beta the price of a nat is one": lambda w, x, bw, bx, beta: _dpo((w - bw) - (x - bx)),
+        "the sign: the loss falls as the preferred answer gets likelier": lambda w, x, bw, bx, beta: (
+            _dpo(-beta * ((w - bw) - (x - bx)))
+        ),
+        "beta is multiplied, not divided by": lambda w, x, bw, bx, beta: _dpo(((w - bw) - (x - bx)) / beta),
+        "a chance is no loss: take its logarithm": lambda w, x, bw, bx, beta: (
+            float((1 / (1 + np.exp(beta * ((w - bw) - (x - bx))))).mean())
+        ),
+        "the logarithm of each pair first, then the mean": lambda w, x, bw, bx, beta: (
+            float(-np.log((1 / (1 + np.exp(-beta * ((w - bw) - (x - bx))))).mean()))
+        ),
+        "the mean over the pairs, not their sum": lambda w, x, bw, bx, beta: (
+            len(w) * _dpo(beta * ((w - bw) - (x - bx)))
+        ),
+        "the preferred answer alone is no pair: the other one counts as well": lambda w, x, bw, bx, beta: (
+            _dpo(beta * (w - bw))
+        ),
+    },
+    praise="The base, tilted towards the reward: beta says what a nat of it costs.",
+)

@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from lib.adapters import LoRA, attach, only_rows
 from lib.averages import interpolate, soup
 from lib.names import ends_in
-from lib.objectives import cross_entropy, log_probabilities, penalized, r_drop, smart, symmetric_kl, targets
+from lib.objectives import any_of, cross_entropy, log_probabilities, penalized, r_drop, smart, symmetric_kl, targets
 from lib.optimizers import SAM
 from lib.projection import factorize
 from lib.regularizers import Mixout, l2, l2_sp, nuclear_factors, set_dropout, snapshot
@@ -202,6 +202,24 @@ def test_symmetric_kl_is_scipys_and_torchs(classes, seed):
           + F.kl_div(b, a, log_target=True, reduction="batchmean"))
     close(symmetric_kl(a, b), symmetric_kl(b, a))
     assert symmetric_kl(a, b) >= 0 and symmetric_kl(a, a) == 0
+
+
+@given(st.integers(0, 2**31))
+@few
+def test_any_of_pulls_towards_the_model_told_that_the_answer_lies_in_the_group(seed):
+    """The gradient in the logits is p minus p given the group, by counting; a group of one is cross-entropy."""
+    z = random_logits(6, seed).requires_grad_()
+    model, y, groups = fixed(z), torch.arange(len(z)) % 2, [[0, 2, 5], [3, 1]]
+    loss = any_of(groups)(model, {"labels": y})
+    p = scipy.special.softmax(z.detach().numpy(), 1)
+    close(loss.total, -np.mean([np.log(sum(row[a] for a in groups[g])) for row, g in zip(p, y.tolist(), strict=True)]))
+    loss.total.backward()
+    told = np.zeros_like(p)
+    for i, g in enumerate(y.tolist()):
+        told[i, groups[g]] = p[i, groups[g]] / p[i, groups[g]].sum()
+    close(z.grad, (p - told) / len(p))
+    ones = [[c] for c in range(6)]
+    close(any_of(ones)(model, {"labels": y}).total, cross_entropy()(model, {"labels": y}).total)
 
 
 def test_r_drop_is_the_mean_loss_plus_half_the_jeffreys_divergence():

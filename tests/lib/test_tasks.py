@@ -23,6 +23,7 @@ from lib.data import shuffled
 from lib.models import LanguageModel, load_encoder
 from lib.tasks import code as code_task
 from lib.tasks import task as task_module
+from lib.tasks import wordnet
 from lib.tasks.augmentation import reworded, synonyms, written
 from lib.tasks.classification import classification
 from lib.tasks.code import code
@@ -259,11 +260,24 @@ def test_no_noun_of_a_statement_lies_in_two_parts() -> None:
     def nouns(examples: Sequence[Example]) -> set[str]:
         return {noun for e in examples for option in e.options for noun in NOUNS.fullmatch(option).groups()}  # type: ignore[union-attr]
 
-    task, whole = knowledge(), parted(cached("task-knowledge-2", _knowledge))
+    task, whole = knowledge(), parted(cached("task-knowledge-3", _knowledge))
     for parts, leaky in ((task.parts, False), (whole, True)):  # control: the leak that is mended is seen
         for told, asked in (("train", "test"), ("dev", "test"), ("train", "dev")):
             assert bool(nouns(parts[told]) & nouns(parts[asked])) == leaky
     assert whole["test"] == task.parts["test"] and len(task.parts["train"]) > 300 and len(task.parts["dev"]) > 60
+
+
+def test_no_statement_has_a_noun_that_its_gloss_calls_an_insult(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the words of the glosses, read off the archive; control: without the filter some have one."""
+    insults = {name for _, name, gloss, _ in wordnet._synsets()
+               if any(f"{kind} {what}" in gloss for kind in ("offensive", "insulting") for what in ("term", "name"))}
+
+    def found() -> set[str]:
+        return {noun for e in wordnet._knowledge() for noun in e.extra.split()} & insults
+
+    assert len(insults) > 20 and not found()
+    monkeypatch.setattr(wordnet, "INSULT", re.compile("(?!)"))
+    assert found()
 
 
 def test_the_usual_place_answers_all_three_questions_about_a_paper() -> None:

@@ -92,17 +92,6 @@ def test_a_claim_with_many_effects_has_a_picture_of_its_own(effects: int) -> Non
     assert [place > own for place in pictures] == [False, True][:1 + (effects > 8)]
 
 
-def test_what_has_no_effect_stands_as_a_row_that_says_why() -> None:
-    """In the table and in the picture, and counts for whether there is one; a job that has an effect is drawn."""
-    entry = ENTRY | {"unjudged": {"arm 0": "not judged: no runs", "songs": "not judged: no notes"}}
-    found = claim(*[9.0] * 8)
-    page = register.claims({"C8": entry}, {"C8": found}, {"02-tiny": notebook()})
-    assert "| songs | – | not judged: no notes | – |" in page and "no runs" not in page
-    assert page.count("<svg") == 2 and page.count("C8: songs") == 1
-    assert "Verdicts: C8 supported. Not judged: 1." in page
-    assert page.count("Not judged") == 1, "the picture of all claims has effects alone"
-
-
 def test_a_claim_without_a_chapter_is_not_tested_yet_and_links_nowhere() -> None:
     page = register.claims({"C20": WAITING}, {}, {"02-tiny": notebook()})
     assert "## C20. Help: not tested yet" in page and ".html" not in page and "<svg" not in page

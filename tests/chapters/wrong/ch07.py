@@ -95,4 +95,12 @@ WRONG = [
     ("check_erase", lambda x, c, S: x - c * (c @ np.linalg.inv(S) @ x), "all of it"),
     ("check_erase", lambda x, c, S: x - 2 * c * (c @ np.linalg.inv(S) @ x) / (c @ np.linalg.inv(S) @ c), "not twice"),
     ("check_erase", lambda x, c, S: x - c, "expected"),
+    ("check_reach", lambda r, every, steps, m, n: min(r * ((steps - 1) // every), min(m, n)), "the first choice"),
+    ("check_reach", lambda r, every, steps, m, n: min(r * (1 + steps // every), min(m, n)), "after the last step"),
+    ("check_reach", lambda r, every, steps, m, n: min(r * (steps // every), min(m, n)), "a few steps only"),
+    ("check_reach", lambda r, every, steps, m, n: r * int(np.ceil(steps / every)), "shorter side"),
+    ("check_reach", lambda r, every, steps, m, n: r, "what one choice allows"),
+    ("check_reach", lambda r, every, steps, m, n: min(r * steps, min(m, n)), "count the choices"),
+    ("check_reach", lambda r, every, steps, m, n: min(r * int(np.ceil(steps / every)), max(m, n)), "not the longer"),
+    ("check_reach", lambda r, every, steps, m, n: 0, "expected"),
 ]

@@ -1,6 +1,11 @@
 """Typical wrong answers to the exercises of chapter 8, and the words that must name the mistake."""
 
 import numpy as np
+from scipy.special import log_expit
+
+
+def margin(w, x, bw, bx):
+    return np.subtract(w, x) - np.subtract(bw, bx)
 
 
 def last_crossing(loss, kl, target):
@@ -135,4 +140,14 @@ WRONG = [
     ("check_radii", lambda W, rho: rounding(W, rho) ** 2 * rho, "the root of the sum"),
     ("check_radii", lambda W, rho: rounding(W, 1.0), "divide by rho"),
     ("check_radii", lambda W, rho: 2 * rounding(W, rho), "expected"),
+    ("check_dpo", lambda w, x, bw, bx, b: -log_expit(b * np.subtract(w, x)).mean(), "its own margin off"),
+    ("check_dpo", lambda w, x, bw, bx, b: -b * log_expit(margin(w, x, bw, bx)).mean(), "in front of the loss"),
+    ("check_dpo", lambda w, x, bw, bx, b: -log_expit(margin(w, x, bw, bx)).mean(), "without beta"),
+    ("check_dpo", lambda w, x, bw, bx, b: -log_expit(-b * margin(w, x, bw, bx)).mean(), "the sign"),
+    ("check_dpo", lambda w, x, bw, bx, b: -log_expit(margin(w, x, bw, bx) / b).mean(), "not divided by"),
+    ("check_dpo", lambda w, x, bw, bx, b: 1 - np.exp(log_expit(b * margin(w, x, bw, bx))).mean(), "no loss"),
+    ("check_dpo", lambda w, x, bw, bx, b: -np.log(np.exp(log_expit(b * margin(w, x, bw, bx))).mean()), "pair first"),
+    ("check_dpo", lambda w, x, bw, bx, b: -log_expit(b * margin(w, x, bw, bx)).sum(), "not their sum"),
+    ("check_dpo", lambda w, x, bw, bx, b: -log_expit(b * (w - bw)).mean(), "no pair"),
+    ("check_dpo", lambda w, x, bw, bx, b: 0 * b, "expected"),
 ]

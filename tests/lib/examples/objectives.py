@@ -27,6 +27,17 @@ loss = cross_entropy(smoothing=0.1)(model, {"input": x, "labels": labels})
 assert loss.logits.shape == (4, 3)
 assert torch.isclose(loss.total, nn.CrossEntropyLoss(label_smoothing=0.1)(model(x), labels))
 
+# %% any_of
+import torch
+from torch import nn
+
+from lib.objectives import any_of
+
+model, batch = nn.Linear(8, 4), {"input": torch.randn(2, 8), "labels": torch.tensor([0, 1])}
+loss = any_of([[0, 2], [1, 3]])(model, batch)  # label 0 means class 0 or 2
+p = loss.logits.softmax(1)
+assert torch.isclose(loss.total, -(p[0, [0, 2]].sum().log() + p[1, [1, 3]].sum().log()) / 2)
+
 # %% symmetric_kl
 import torch
 
