@@ -44,6 +44,7 @@ def picture(svg: str) -> str:
     shapes = {f"#{node.attrib['id']}": node for node in nodes if "id" in node.attrib}
     _unsaid(root, said, shapes)
     _pruned(root)
+    _gathered(root, shapes)
     _shared(root)
     _renamed(root)
     inner = "".join(ElementTree.tostring(node, encoding="unicode") for node in root).replace(" />", "/>")
@@ -141,6 +142,31 @@ def _pruned(parent: Element) -> None:
     parent[:] = kept
 
 
+def _gathered(root: Element, shapes: Mapping[str, Element]) -> None:
+    """Draw a straight mark that is repeated as it is, as the ticks of an axis are, by one path from place to place.
+
+    A mark of data has a style of its own, so that what the page moves stays a mark.
+    """
+    repeated: dict[tuple[str, str], list[tuple[Element, Element]]] = {}
+    for parent in root.iter():
+        for node in parent.findall("use"):
+            straight = LINE.fullmatch(shapes[node.attrib["href"]].get("d", ""))
+            if straight and set(node.attrib) == {"x", "y", "href"}:
+                repeated.setdefault((node.attrib["href"], str(parent.attrib)), []).append((parent, node))
+    for (name, _), places in repeated.items():
+        x, y, way = re.findall(r"M(-?[\d.]+) ?(-?[\d.]+)(.*)", shapes[name].attrib["d"])[0]
+        starts = ([float(node.attrib["x"]) + float(x), float(node.attrib["y"]) + float(y)] for _, node in places)
+        d = "".join(_joined("M", [round(place * FINE) for place in start]) + way for start in starts)
+        (_, first), *others = places
+        for parent, node in others:
+            parent.remove(node)
+        first.tag, first.attrib = "path", {"d": d, "style": shapes[name].attrib["style"]}
+    gone = {name for name, _ in repeated} - {node.get("href") for node in root.iter()}
+    for parent in root.iter("defs"):
+        parent[:] = [node for node in parent if f"#{node.get('id')}" not in gone]
+    _pruned(root)
+
+
 def _shared(parent: Element) -> None:
     """Say once what neighbours say alike, on a group around them or on the one that holds nothing else."""
     for node in parent:
@@ -173,7 +199,7 @@ def _renamed(root: Element) -> None:
     """Short names for what a picture refers to: the picture's own salt and a count."""
     names = {node.attrib["id"]: "" for node in root.iter() if "id" in node.attrib}
     for count, name in enumerate(names):
-        names[name] = f"{name.partition('-')[0]}-{count}"
+        names[name] = f"{name[:6]}-{count}"
     renamed: Callable[[re.Match[str]], str] = lambda found: "#" + names[found[1]]  # noqa: E731
     for node in root.iter():
         if "id" in node.attrib:

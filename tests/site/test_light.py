@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 
 import matplotlib.pyplot as plt
@@ -14,11 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser
 
+from lib.book import figures
 from lib.book.figures import COLOURS, INK, MOVING, _svg
 from tests.site.browser import Theme, visit
 from tests.site.test_typeset import CSS, page
 from tools import light
 from tools.ext import typeset
+from tools.ext.book_site import still
 
 DRAW = np.random.default_rng(0)
 
@@ -62,6 +65,8 @@ def test_a_lighter_picture_looks_the_same(browser: Browser, theme: Theme) -> Non
     assert len(after) < 0.5 * len(before)
     assert differing(browser, before, after, theme) <= 150
     assert re.findall(r"<text[^>]*>(.*?)</text>", after) == re.findall(r"<text[^>]*>\s*(.*?)</text>", before)
+    ticks = re.findall(r'<path d="((?:M[-\d. ]+[hv]-?3.5)+)"', after)
+    assert len(ticks) == 2 and min(each.count("M") for each in ticks) > 5, "those of each direction in one path"
     assert set(re.findall(r'(?:url\(|href=")#([^")]+)', after)) == set(re.findall(r' id="([^"]+)"', after))
 
 
@@ -94,9 +99,28 @@ def test_what_the_page_bends_is_not_filled() -> None:
     fig, ax = plt.subplots()
     ax.plot([0, 1], [0, 1], gid=f"{MOVING}line")
     ax.plot(0.5, 0.5, "o", gid=f"{MOVING}mark")
-    after = light.picture(_svg(fig, "A line and a mark."))
+    ax.plot(0.5, 0.5, "|", gid=f"{MOVING}bar")
+    after = light.picture(_svg(fig, "A line and two marks."))
     assert re.search(r'<g data-part="line"><path [^>]*style="fill:none;', after)
-    assert re.search(r'<g data-part="mark">.*<use x=', after)
+    for part in ("mark", "bar"):
+        assert re.search(rf'<g data-part="{part}">(?:(?!data-part).)*<use x=', after)
+
+
+def test_a_notebook_to_download_holds_of_a_slider_what_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(figures, "display", lambda page: shown.append(page.data))
+    monkeypatch.setattr(figures.plt, "close", lambda fig: None)
+    figures.slider({x: everything() for x in (1, 2, 3)}, label="step", alt="At {0}.", caption="Below.")
+    figures.show(everything(), alt="No slider <input> and no frame.")
+    slider, plain = shown
+    outputs = [{"data": {"text/html": slider.splitlines(keepends=True)}}, {"data": {"text/html": plain}}, {"text": "1"}]
+    book = {"cells": [{"source": "1"}, {"source": ["<script>"], "outputs": outputs}]}
+    after = json.loads(still(json.dumps(book)))
+    held = after["cells"][1]["outputs"][0]["data"].pop("text/html")
+    assert held.count("<svg") == held.count("data-frame") == 1 and "At 1." in held and "Below." in held
+    assert "<input" not in held and "<script" not in held and "par-slider" in held
+    book["cells"][1]["outputs"][0]["data"].pop("text/html")
+    assert after == book, "and nothing else"
 
 
 def test_listings_lose_the_marks_without_colour_and_no_sign() -> None:

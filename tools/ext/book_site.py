@@ -52,6 +52,8 @@ HAN = r"\u3400-\u9fff"
 CODES = {"en": "en", "zh": "zh-CN"}  # as pages and search engines write them
 PLURAL = re.compile(r"new Function\([^()]*\(\$\{catalog\.plural_expr\}\)`\s*\)")
 FULL = 360  # points: the width of a figure that fills its column
+UNMOVED = re.compile(  # of a slider, what its first frame does without
+    r'<div class="par-axis".*?</div>|<div data-frame="[^"]*" hidden>.*?</div>|<script>.*?</script>', re.DOTALL)
 NO_PROSE = (nodes.title, nodes.Inline, nodes.FixedTextElement, nodes.raw)  # Inline: links, code, formulas, titles
 LINKS = {"Colab": "Open in Colab", "Binder": "Open in Binder", ".ipynb": "Download notebook", "": "Edit this page"}
 
@@ -405,10 +407,24 @@ def place(out: Path, root_doc: str, address: str) -> None:
     (out / "404.html").write_text(turn(lost, "", urlsplit(address).path), "utf-8")
 
 
+def still(notebook: str) -> str:
+    """The text of a notebook with each slider at its first frame: until its cell runs again, nothing would move it."""
+    book = json.loads(notebook)
+    shown = [output.get("data", {}) for cell in book["cells"] for output in cell.get("outputs", ())]
+    for data in shown:
+        if "par-slider" in (page := "".join(data.get("text/html", ""))):
+            data["text/html"] = UNMOVED.sub("", page)
+    return json.dumps(book, indent=1, ensure_ascii=False) + "\n"
+
+
 def prune(out: Path) -> None:
-    """Delete what no page names: sources other than notebooks, static files of the theme and its extensions."""
-    for source in (path for path in (out / "_sources").rglob("*") if path.is_file() and path.suffix != ".ipynb"):
-        source.unlink()
+    """Delete what no page names and nobody sees: sources other than notebooks, frames of their sliders that cannot be
+    reached, static files of the theme and its extensions."""
+    for source in (path for path in (out / "_sources").rglob("*") if path.is_file()):
+        if source.suffix == ".ipynb":
+            source.write_text(still(source.read_text("utf-8")), "utf-8")
+        else:
+            source.unlink()
     static = out / "_static"
     files = {path.relative_to(static).as_posix(): path for path in static.rglob("*") if path.is_file()}
     pages = "".join(path.read_text("utf-8") for path in out.rglob("*.html") if static not in path.parents)
