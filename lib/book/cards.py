@@ -23,7 +23,7 @@ PROFILES = ("quick", "full")
 FIELD_SEEDS = 10  # that a claim of the field needs to be decided
 FACTS = {"name", "value", "values", "seeds", "items", "interval", "level", "unit", "digits", "note", "at_least",
          "at_most", "card", "stored", "over", "profile", "device"}
-OVER = ("seeds", "splits", "repeats")
+OVER = ("seeds", "splits", "repeats", "sentences")  # the last: of a single run
 NOTHING = {"points of accuracy": 2.0, "halvings": 0.32}  # what the claims count as nothing, fixed before the runs
 SHARE = re.compile(r"(?P<percent>%) (accuracy|right|of (?!the way))|share |of ([a-z]+ )*(sentences|answers|draws)\b")
 GOOD = ("holds", "inside", "undecided")  # where the mean lies where it must
@@ -36,7 +36,7 @@ WORDS = {"en": {
     "mean": "mean {asked}", "crossed": "{asked}, but the interval crosses it",
     "guarded": "{asked}, but the interval contains zero and more than \N{PLUS-MINUS SIGN}{nothing}",
     "spread": "{level}% interval {low} to {high}, {number} {over}", "items": " and {items} test items",
-    "seeds": "seeds", "splits": "splits", "repeats": "repeats",
+    "seeds": "seeds", "splits": "splits", "repeats": "repeats", "sentences": "sentences",
     "stored": "from stored runs", "live": "from this run",
     "claim": "Claim {id}", "judged": "Claim {id}: {word}",
     "nothing": "unit: {unit}; what counts as nothing: {bound}, fixed before the runs ({where})",
@@ -50,7 +50,7 @@ WORDS = {"en": {
     "mean": "均值{asked}", "crossed": "{asked}，但置信区间跨过了界限",
     "guarded": "{asked}，但置信区间含有零，又超出 \N{PLUS-MINUS SIGN}{nothing}",
     "spread": "{level}% 置信区间 {low} 至 {high}，{number} {over}", "items": "、{items} 个测试样例",
-    "seeds": "个随机种子", "splits": "次划分", "repeats": "次重复",
+    "seeds": "个随机种子", "splits": "次划分", "repeats": "次重复", "sentences": "个句子",
     "stored": "来自存档的运行", "live": "来自本次运行",
     "claim": "论断 {id}", "judged": "论断 {id}：{word}",
     "nothing": "单位：{unit}；小于 {bound} 视为没有效应，运行前已定（{where}）",

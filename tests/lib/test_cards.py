@@ -130,6 +130,13 @@ def test_the_interval_says_its_level_and_the_verdict_its_word() -> None:
     assert "par-undecided" in open_["text/html"] and "✓" not in open_["text/html"] + open_["text/plain"]
 
 
+def test_an_interval_over_the_sentences_of_one_run_speaks_of_no_seeds() -> None:
+    one = facts(seeds=600, over="sentences")
+    for told in (cards.summary(one), cards.card(one, BAND)["text/plain"]):
+        assert "95% interval 0.5 to 3.5, 600 sentences" in told and "seed" not in told
+    assert "95% 置信区间 0.5 至 3.5，600 个句子" in cards.summary(one, "zh")
+
+
 def test_a_card_can_be_linked_to() -> None:
     assert 'id="gain"' in cards.card(FACTS, None)["text/html"]
 

@@ -133,7 +133,7 @@ def test_units_and_digits_are_checked(run: record.Run) -> None:
         run.record("seconds", 1.0, unit="")
     with pytest.raises(ValueError, match="digits must be at least 1, got 0"):
         run.record("seconds", 1.0, unit="s", digits=0)
-    with pytest.raises(ValueError, match="over must be one of seeds, splits, repeats, got 'folds'"):
+    with pytest.raises(ValueError, match="over must be one of seeds, splits, repeats, sentences, got 'folds'"):
         run.record("seconds", [1.0, 2.0], unit="s", over="folds")
 
 
