@@ -204,3 +204,58 @@ check_reach = checker(
     },
     praise="Thin between two refreshes, and not after many.",
 )
+
+
+def _left(M):
+    return np.linalg.svd(M, full_matrices=False)[0]
+
+
+def _alike(W, D, k=None):
+    """Cosines without their sign, of W's left singular vectors with the k loudest of W + D."""
+    return np.abs(_left(W).T @ _left(W + D)[:, :k])
+
+
+def _right_of(M):
+    return np.linalg.svd(M, full_matrices=False)[2].T
+
+
+_steps = np.array([[3.0, 0, 0], [0, 2, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]])
+_new = np.array([[0, 0.1, 0], [0, 0, 0.1], [0.1, 0, 0], [1, 2, -4], [0, 0.1, 0]])  # a direction that was not there
+_grown = np.array([[0, 0.1, 0], [0.1, 0, 0], [0, 0, 4], [0.5, 0, 0], [0, 0.2, 0]])  # the third becomes the first
+_turned = np.array([[-5.9, 0, 0], [0, -4, 0.2], [0.1, 0, -2], [0, 0.3, 0], [0.2, 0, 0]])  # the signs of all three
+_fallen = np.array([[-3, 0.2, 0], [0, 0, 0.1], [0, 0.1, 0], [0.3, 0, 0.1], [0, 0, 0.05]])  # the first is gone
+_full = np.array([[4.0, 1, 0, 0], [1, 3, 0, 1], [0, 1, 2, 0], [1, 0, 0, 1]])
+_even = np.array([[3, -2.9, 3, 1.5], [3.2, -3, 3, 1.5], [3, -3, 3.1, 1.5], [3, -2.9, 3, 1.7]])
+check_intruders = checker(
+    [((W, D, k, threshold), int((_alike(W, D, k).max(0) < threshold).sum()))
+     for W, D, k, threshold in ((_steps, _new, 1, 0.5), (_steps, _new, 2, 0.5), (_steps, _grown, 2, 0.5),
+                                (_steps, _turned, 3, 0.5), (_steps, _fallen, 2, 0.5), (_steps.T, _new.T, 2, 0.5),
+                                (_full, _even, 2, 0.8))],
+    {
+        "a singular vector and its negative are one direction: take the cosine without its sign": (
+            lambda W, D, k, threshold: int(((_left(W).T @ _left(W + D)[:, :k]).max(0) < threshold).sum())),
+        "like none of the old ones: it is the largest of its cosines that has to be below": (
+            lambda W, D, k, threshold: int((_alike(W, D, k).min(0) < threshold).sum())),
+        "an old direction may have changed its place: compare with all, not with the one of the same number": (
+            lambda W, D, k, threshold: int((np.diag(_alike(W, D))[:k] < threshold).sum())),
+        "a quiet old direction that grew loud is no intruder: compare with all of W's, not with its k loudest": (
+            lambda W, D, k, threshold: int((_alike(W, D, k)[:k].max(0) < threshold).sum())),
+        "those of the tuned weight W + D, not of the update alone": (
+            lambda W, D, k, threshold: int((np.abs(_left(W).T @ _left(D)[:, :k]).max(0) < threshold).sum())),
+        "the full decomposition adds vectors that W does not have: leave those out": (
+            lambda W, D, k, threshold: int(
+                (np.abs(np.linalg.svd(W)[0].T @ _left(W + D)[:, :k]).max(0) < threshold).sum())),
+        "an intruder counts among the k loudest only": (
+            lambda W, D, k, threshold: int((_alike(W, D).max(0) < threshold).sum())),
+        "that counts those that are like an old one": (
+            lambda W, D, k, threshold: int((_alike(W, D, k).max(0) >= threshold).sum())),
+        "that counts old directions that are gone, not new ones that came": (
+            lambda W, D, k, threshold: int((_alike(W, D)[:k].max(1) < threshold).sum())),
+        "left singular vectors are the columns of U": (
+            lambda W, D, k, threshold: int(
+                (np.abs(_right_of(W).T @ _right_of(W + D)[:, :k]).max(0) < threshold).sum())),
+        "that counts pairs: a new vector is one intruder, however many old ones it is unlike": (
+            lambda W, D, k, threshold: int((_alike(W, D, k) < threshold).sum())),
+    },
+    praise="It says that something went far, not what it did: an update louder than what stands there is enough.",
+)

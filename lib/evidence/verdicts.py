@@ -301,46 +301,6 @@ def sequential(effect_of: Callable[[int], Effect | Sequence[Effect]], *, bound: 
     return found
 
 
-@dataclass(frozen=True)
-class PowerLaw:
-    """A power law $y = scale * x^exponent$, with the interval (`low`, `high`) of the exponent.
-
-    Args:
-        scale: y at $x = 1$, in the units of y.
-        exponent: by how much log y grows with log x, without units.
-        low, high: ends of its interval, without units.
-    """
-
-    scale: float
-    exponent: float
-    low: float
-    high: float
-
-
-def fit_exponent(x: ArrayLike, y: ArrayLike, *, level: float = 0.95) -> PowerLaw:
-    """How `y` grows with `x`: least squares of $log y = log scale + exponent log x$, with Student's interval.
-
-    It has $n - 2$ degrees of freedom.
-
-    Source: Draper and Smith, 1998, "Applied Regression Analysis", section 1.4.
-
-    Args:
-        x, y: (n,) above 0, n at least 3; `scale` carries their units.
-
-    Raises:
-        ValueError: fewer than 3 points, shapes that differ, a value not above 0, all `x` equal.
-    """
-    x, y = _finite("x", x, axes=1), _finite("y", y, axes=1)
-    if x.shape != y.shape or len(x) < 3:
-        raise ValueError(f"x and y must have one shape of at least 3 points, got {x.shape} and {y.shape}")
-    if min(x.min(), y.min()) <= 0 or np.ptp(x) == 0:
-        raise ValueError(f"x and y must be above 0 and x must vary, got x in [{x.min()}, {x.max()}], y from {y.min()}")
-    line = stats.linregress(np.log(x), np.log(y))
-    error = float(line.stderr) if np.ptp(y) else 0.0  # scipy gives nan where y never changes
-    slope, half = float(line.slope), _t(len(x) - 2, level) * error
-    return PowerLaw(float(np.exp(line.intercept)), slope, slope - half, slope + half)
-
-
 def _several(effects: Effect | Sequence[Effect]) -> tuple[Effect, ...]:
     several = (effects,) if isinstance(effects, Effect) else tuple(effects)
     if not several:

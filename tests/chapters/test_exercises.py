@@ -19,6 +19,7 @@ import torch
 from peft.utils.merge_utils import ties
 
 from lib.book.quiz import Feedback
+from lib.projection import intruders
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
@@ -151,3 +152,19 @@ def test_the_ties_of_chapter_8_are_those_of_peft() -> None:
         theirs = ties(list(torch.tensor(changes)), torch.ones(4), density=0.3).numpy()
         np.testing.assert_allclose(scope["ties"](changes, 3), theirs, atol=1e-12)
         assert not np.allclose(changes.mean(0), theirs)
+
+
+def test_the_intruders_of_chapter_7_are_those_of_the_library() -> None:
+    """Its solution against `lib.projection`, which is held to `peft`; signs do not matter, only the k loudest count."""
+    chapter = next(path for path in CHAPTERS if path.name.startswith("07"))
+    scope, found = namespace(chapter), set()
+    exec(next(cell for cell in cells(chapter, "solution") if "def intruder_count(" in cell), scope)
+    for seed, (m, n) in enumerate([(12, 5), (5, 12), (8, 8)] * 5):
+        draws = torch.Generator().manual_seed(seed)
+        W, D = (torch.randn(m, n, generator=draws, dtype=torch.float64) for _ in range(2))
+        known = torch.linalg.svd(W, full_matrices=False).U
+        for k, below in ((1, 0.5), (3, 0.6), (5, 0.7)):
+            theirs = intruders(W + 2 * D, known, count=k, below=below).shape[1]
+            assert scope["intruder_count"](W.numpy(), 2 * D.numpy(), k, below) == theirs
+            found.add(theirs)
+    assert {0, 1, 2} <= found

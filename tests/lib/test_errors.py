@@ -290,8 +290,6 @@ CASES: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: v.equivalent(EFFECT, 0), "bound", "0"),
     (lambda: v.verdict([], bound=1, direction=1), "effects", "none"),
     (lambda: v.verdict(EFFECT, bound=1, direction=2), "direction", "2"),
-    (lambda: v.fit_exponent([1, 2], [1, 2]), "x and y", "(2,)"),
-    (lambda: v.fit_exponent([1, 2, 3], [1, 2, 0]), "y", "0"),
     # pages
     (lambda: record.start("a", profile="fast", seed=0), "profile", "'fast'"),
     (lambda: record.start("a", profile="quick", seed=-1), "seed", "-1"),

@@ -16,7 +16,6 @@ from lib.evidence.verdicts import (
     Effect,
     crossed_effect,
     equivalent,
-    fit_exponent,
     minimum_detectable,
     paired_effect,
     prediction_interval,
@@ -407,24 +406,6 @@ def test_the_trial_ends_with_the_first_look_that_decides() -> None:
     assert sequential(lambda n: wide, bound=0.1, direction=1, looks=(10,)).word == "undecided"
 
 
-# Growth ---------------------------------------------------------------------------------------------------------------
-def test_an_exact_power_law_is_found_exactly() -> None:
-    x = np.array([64.0, 128.0, 256.0, 512.0])
-    law = fit_exponent(x, 3.0 * x**1.5)
-    np.testing.assert_allclose([law.exponent, law.low, law.high, law.scale], [1.5, 1.5, 1.5, 3.0], rtol=1e-6)
-
-
-def test_the_exponents_interval_covers() -> None:
-    rng, x = np.random.default_rng(0), np.geomspace(10, 1000, 5)
-    flat = fit_exponent(x, np.full(len(x), 3.0))
-    assert (flat.exponent, flat.low, flat.high) == (0, 0, 0)
-    laws = [fit_exponent(x, 2.0 * x**1.2 * np.exp(rng.normal(0, 0.2, 5))) for _ in range(RUNS)]
-    assert np.mean([law.low < 1.2 < law.high for law in laws]) == pytest.approx(0.95, abs=TOLERANCE)
-    slope, intercept = np.polyfit(np.log(x), np.log(x) ** 2, 1)
-    law = fit_exponent(x, np.exp(np.log(x) ** 2))
-    np.testing.assert_allclose([law.exponent, law.scale], [slope, np.exp(intercept)], rtol=1e-9)
-
-
 # Bad input ------------------------------------------------------------------------------------------------------------
 NAN = float("nan")
 
@@ -459,9 +440,6 @@ NAN = float("nan")
         (lambda: verdict(effect(-1, 1), bound=-1.0, direction=1), "bound must be above 0, got -1.0"),
         (lambda: verdict(effect(-1, 1), bound=1.0, direction=2), "direction must be 1, 0 or -1, got 2"),
         (lambda: verdict([], bound=1.0, direction=1), "effects must hold at least one effect"),
-        (lambda: fit_exponent([1, 2], [1, 2]), r"at least 3 points, got \(2,\) and \(2,\)"),
-        (lambda: fit_exponent([1, 2, 3], [1, 0, 2]), "must be above 0 and x must vary"),
-        (lambda: fit_exponent([2, 2, 2], [1, 2, 3]), "must be above 0 and x must vary"),
     ],
 )
 def test_bad_input_is_named(call: Any, message: str) -> None:

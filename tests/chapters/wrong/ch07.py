@@ -45,6 +45,19 @@ def unscaled(W, r):
     return W - U[:, :r] @ Vh[:r]
 
 
+def left(M):
+    return np.linalg.svd(M, full_matrices=False)[0]
+
+
+def alike(W, D, k=None):
+    return np.abs(left(W).T @ left(W + D)[:, :k])
+
+
+def by_columns_of_v(W, D, k, t):
+    old, new = (np.linalg.svd(M, full_matrices=False)[2] for M in (W, W + D))
+    return sum(max(abs(old @ v)) < t for v in new[:k])
+
+
 WRONG = [
     ("check_muon", lambda G: cut(G, lambda s: 1e-3), "gradients are small"),
     ("check_muon", lambda G: cut(G, lambda s: s[0] / 10), "a small direction is one too"),
@@ -103,4 +116,17 @@ WRONG = [
     ("check_reach", lambda r, every, steps, m, n: min(r * steps, min(m, n)), "count the choices"),
     ("check_reach", lambda r, every, steps, m, n: min(r * int(np.ceil(steps / every)), max(m, n)), "not the longer"),
     ("check_reach", lambda r, every, steps, m, n: 0, "expected"),
+    ("check_intruders", lambda W, D, k, t: sum(max(left(W).T @ u) < t for u in left(W + D).T[:k]), "without its sign"),
+    ("check_intruders", lambda W, D, k, t: sum(min(c) < t for c in alike(W, D, k).T), "the largest of its cosines"),
+    ("check_intruders", lambda W, D, k, t: sum(alike(W, D)[i, i] < t for i in range(k)), "changed its place"),
+    ("check_intruders", lambda W, D, k, t: sum(max(c[:k]) < t for c in alike(W, D, k).T), "its k loudest"),
+    ("check_intruders", lambda W, D, k, t: sum(max(abs(left(W).T @ u)) < t for u in left(D).T[:k]), "update alone"),
+    ("check_intruders", lambda W, D, k, t: sum(
+        max(abs(np.linalg.svd(W)[0].T @ u)) < t for u in left(W + D).T[:k]), "the full decomposition"),
+    ("check_intruders", lambda W, D, k, t: sum(max(c) < t for c in alike(W, D).T), "among the k loudest"),
+    ("check_intruders", lambda W, D, k, t: sum(max(c) > t for c in alike(W, D, k).T), "like an old one"),
+    ("check_intruders", lambda W, D, k, t: sum(max(c) < t for c in alike(W, D)[:k]), "directions that are gone"),
+    ("check_intruders", by_columns_of_v, "columns of U"),
+    ("check_intruders", lambda W, D, k, t: (alike(W, D, k) < t).sum(), "counts pairs"),
+    ("check_intruders", lambda W, D, k, t: 0, "expected"),
 ]

@@ -74,16 +74,3 @@ from lib.evidence.verdicts import paired_effect, sequential
 gains = np.random.default_rng(0).normal(0.3, 2.0, size=30)  # points, one a seed
 found = sequential(lambda n: paired_effect(gains[:n], np.zeros(n)), bound=2.0, direction=1)
 assert found.word == "no gain" and found.seeds < 30  # a gain of two points is excluded
-
-# %% PowerLaw
-from lib.evidence.verdicts import fit_exponent
-
-law = fit_exponent([1, 2, 4, 8], [3.1, 11.8, 49.0, 191.0])
-assert law.low < law.exponent < law.high
-assert 150 < law.scale * 8**law.exponent < 250
-
-# %% fit_exponent
-from lib.evidence.verdicts import fit_exponent
-
-law = fit_exponent([64, 128, 256], [1.0, 4.0, 16.0])  # seconds at three widths
-assert abs(law.exponent - 2) < 1e-9
