@@ -75,5 +75,5 @@ def test_the_whole_site_is_light_in_each_language(site: str) -> None:
     files = [path for path in SITE.rglob("*") if path.is_file() and path.suffix != ".pdf"]  # nobody loads one unasked
     for chinese in (False, True):
         own = [path for path in files if (path.relative_to(SITE).parts[0] == "zh") == chinese]
-        assert sum(path.stat().st_size for path in own) < 14_000 * KB
+        assert sum(path.stat().st_size for path in own) < 12_000 * KB
     assert [path.name for path in files if path.suffix == ".map"] == []

@@ -3,7 +3,10 @@ import { createInterface } from "node:readline";
 import { renderMermaidSVG } from "beautiful-mermaid";
 import katex from "katex";
 
-const math = ({ tex, display }) => katex.renderToString(tex, { displayMode: display, throwOnError: true, strict: "error" });
+// KaTeX adds the source of each formula, which no page shows and the notebooks hold, and a namespace that HTML implies.
+const SILENT = / xmlns="[^"]*MathML"|<annotation.*?<\/annotation>|<\/?semantics>/gs;
+const math = ({ tex, display }) =>
+  katex.renderToString(tex, { displayMode: display, throwOnError: true, strict: "error" }).replace(SILENT, "");
 
 // beautiful-mermaid skips what it does not understand. So the source is read here by a strict grammar for the part of
 // Mermaid's flowchart language that the book uses, and the drawing must hold exactly the nodes and edges read.
