@@ -11,9 +11,9 @@ import torch
 
 from benchmarks.arms import ARMS
 from benchmarks.decoders import DECODERS
+from benchmarks.growth import fit_exponent
 from benchmarks.harness import Job, ratio, rounds
 from benchmarks.methods import METHODS
-from lib.evidence.verdicts import fit_exponent
 from lib.run.precision import bf16_pays
 
 TIMES = (("source", "full", 10.0), ("trainer_tuned", "full", 1.6), ("peft_tuned", "lora", 1.3))  # slow, fast, times
