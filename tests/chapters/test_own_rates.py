@@ -14,7 +14,7 @@ START, SENTENCES = 1e-3, 400
 
 
 def search(good: Callable[[int], float], turned: Callable[[int], float]) -> dict[str, Any]:
-    """What the cell takes and tries where step k, START times 2^k, has these percentages: k of the rate, all k tried."""
+    """The step taken and the steps tried, where the rate START times 2^k has these percentages at step k."""
     def sweep(run: None, grid: list[dict[str, Any]], **_: Any) -> list[Row]:
         def answers(spec: dict[str, Any]) -> list[int]:
             k = round(np.log2(spec["lr"] / START))
@@ -28,8 +28,8 @@ def search(good: Callable[[int], float], turned: Callable[[int], float]) -> dict
         return [Row(spec, {"correct": answers(spec)}, 0.0) for spec in grid]
 
     cell = next(cell for cell in read(ROOT / "chapters" / "03-algorithm.ipynb").cells if cell.id == "rates-again")
-    names = {"np": np, "CALM": 3.0, "NUDGE": 2.0**-9, "FIXED": {"passes": [800]}, "RATE": {"plain": START}, "STORED": {},
-             "product": product, "sweep": sweep, "tuned": None,
+    names = {"np": np, "CALM": 3.0, "NUDGE": 2.0**-9, "FIXED": {"passes": [800]}, "RATE": {"plain": START},
+             "STORED": {}, "product": product, "sweep": sweep, "tuned": None,
              "answers": lambda rows, **where: 100 * per_seed(rows, "correct", **where)}
     exec(cell.source, names)
     rate, found = names["own_rate"]("plain")
