@@ -52,3 +52,8 @@ def test_where_nothing_is_learned_it_goes_down_eight_rates_and_takes_the_smalles
 
 def test_where_no_rate_is_calm_it_takes_the_calmest() -> None:
     assert search(lambda k: 70.0, lambda k: 8.0 if k != -3 else 4.0)["taken"] == -3
+
+
+def test_where_none_learns_enough_it_takes_the_best_of_the_calm_ones() -> None:
+    found = search(lambda k: 54.0 - abs(k), lambda k: 0.0 if k < 0 else 8.0)
+    assert found == {"taken": -1, "tried": list(range(-9, 2))}
