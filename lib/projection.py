@@ -78,7 +78,8 @@ def intruders(W: Tensor, known: Tensor, *, count: int = 10, below: float = 0.5) 
 
     Args:
         W: (m, n), tuned.
-        known: (m, j), left singular vectors of the weight before, all of them: `torch.linalg.svd(W0).U`.
+        known: (m, j), left singular vectors of the weight before, those of the thin SVD:
+            `torch.linalg.svd(W0, full_matrices=False).U`. The full one adds directions that W0 never wrote to.
         count: 1 to $min(m, n)$.
         below: a cosine, above 0 and at most 1.
 
