@@ -21,7 +21,7 @@ from tests.site.browser import Theme, visit
 from tests.site.test_typeset import CSS, page
 from tools import light
 from tools.ext import typeset
-from tools.ext.book_site import still
+from tools.ext.book_site import as_said, still
 
 DRAW = np.random.default_rng(0)
 
@@ -137,3 +137,11 @@ def test_listings_lose_the_marks_without_colour_and_no_sign() -> None:
 def test_the_style_sheet_colours_what_is_kept() -> None:
     rules = re.findall(r"^\.highlight :is\((.*?)\)", CSS, re.MULTILINE)
     assert {name.strip(" .") for rule in rules for name in rule.split(",")} == typeset.COLOURED
+
+
+def test_the_index_of_the_search_says_the_same_in_fewer_bytes() -> None:
+    words = {"terms": {"秩": [0, 2], 'a "quoted" \\ word': 1}, "titles": ["What rank does"]}
+    found = as_said(f"Search.setIndex({json.dumps(words)})")
+    assert found.startswith("Search.setIndex({") and found.endswith("})") and "秩" in found
+    assert json.loads(found[len("Search.setIndex("):-1]) == words
+    assert len(found.encode()) < len(f"Search.setIndex({json.dumps(words)})")

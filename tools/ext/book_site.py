@@ -475,6 +475,13 @@ def guide(out: Path, address: str, present: Iterable[str] = ()) -> None:
     (out / "robots.txt").write_text(f"User-agent: *\nAllow: /\nSitemap: {address}sitemap.xml\n", "utf-8")
 
 
+def as_said(index: str) -> str:
+    """The index of the search with each character written as itself, which in Chinese is a third lighter."""
+    before, after = "Search.setIndex(", ")"
+    found = json.loads(index.removeprefix(before).removesuffix(after))
+    return before + json.dumps(found, ensure_ascii=False, separators=(",", ":")) + after
+
+
 def finish(app: Sphinx, error: Exception | None) -> None:
     """Let the renderer end; put the cover first and the rubbish out."""
     if _worker.cache_info().currsize:
@@ -482,6 +489,8 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     if not error:
         place(Path(app.outdir), app.config.root_doc, app.config.html_baseurl)
         prune(Path(app.outdir))
+        index = Path(app.outdir) / "searchindex.js"
+        index.write_text(as_said(index.read_text("utf-8")), "utf-8")
         words = Path(app.outdir) / "_static" / "doctools.js"
         words.write_text(without_eval(words.read_text("utf-8")), "utf-8")
         if lacking := _words(language(app)).missing:
